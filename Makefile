@@ -1,0 +1,44 @@
+# Everything runs in a virtual environment of the clone's own; the first target that needs it makes it.
+PYTHON ?= python3
+BIN := .venv/bin
+STUDY ?= studies/kernel_sizes.yaml
+
+.PHONY: study test test-all check ui setup clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make study    train, measure and report $(STUDY) (about 20 minutes on two CPU cores)"
+	@echo "make ui       browse what was run in MLflow, on this machine only"
+	@echo "make test     the tests; test-all adds the slow ones"
+	@echo "make check    lint, format and types"
+
+study: setup
+	$(BIN)/python -m harness.run $(STUDY)
+	$(BIN)/python -m harness.report --out reports/
+
+test: setup
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: setup
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/python -m mypy
+
+ui: setup
+	$(BIN)/python -m harness.ui
+
+setup: .venv/.ready
+
+# Written last, so that an interrupted installation is done again.
+.venv/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "mixtbench needs Python 3.10 or newer; try: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	@echo "installing into .venv (about 2 minutes)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' --constraint constraints.txt
+	touch $@
+
+clean:
+	rm -rf .venv
