@@ -1,0 +1,127 @@
+"""TemporalOp: the contract every temporal operator keeps, and the registry that finds one by name.
+
+Shape letters, used in every file of this package: N clips, T frames of a clip, C channels,
+H height, W width. A clip tensor is (N, T, C, H, W); its memory is either contiguous, or has the
+channels innermost (`channels_last` once N and T are flattened).
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+
+class TemporalOp(nn.Module):
+    """Mixes the frames of each clip. Subclass it with a name and it is registered:
+
+        class Mean(TemporalOp, name="mean"):
+            def forward(self, x):
+                return x.mean(dim=1, keepdim=True).expand_as(x).contiguous()
+
+    The contract, which `operators.contract.check` tests:
+
+    - `forward` takes (N, T, C, H, W) and returns the same shape and dtype, and keeps the memory format;
+    - a clip never influences another clip, a frame never one further away than `reach`;
+    - every parameter learns;
+    - the same seed gives the same parameters and the same output.
+
+    Args:
+        channels: C.
+        num_frames: T.
+
+    Attributes:
+        reach: how many frames the operator looks to each side; None where that is not stated.
+    """
+
+    registry: ClassVar[dict[str, type[TemporalOp]]] = {}
+    name: ClassVar[str] = ""
+    reach: int | None = None
+
+    def __init_subclass__(cls, name: str = "", **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.name = name or f"{cls.__module__}.{cls.__qualname__}"
+        if name:
+            known = TemporalOp.registry.get(name)
+            if known is not None and (known.__module__, known.__qualname__) != (
+                cls.__module__,
+                cls.__qualname__,
+            ):
+                raise ValueError(
+                    f"operator name {name!r} is taken by {known.__module__}.{known.__qualname__}"
+                )
+            TemporalOp.registry[name] = cls
+
+    def __init__(self, channels: int, num_frames: int) -> None:
+        super().__init__()
+        for what, value in (("channels", channels), ("num_frames", num_frames)):
+            if value < 1:
+                raise ValueError(f"{what}: {value} is below 1")
+        self.channels = channels
+        self.num_frames = num_frames
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, T, C, H, W) -> the same shape, dtype and memory format."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+    def macs(self, height: int, width: int) -> int | None:
+        """Multiply-adds for one clip, taps outside the clip counted; None where it is not stated."""
+        return None
+
+
+def find_operator(name: str) -> type[TemporalOp]:
+    """The class registered as `name`, or the one at a dotted path `package.module.Class`.
+
+    Raises:
+        ValueError: nothing of that name; the message offers the nearest one.
+    """
+    if "." in name:
+        module_name, _, class_name = name.rpartition(".")
+        try:
+            module = importlib.import_module(module_name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+                raise  # the user's module was found; something that it imports was not
+            raise ValueError(
+                f"name: no module {module_name!r} for operator {name!r}; put its folder on PYTHONPATH, "
+                "or the file beside the study"
+            ) from None
+        found = getattr(module, class_name, None)
+        if not (isinstance(found, type) and issubclass(found, TemporalOp)):
+            raise ValueError(f"name: {name!r} is not a subclass of TemporalOp")
+        return found
+    if name not in TemporalOp.registry:
+        raise ValueError(f"name: no operator {name!r}{_nearest(name, TemporalOp.registry)}")
+    return TemporalOp.registry[name]
+
+
+def make_operator(name: str, channels: int, num_frames: int, **settings: Any) -> TemporalOp:
+    """Build an operator from a registered name or a dotted path.
+
+    Raises:
+        ValueError: an unknown name or setting, or a value that the operator refuses.
+    """
+    cls = find_operator(name)
+    parameters = inspect.signature(cls.__init__).parameters.values()
+    known = [p.name for p in parameters if p.name not in ("self", "channels", "num_frames")]
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+        for setting in settings:
+            if setting not in known:
+                raise ValueError(
+                    f"{setting}: operator {name!r} has no such setting{_nearest(setting, known)}"
+                )
+    required = [p.name for p in parameters if p.default is p.empty and p.name in known]
+    missing = [r for r in required if r not in settings and r != "kwargs" and r != "settings"]
+    if missing:
+        raise ValueError(f"{missing[0]}: operator {name!r} needs this setting")
+    return cls(channels, num_frames, **settings)
+
+
+def _nearest(name: str, known: Any) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; known: {', '.join(sorted(known)) or 'none'}"

@@ -1,0 +1,22 @@
+"""Identity: no temporal operator, which turns the skeleton into the TSN baseline.
+
+Source: Temporal Segment Networks; the first row of the MixTConv paper's Table 2.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from operators.base import TemporalOp
+
+
+class Identity(TemporalOp, name="identity"):
+    """Leaves every frame as it is. No parameters, no MACs."""
+
+    reach = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+    def macs(self, height: int, width: int) -> int:
+        return 0

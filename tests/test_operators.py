@@ -1,0 +1,316 @@
+"""The zoo: the contract over the whole registry, and each operator against a plainer form of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from operators import Depthwise, Identity, MixTConv, Ordinary, Shift, TemporalOp, make_operator
+from operators.base import find_operator
+from operators.contract import CHECKS, ContractError, check
+from operators.stencil import Span, reference, stencil
+
+SETTINGS: list[tuple[str, dict[str, Any]]] = [
+    *((name, {}) for name in sorted(TemporalOp.registry)),
+    ("depthwise", {"kernel_size": 5}),
+    ("depthwise", {"kernel_size": 7, "init": "random"}),
+    ("depthwise", {"kernel_size": 3, "dilation": 2}),
+    ("mixtconv", {"kernel_sizes": [1, 3]}),
+    ("mixtconv", {"kernel_sizes": [1, 3, 5]}),  # 16 channels in 3 groups: a remainder
+    ("mixtconv", {"kernel_sizes": [3, 3, 3], "dilations": [1, 2, 3]}),
+    ("mixtconv", {"init": "identity"}),
+    ("mixtconv", {"init": "random"}),
+    ("ordinary", {"kernel_size": 5, "init": "random"}),
+    ("shift", {"shift_div": 4}),
+]
+
+
+@pytest.mark.parametrize("promise", CHECKS, ids=lambda c: c.__name__)
+@pytest.mark.parametrize(("name", "settings"), SETTINGS, ids=lambda v: str(v))
+def test_operator_keeps_its_promise(
+    promise: Callable[..., None], name: str, settings: dict[str, Any]
+) -> None:
+    promise(find_operator(name), settings)
+
+
+class MixesClips(TemporalOp):
+    reach = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + x.mean(dim=0, keepdim=True)
+
+
+class LooksFar(TemporalOp):
+    reach = 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + x.mean(dim=1, keepdim=True)
+
+
+class HasIdleWeight(TemporalOp):
+    def __init__(self, channels: int, num_frames: int) -> None:
+        super().__init__(channels, num_frames)
+        self.idle = nn.Parameter(torch.zeros(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + 0 * self.idle.sum()
+
+
+class LosesFormat(TemporalOp):
+    def forward(self, x: Tensor) -> Tensor:
+        return (2 * x).contiguous()
+
+
+class DrawsOnItsOwn(TemporalOp):
+    def forward(self, x: Tensor) -> Tensor:
+        return x + torch.randn(x.shape, generator=torch.Generator().manual_seed(torch.seed())).to(x)
+
+
+@pytest.mark.parametrize(
+    ("operator", "words"),
+    [
+        (MixesClips, "changing one clip changed another"),
+        (LooksFar, "reach is 1, but frame 0 moved 2"),
+        (HasIdleWeight, "of idle get no gradient"),
+        (LosesFormat, "a channels_last clip came back"),
+        (DrawsOnItsOwn, "two outputs"),
+    ],
+)
+def test_contract_names_the_promise_that_an_operator_breaks(operator: type[TemporalOp], words: str) -> None:
+    with pytest.raises(ContractError, match=words):
+        check(operator)
+
+
+def clips(
+    channels: int = 16, frames: int = 5, channels_last: bool = False, dtype: torch.dtype = torch.float64
+) -> Tensor:
+    x = torch.randn(2, frames, channels, 5, 3, dtype=dtype, generator=torch.Generator().manual_seed(0))
+    return x.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3) if channels_last else x
+
+
+def as_published(x: Tensor, weights: list[Tensor]) -> Tensor:
+    """The paper's Eq. 1-2 as written: (B*H*W, C, T), one grouped conv1d per channel group, concatenation."""
+    n, t, c, h, w = x.shape
+    rows = x.permute(0, 3, 4, 2, 1).reshape(n * h * w, c, t)
+    groups = rows.split([len(weight) for weight in weights], dim=1)
+    mixed = [
+        F.conv1d(group, weight, padding=weight.shape[2] // 2, groups=len(weight))
+        for group, weight in zip(groups, weights, strict=True)
+    ]
+    return torch.cat(mixed, dim=1).view(n, h, w, c, t).permute(0, 4, 3, 1, 2)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("frames", [1, 2, 5, 8])
+def test_mixtconv_is_the_papers_equation(frames: int, channels_last: bool) -> None:
+    op = MixTConv(17, frames, kernel_sizes=[1, 3, 5, 7], init="random").double()
+    x = clips(17, frames, channels_last).requires_grad_()
+    weights = [taps.detach().t()[:, None].clone().requires_grad_() for taps in op.taps]
+    y, expected = op(x), as_published(x, weights)
+    torch.testing.assert_close(y, expected)
+    cotangent = torch.randn(y.shape, dtype=y.dtype, generator=torch.Generator().manual_seed(1))
+    ours = torch.autograd.grad(y, [x, *op.taps], cotangent)
+    theirs = torch.autograd.grad(expected, [x, *weights], cotangent)
+    torch.testing.assert_close(ours[0], theirs[0])
+    for mine, published in zip(ours[1:], theirs[1:], strict=True):
+        torch.testing.assert_close(mine, published[:, 0].t())
+
+
+def test_shift_equals_depthwise_convolution_with_fixed_kernels() -> None:
+    """End of Sec. 3.1 of the paper; which eighth reads which neighbour is TSM's."""
+    x = clips()
+    kernels = torch.tensor([[0.0, 0, 1]] * 2 + [[1.0, 0, 0]] * 2 + [[0.0, 1, 0]] * 12, dtype=torch.float64)
+    assert torch.equal(Shift(16, 5).double()(x), as_published(x, [kernels[:, None]]))
+
+
+def test_first_eighth_of_shift_reads_the_next_frame_and_the_second_the_previous_one() -> None:
+    x, y = clips(), Shift(16, 5).double()(clips())
+    assert torch.equal(y[:, :-1, :2], x[:, 1:, :2])
+    assert torch.equal(y[:, 1:, 2:4], x[:, :-1, 2:4])
+    assert torch.equal(y[:, :, 4:], x[:, :, 4:])
+    assert not y[:, -1, :2].any()
+    assert not y[:, 0, 2:4].any()
+
+
+def test_dilated_kernel_equals_a_wider_one_with_zeros_between() -> None:
+    dilated = MixTConv(16, 8, kernel_sizes=[3], dilations=[3], init="random").double()
+    wide = MixTConv(16, 8, kernel_sizes=[7], init="random").double()
+    with torch.no_grad():
+        wide.taps[0].zero_()
+        wide.taps[0][::3] = dilated.taps[0]
+    x = clips(frames=8)
+    torch.testing.assert_close(dilated(x), wide(x))
+
+
+def test_depthwise_is_mixtconv_with_one_group() -> None:
+    torch.manual_seed(0)
+    depthwise = Depthwise(16, 5, kernel_size=5, init="random")
+    torch.manual_seed(0)
+    mixed = MixTConv(16, 5, kernel_sizes=[5], init="random")
+    x = clips(dtype=torch.float32)
+    assert torch.equal(depthwise(x), mixed(x))
+
+
+def test_ordinary_equals_conv1d_over_time_at_every_pixel() -> None:
+    op = Ordinary(6, 5, kernel_size=3, init="random").double()
+    x = clips(6)
+    rows = x.permute(0, 3, 4, 2, 1).reshape(-1, 6, 5)
+    expected = F.conv1d(rows, op.weight[..., 0], padding=1).view(2, 5, 3, 6, 5).permute(0, 4, 3, 1, 2)
+    torch.testing.assert_close(op(x), expected)
+
+
+def test_published_initial_weights_are_shift_patterns() -> None:
+    """The authors' code, in cross-correlation order, fold = channels of the group // 8."""
+    op = MixTConv(64, 8, kernel_sizes=[1, 3, 5, 7])  # 16 channels a group, fold 2
+    k1, k3, k5, k7 = (taps.t().tolist() for taps in op.taps)
+    assert k1 == [[1]] * 16
+    assert k3 == [[1, 0, 0]] * 2 + [[0, 0, 1]] * 2 + [[0, 1, 0]] * 12
+    assert k5 == [[1, 1, 0, 0, 0]] * 2 + [[0, 0, 0, 1, 1]] * 2 + [[0, 0, 1, 0, 0]] * 12
+    assert k7 == [[1, 1, 1, 0, 0, 0, 0]] * 2 + [[0, 0, 0, 0, 1, 1, 1]] * 2 + [[0, 0, 0, 1, 0, 0, 0]] * 12
+
+
+@pytest.mark.parametrize("name", ["depthwise", "mixtconv", "ordinary"])
+def test_identity_start_leaves_clips_as_they_are(name: str) -> None:
+    x = clips(dtype=torch.float32)
+    torch.testing.assert_close(make_operator(name, 16, 5, init="identity")(x), x, rtol=0, atol=1e-6)
+
+
+def test_random_start_stays_within_pytorchs_bound_for_a_depthwise_kernel() -> None:
+    taps = Depthwise(4096, 8, kernel_size=5, init="random").taps[0]
+    assert 0.44 < taps.abs().max() <= 5**-0.5  # uniform in +-1 / sqrt(5) = 0.447
+    assert abs(taps.mean()) < 0.01
+
+
+def test_remainder_of_the_channels_goes_to_the_first_group() -> None:
+    assert [taps.shape[1] for taps in MixTConv(64, 8, kernel_sizes=[1, 3, 5]).taps] == [22, 21, 21]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_half_precision_clips_keep_their_dtype_and_are_near_the_exact_result(
+    dtype: torch.dtype, channels_last: bool
+) -> None:
+    op = MixTConv(16, 5, init="random")
+    x = clips(channels_last=channels_last).to(dtype)
+    y = op(x)
+    exact = reference(x.double(), op.table().detach().double())
+    assert y.dtype == dtype
+    assert y.stride() == x.stride()
+    assert (y.double() - exact).norm() / exact.norm() < 5e-3
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_stencil_passes_gradcheck(channels_last: bool) -> None:
+    x = clips(4, 3, channels_last)[:, :, :, :2, :2].contiguous().requires_grad_()
+    table = torch.randn(5, 4, dtype=torch.float64).requires_grad_()
+    assert torch.autograd.gradcheck(lambda a, b: stencil(a, b, [Span(4, 0, 4, 1)]), (x, table))
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_stencil_is_a_well_formed_custom_operator(channels_last: bool) -> None:
+    x = clips(4, 3, channels_last, torch.float32).requires_grad_()
+    table = torch.randn(3, 4).requires_grad_()
+    torch.library.opcheck(torch.ops.mixtbench.stencil.default, (x, table, [4, 0, 2, 1]))
+
+
+def test_stencil_of_no_clips_is_no_clips_and_gives_zero_gradient() -> None:
+    table = torch.ones(3, 4, requires_grad=True)
+    y = stencil(torch.zeros(0, 5, 4, 2, 2), table, [Span(4, 0, 2, 1)])
+    assert y.shape == (0, 5, 4, 2, 2)
+    y.sum().backward()
+    assert table.grad is not None
+    assert not table.grad.any()
+
+
+def test_stencil_of_a_slice_equals_that_of_its_copy() -> None:
+    x = clips(8)[:, :, ::2]
+    table = torch.randn(3, 4, dtype=torch.float64)
+    spans = [Span(4, 0, 2, 1)]
+    assert torch.equal(stencil(x, table, spans), stencil(x.contiguous(), table, spans))
+
+
+def test_gradient_that_comes_back_in_the_other_memory_format_is_understood() -> None:
+    table = torch.randn(3, 4, dtype=torch.float64)
+    for channels_last in (False, True):
+        x = clips(4, channels_last=channels_last).requires_grad_()
+        cotangent = clips(4, channels_last=not channels_last)
+        (ours,) = torch.autograd.grad(stencil(x, table, [Span(4, 0, 2, 1)]), x, cotangent)
+        (exact,) = torch.autograd.grad(reference(x, table), x, cotangent)
+        torch.testing.assert_close(ours, exact)
+
+
+@pytest.mark.parametrize(
+    ("x", "table", "spans", "words"),
+    [
+        (torch.zeros(2, 3, 4, 5), torch.zeros(3, 4), [Span(4, 0, 2, 1)], "x has 4 dimensions"),
+        (torch.zeros(1, 2, 4, 1, 1), torch.zeros(3, 5), [Span(4, 0, 2, 1)], "does not fit 4 channels"),
+        (torch.zeros(1, 2, 4, 1, 1), torch.zeros(2, 4), [Span(4, 0, 1, 1)], "does not fit 4 channels"),
+        (torch.zeros(1, 2, 4, 1, 1), torch.zeros(3, 4), [Span(3, 0, 2, 1)], "spans cover 3 of 4"),
+        (
+            torch.zeros(1, 2, 4, 1, 1),
+            torch.zeros(3, 4, device="meta"),
+            [Span(4, 0, 2, 1)],
+            "table is on meta",
+        ),
+    ],
+)
+def test_stencil_refuses_what_does_not_fit(x: Tensor, table: Tensor, spans: list[Span], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        stencil(x, table, spans)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "words"),
+    [
+        ("mixtcov", {}, "no operator 'mixtcov'; did you mean 'mixtconv'"),
+        ("mixtconv", {"kernel_size": [1]}, "no such setting; did you mean 'kernel_sizes'"),
+        ("mixtconv", {"kernel_sizes": [1, 4]}, "4 is even and would change the number of frames"),
+        ("mixtconv", {"kernel_sizes": []}, "kernel_sizes: empty"),
+        ("mixtconv", {"kernel_sizes": [1] * 17}, "17 groups do not fit into 16 channels"),
+        ("mixtconv", {"dilations": [1]}, "1 given for 4 kernel_sizes"),
+        ("mixtconv", {"kernel_sizes": [3], "dilations": [0]}, "dilations: 0 is below 1"),
+        ("mixtconv", {"init": "zeros"}, "init: 'zeros' is none of"),
+        ("depthwise", {"kernel_size": 4}, "kernel_size: 4 is even"),
+        ("ordinary", {"kernel_size": 2}, "kernel_size: 2 is not an odd size"),
+        ("shift", {"shift_div": 32}, "shift_div: 32 is not between 2 and the 16 channels"),
+        ("nowhere.MyOp", {}, "no module 'nowhere'"),
+        ("torch.nn.Conv2d", {}, "is not a subclass of TemporalOp"),
+    ],
+)
+def test_wrong_setting_says_what_is_wrong(name: str, settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        make_operator(name, 16, 8, **settings)
+
+
+def test_subclassing_with_a_name_registers_and_a_taken_name_is_refused() -> None:
+    class Mine(Identity, name="mine_for_a_test"):
+        pass
+
+    try:
+        assert isinstance(make_operator("mine_for_a_test", 4, 2), Mine)
+        with pytest.raises(ValueError, match="'mine_for_a_test' is taken by"):
+
+            class Other(Identity, name="mine_for_a_test"):
+                pass
+    finally:
+        del TemporalOp.registry["mine_for_a_test"]
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "reach"),
+    [
+        ("identity", {}, 0),
+        ("shift", {}, 1),
+        ("ordinary", {"kernel_size": 5}, 2),
+        ("depthwise", {"kernel_size": 3, "dilation": 3}, 3),
+        ("mixtconv", {"kernel_sizes": [1, 3, 5, 7]}, 3),
+        ("mixtconv", {"kernel_sizes": [1, 1]}, 0),
+    ],
+)
+def test_reach_is_that_of_the_widest_kernel(name: str, settings: dict[str, Any], reach: int) -> None:
+    assert make_operator(name, 16, 8, **settings).reach == reach
