@@ -1,0 +1,1 @@
+"""How temporal operators are compared: data, training, scheduling, tracking and reports."""

@@ -1,0 +1,101 @@
+"""All frames of a data set, decoded once and shared read-only by every trial.
+
+One flat uint8 file of (total frames, H, W, 3) beside the videos, mapped into memory: a clip of 8 frames is
+read some 40 times faster than it is decoded, and the pages are shared between processes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from harness.data.index import Clip, Index
+from harness.data.transforms import resized
+from harness.data.video import read_frames
+from harness.data.writing import Progress, in_parallel, write_once
+from harness.errors import DataError
+
+
+def decode_all(index: Index, short_side: int, progress: Progress) -> Path:
+    """Decode every clip unless that was done before; returns the file.
+
+    Raises:
+        DataError: a video is damaged, changed, or decodes to another number of frames than was written; or
+            the disk is too full.
+    """
+    file = frames_file(index, short_side)
+    write_once(file, lambda temporary: _write(index, short_side, temporary, progress))
+    return file
+
+
+def frames_file(index: Index, short_side: int) -> Path:
+    """Where the frames are, or will be."""
+    return index.folder / f"frames-{short_side}.npy"
+
+
+def first_frames(index: Index) -> np.ndarray:
+    """Where each clip starts in the file, and where the last one ends: (clips + 1,) int64."""
+    return np.cumsum([0, *(clip.frames for clip in index.clips)])
+
+
+def open_frames(index: Index, short_side: int) -> np.ndarray:
+    """The decoded frames, (total, H, W, 3) uint8, read-only and mapped into memory.
+
+    Raises:
+        DataError: they were not decoded yet, or the file is not whole.
+    """
+    file = frames_file(index, short_side)
+    try:
+        frames: np.ndarray = np.load(file, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file}: cannot be read ({error}); delete it to decode the videos anew") from None
+    if frames.shape != _shape(index, short_side):
+        raise DataError(f"{file}: not the frames of these videos; delete it to decode them anew")
+    return frames
+
+
+def _shape(index: Index, short_side: int) -> tuple[int, int, int, int]:
+    return (int(first_frames(index)[-1]), *resized(index.height, index.width, short_side), 3)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One clip to decode, and where its frames go."""
+
+    clip: Clip
+    short_side: int
+    file: Path
+    first: int
+
+
+def _write(index: Index, short_side: int, file: Path, progress: Progress) -> None:
+    shape = _shape(index, short_side)
+    needed, free = int(np.prod(shape)), shutil.disk_usage(file.parent).free
+    if needed > free:
+        raise DataError(
+            f"{file.parent}: decoding at short_side {short_side} needs {needed / 2**30:.1f} GiB and "
+            f"{free / 2**30:.1f} GiB are free; use a smaller data.short_side or another data folder"
+        )
+    np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
+    jobs = [
+        _Job(clip, short_side, file, int(first))
+        for clip, first in zip(index.clips, first_frames(index), strict=False)
+    ]
+    in_parallel(_decode, jobs, progress)
+
+
+def _decode(job: _Job) -> None:
+    clip = job.clip
+    frames = read_frames(clip.file, short_side=job.short_side)
+    if len(frames) != clip.frames:
+        raise DataError(
+            f"{clip.file}: decoded to {len(frames)} frames, {clip.frames} were written; is it damaged?"
+        )
+    if hashlib.sha256(clip.file.read_bytes()).hexdigest() != clip.sha256:
+        raise DataError(f"{clip.file}: changed since it was listed; delete {clip.file.parent.parent}")
+    everything = np.load(job.file, mmap_mode="r+")
+    everything[job.first : job.first + clip.frames] = frames

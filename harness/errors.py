@@ -1,0 +1,31 @@
+"""Errors that the person at the keyboard can mend: printed as one line, without a traceback, exit code 2."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Says the place, the value, the rule and the way out, in one line."""
+
+
+class StudyError(UserError):
+    """A study file asks for something that cannot be done."""
+
+
+class DataError(UserError):
+    """A data set, a video or an annotation cannot be used."""
+
+
+class TrackingError(UserError):
+    """The tracking store cannot be reached, read or written."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?`, or the list of known names where none is near."""
+    names = sorted(known)
+    close = difflib.get_close_matches(str(name), names, n=1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; known: {', '.join(names)}"

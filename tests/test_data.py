@@ -1,0 +1,410 @@
+"""Reading videos, cropping, and the clips that training and evaluation see."""
+
+import contextlib
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from harness.data import (
+    DataConfig,
+    DataSet,
+    TrainKey,
+    eval_batches,
+    find_data,
+    normalise,
+    open_data,
+    train_batches,
+    video,
+)
+from harness.data.frames import frames_file, open_frames
+from harness.data.sampling import segment_test
+from harness.data.transforms import OFFSETS, centre_crop, crop_sizes, draw_crop, resize_short_side, train_crop
+from harness.data.video import count_frames, read_frames
+from harness.errors import DataError
+
+# --- Videos whose frames carry their own number -------------------------------------------------------------
+
+FRAMES = 48
+BITS = 6
+ENCODINGS: dict[str, tuple[str, dict[str, str]]] = {
+    "h264-without-b-frames.mp4": ("libx264", {"bf": "0", "g": "250"}),
+    "h264-one-group.mp4": ("libx264", {"bf": "3", "g": "250"}),
+    "h264-closed-groups.mp4": ("libx264", {"bf": "2", "g": "12"}),
+    "h264-open-groups.mp4": ("libx264", {"bf": "3", "g": "12", "x264-params": "open-gop=1:scenecut=0"}),
+    "vp9.webm": ("libvpx-vp9", {"deadline": "realtime", "cpu-used": "8"}),
+    "mpeg4-with-b-frames.avi": ("mpeg4", {"bf": "2", "g": "12"}),
+}
+
+
+def numbered_frames(count: int = FRAMES) -> np.ndarray:
+    """Frame i shows the bits of i as black and white columns, 16 pixels wide: (count, 64, 96, 3)."""
+    bits = (np.arange(count)[:, None] >> np.arange(BITS)) & 1
+    columns = np.repeat(bits * 255, 16, axis=1).astype(np.uint8)
+    return np.broadcast_to(columns[:, None, :, None], (count, 64, 16 * BITS, 3)).copy()
+
+
+def numbers_of(frames: np.ndarray) -> list[int]:
+    width = frames.shape[2] // BITS
+    columns = frames.mean(axis=(1, 3))[:, width // 2 :: width]
+    return ((columns > 127) << np.arange(BITS)).sum(axis=1).tolist()
+
+
+def write_video(path: Path, frames: np.ndarray, codec: str, options: dict[str, str]) -> Path:
+    with av.open(str(path), "w") as output:
+        stream: Any = output.add_stream(codec, rate=12, options=options)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        for frame in frames:
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        output.mux(stream.encode())
+    return path
+
+
+@pytest.fixture(scope="session")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("videos")
+    return {name: write_video(folder / name, numbered_frames(), *how) for name, how in ENCODINGS.items()}
+
+
+@pytest.mark.parametrize("name", ENCODINGS)
+def test_reading_returns_exactly_the_frames_asked_for(
+    name: str, videos: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = videos[name]
+    assert count_frames(path) == FRAMES
+    assert numbers_of(read_frames(path)) == list(range(FRAMES))
+    monkeypatch.setattr(video, "CHUNK_FRAMES", 7)  # chunks end within groups of pictures
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        wanted = rng.integers(FRAMES, size=8)  # any order, some twice
+        assert numbers_of(read_frames(path, wanted)) == wanted.tolist()
+    assert numbers_of(read_frames(path, [47])) == [47]
+
+
+def test_reading_resizes_the_short_side_and_keeps_the_aspect(videos: dict[str, Path]) -> None:
+    frames = read_frames(videos["vp9.webm"], [5, 3], short_side=32)
+    assert frames.shape == (2, 32, 48, 3)
+    assert numbers_of(frames) == [5, 3]
+
+
+def test_a_frame_beyond_the_end_names_the_file(videos: dict[str, Path]) -> None:
+    with pytest.raises(DataError, match=r"vp9\.webm: frame 48 was asked for, of 48 frames"):
+        read_frames(videos["vp9.webm"], [0, 48])
+
+
+@pytest.mark.parametrize("indices", [[], [-1]])
+def test_asking_for_no_frame_is_a_wrong_call(indices: list[int], videos: dict[str, Path]) -> None:
+    with pytest.raises(ValueError, match="from 0"):
+        read_frames(videos["vp9.webm"], indices)
+
+
+def broken(kind: str, videos: dict[str, Path], folder: Path) -> Path:
+    path = folder / f"{kind}.mp4"
+    whole = videos["h264-one-group.mp4"].read_bytes()
+    if kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "text":
+        path.write_text("a note, not a video\n" * 50)
+    elif kind == "truncated":
+        path.write_bytes(whole[: len(whole) // 2])
+    elif kind == "noise":
+        path.write_bytes(np.random.default_rng(0).bytes(5000))
+    elif kind == "folder":
+        path.mkdir()
+    return path
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "text", "truncated", "noise", "folder"])
+def test_an_unusable_video_is_one_line_that_names_it(
+    kind: str, videos: dict[str, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = broken(kind, videos, tmp_path)
+    with pytest.raises(DataError) as caught:
+        read_frames(path, [0, 40])
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert (
+        capfd.readouterr().err.count("\n") <= 1
+    )  # libav keeps quiet; decord's own line cannot be turned off
+
+
+@pytest.mark.parametrize("name", ["vp9.webm", "mpeg4-with-b-frames.avi"])
+def test_a_truncated_stream_never_passes_for_a_whole_one(
+    name: str, videos: dict[str, Path], tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(videos[name].read_bytes()[: videos[name].stat().st_size // 2])
+    with pytest.raises(DataError, match=name):  # decord opens it, and counts fewer frames
+        read_frames(path, range(FRAMES))
+
+
+def test_a_damaged_video_is_refused_or_read_but_never_crashes(
+    videos: dict[str, Path], tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    for name, whole in videos.items():
+        for attempt in range(5):
+            data = bytearray(whole.read_bytes())
+            for place in rng.integers(len(data), size=40):
+                data[place] = rng.integers(256)
+            path = tmp_path / f"{attempt}-{name}"
+            path.write_bytes(data)
+            with contextlib.suppress(DataError):
+                assert len(read_frames(path)) == count_frames(path)
+
+
+# --- Crops --------------------------------------------------------------------------------------------------
+
+
+def test_crop_sizes_are_those_of_the_public_code() -> None:
+    # 256 x (1, .875, .75, .66) = 256, 224, 192, 168; width and height at most one step apart
+    near = {(256, 256), (256, 224), (224, 256), (224, 224), (224, 192), (192, 224), (192, 192)}
+    near |= {(192, 168), (168, 192), (168, 168)}
+    assert set(crop_sizes(256, 224, (1.0, 0.875, 0.75, 0.66))) == near
+
+
+def test_a_size_within_three_pixels_of_the_output_becomes_it() -> None:
+    assert crop_sizes(226, 224, (1.0,)) == [(224, 224)]
+    assert crop_sizes(227, 224, (1.0,)) == [(227, 227)]
+    assert crop_sizes(41, 40, (1.0,)) == [(41, 41)]  # 3 at 224 is 0.5 at 40
+
+
+def test_offsets_are_corners_centre_edges_and_quarter_points() -> None:
+    # Crop 224 x 224 from 340 x 256: steps of (340 - 224) // 4 = 29 and (256 - 224) // 4 = 8
+    rng = np.random.default_rng(0)
+    drawn = {draw_crop(256, 340, 224, (0.875,), rng) for _ in range(1000)}
+    assert len(OFFSETS) == len(drawn) == 13
+    assert {(0, 0, 224, 224), (32, 116, 224, 224), (16, 58, 224, 224), (8, 87, 224, 224)} <= drawn
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "crop"), [(48, 64, 40), (64, 48, 40), (256, 340, 224), (33, 31, 31)]
+)
+def test_training_crops_stay_within_the_frame(height: int, width: int, crop: int) -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(500):
+        top, left, h, w = draw_crop(height, width, crop, (1.0, 0.875, 0.75, 0.66), rng)
+        assert 0 <= top <= top + h <= height
+        assert 0 <= left <= left + w <= width
+
+
+def test_a_training_crop_is_the_same_for_every_frame() -> None:
+    still = np.random.default_rng(0).integers(256, size=(1, 48, 64, 3), dtype=np.uint8).repeat(4, axis=0)
+    clip = train_crop(still, 40, (1.0, 0.75), np.random.default_rng(3))
+    assert clip.shape == (4, 3, 40, 40)
+    assert clip.dtype == torch.uint8
+    assert (clip == clip[:1]).all()
+
+
+def test_a_crop_at_output_size_is_cut_and_not_resampled() -> None:
+    frames = np.random.default_rng(0).integers(256, size=(2, 48, 64, 3), dtype=np.uint8)
+    clip = centre_crop(frames, 40)
+    np.testing.assert_array_equal(clip.permute(0, 2, 3, 1).numpy(), frames[:, 4:44, 12:52])
+
+
+def test_resizing_keeps_a_ramp_a_ramp() -> None:
+    ramp = np.broadcast_to(np.arange(0, 240, 4, dtype=np.uint8)[None, None, :, None], (2, 30, 60, 3))
+    half = resize_short_side(ramp, 15)
+    assert half.shape == (2, 15, 30, 3)
+    assert (
+        np.abs(half[0, 7, 1:-1, 0].astype(int) - np.arange(10, 234, 8)).max() <= 1
+    )  # mean of each pair: 8i + 2
+
+
+def test_a_crop_larger_than_the_frame_is_a_wrong_call() -> None:
+    with pytest.raises(ValueError, match="cannot crop 40 pixels from frames of 64x32"):
+        centre_crop(np.zeros((1, 32, 64, 3), np.uint8), 40)
+
+
+def test_normalising_subtracts_the_mean_and_divides_by_the_deviation() -> None:
+    clips = torch.randint(256, (2, 3, 5, 4, 3), dtype=torch.uint8).permute(0, 1, 4, 2, 3)
+    result = normalise(clips)
+    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    expected = (clips.numpy() / 255 - mean[:, None, None]) / std[:, None, None]
+    np.testing.assert_allclose(result.numpy(), expected, atol=1e-5)
+    assert result.dtype == torch.float32
+    assert result.stride() == clips.stride()
+
+
+# --- Settings -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"dataset": "genrated"}, "no data set 'genrated'; did you mean 'generated'?"),
+        ({"dataset": {"name": "generated", "train_clip": 5}}, "'train_clip'; did you mean 'train_clips'?"),
+        ({"dataset": {"name": "generated", "seed": "0"}}, "dataset.seed: '0' is not a whole number"),
+        ({"dataset": {"name": "generated", "seed": True}}, "dataset.seed: True is not a whole number"),
+        (
+            {"dataset": {"name": "generated", "val_clips": 0}},
+            "dataset.val_clips: 0 is too few; use 1 or more",
+        ),
+        (
+            {"dataset": {"name": "generated", "max_frames": 4}},
+            "dataset.max_frames: 4 is too few; use 24 or more",
+        ),
+        ({"dataset": {"name": "generated", "width": 63}}, "dataset.width: 63 is odd"),
+        ({"dataset": {"train_clips": 5}}, "no data set None"),
+        ({"num_frames": 0}, "num_frames: 0 is too few"),
+        ({"crop": 300}, "crop: 300 pixels do not fit into short_side 256"),
+        ({"scales": (1.0, 1.5)}, "scales: "),
+    ],
+)
+def test_a_wrong_setting_is_named_with_the_rule(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError) as caught:
+        DataConfig(**settings)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+# --- Data sets ----------------------------------------------------------------------------------------------
+
+TINY = DataConfig(
+    dataset={"name": "generated", "train_clips": 40, "val_clips": 32, "seed": 7},
+    num_frames=4,
+    short_side=48,
+    crop=40,
+)
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="session")
+def data(data_dir: Path) -> DataSet:
+    return open_data(TINY, data_dir)
+
+
+def test_finding_data_writes_nothing(tmp_path: Path, data: DataSet, data_dir: Path) -> None:
+    assert find_data(TINY, tmp_path / "none") is None
+    assert list(tmp_path.iterdir()) == []
+    found = find_data(TINY, data_dir)
+    assert found is not None
+    assert found.fingerprint == data.fingerprint
+
+
+def test_the_shared_frames_equal_direct_decoding(data: DataSet) -> None:
+    frames = open_frames(data.index, 48)
+    first = 0
+    for clip in data.index.clips:
+        np.testing.assert_array_equal(frames[first : first + clip.frames], read_frames(clip.file))
+        first += clip.frames
+    assert first == len(frames)
+    assert not frames.flags.writeable
+
+
+def test_an_evaluation_clip_is_the_centre_of_its_sampled_frames(data: DataSet) -> None:
+    val = data.split("val")
+    clip, label, index = val[5]
+    video_file = val.clips[5].file
+    frames = read_frames(video_file, segment_test(count_frames(video_file), 4))
+    np.testing.assert_array_equal(clip.permute(0, 2, 3, 1).numpy(), frames[:, 4:44, 12:52])
+    assert (label, index) == (val.clips[5].label, 5)
+    assert data.clip_id("val", 5) in str(video_file)
+
+
+def by_clip(batches: Any) -> Iterator[tuple[int, torch.Tensor, int]]:
+    for clips, labels, indices in batches:
+        yield from zip(indices.tolist(), clips, labels.tolist(), strict=True)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.filterwarnings("ignore:.*use of fork\\(\\):DeprecationWarning")
+def test_augmentation_depends_on_seed_epoch_and_clip_alone(data: DataSet, workers: int) -> None:
+    train = data.split("train")
+    alone = {index: train[TrainKey(3, 1, index)][0] for index in reversed(range(len(train)))}
+    batches = list(by_clip(train_batches(train, 7, seed=3, epoch=1, workers=workers)))
+    assert len(batches) == 35  # 40 clips, the last 5 dropped
+    for index, clip, label in batches:
+        assert torch.equal(clip, alone[index])
+        assert label == train.clips[index].label
+
+
+def test_another_epoch_or_seed_draws_other_crops_in_another_order(data: DataSet) -> None:
+    train = data.split("train")
+    a, b, c = (list(by_clip(train_batches(train, 40, *key))) for key in ((0, 0), (0, 1), (1, 0)))
+    for other in (b, c):
+        assert [index for index, *_ in a] != [index for index, *_ in other]
+        assert sorted(index for index, *_ in other) == list(range(40))
+        clips = {index: clip for index, clip, _ in other}
+        assert not any(torch.equal(clip, clips[index]) for index, clip, _ in a)
+
+
+def test_evaluation_goes_through_every_clip_in_order(data: DataSet) -> None:
+    seen = list(by_clip(eval_batches(data.split("val"), 9)))
+    assert [index for index, *_ in seen] == list(range(32))
+    assert torch.equal(seen[20][1], data.split("val")[20][0])
+
+
+def test_a_batch_flattens_to_images_without_a_copy(data: DataSet) -> None:
+    clips, labels, _ = next(iter(eval_batches(data.split("val"), 6)))
+    assert clips.shape == (6, 4, 3, 40, 40)
+    assert clips.dtype == torch.uint8
+    assert labels.dtype == torch.int64
+    images = clips.flatten(0, 1)
+    assert images.data_ptr() == clips.data_ptr()
+    assert images.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_the_only_batch_is_kept_however_small(data: DataSet) -> None:
+    assert [len(labels) for _, labels, _ in train_batches(data.split("train"), 64, 0, 0)] == [40]
+
+
+def test_workers_are_not_sent_the_frames(data: DataSet) -> None:
+    train = data.split("train")
+    train[TrainKey(0, 0, 0)]
+    assert len(pickle.dumps(train)) < 50_000
+
+
+def test_frames_are_resized_once_to_the_short_side(data: DataSet, data_dir: Path) -> None:
+    small = DataConfig(dataset=TINY.dataset, num_frames=4, short_side=24, crop=20)
+    resized = open_data(small, data_dir)
+    assert open_frames(resized.index, 24).shape[1:] == (24, 32, 3)
+    assert resized.fingerprint == data.fingerprint
+    assert resized.split("val")[0][0].shape == (4, 3, 20, 20)
+
+
+def test_a_changed_or_truncated_video_is_named_when_decoding(tmp_path: Path) -> None:
+    few = DataConfig(dataset={"name": "generated", "train_clips": 32, "val_clips": 1}, short_side=48, crop=40)
+    data = open_data(few, tmp_path)
+    file = frames_file(data.index, 48)
+    victim = next(clip.file for clip in data.index.clips if clip.file.suffix == ".webm")
+    whole = victim.read_bytes()
+    for damaged in (whole[: len(whole) * 2 // 3], whole + b"\0"):
+        file.unlink(missing_ok=True)
+        victim.write_bytes(damaged)
+        with pytest.raises(DataError, match=victim.name):
+            open_data(few, tmp_path)
+        assert not file.exists()
+
+
+def test_frames_that_were_never_decoded_or_are_cut_short_are_refused(tmp_path: Path) -> None:
+    few = DataConfig(dataset={"name": "generated", "train_clips": 1, "val_clips": 1}, short_side=48, crop=40)
+    data = open_data(few, tmp_path)
+    file = frames_file(data.index, 48)
+    file.write_bytes(file.read_bytes()[:5000])
+    with pytest.raises(DataError, match=r"frames-48\.npy"):
+        data.split("val")[0]
+    file.unlink()
+    with pytest.raises(DataError, match=r"frames-48\.npy"):
+        data.split("val")[0]
+
+
+def test_a_disk_too_small_is_said_before_anything_is_decoded(data: DataSet, data_dir: Path) -> None:
+    huge = DataConfig(dataset=TINY.dataset, short_side=100_000, crop=224)
+    with pytest.raises(DataError, match=r"GiB are free; use a smaller data\.short_side"):
+        open_data(huge, data_dir)
+
+
+def test_an_unknown_split_is_a_wrong_call(data: DataSet) -> None:
+    with pytest.raises(ValueError, match="'test'"):
+        data.split("test")
