@@ -1,0 +1,66 @@
+"""Accuracy of a trial, and the one table of every metric's unit and better direction.
+
+Scores are (clips, classes); labels are (clips,). Accuracies are percentages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One row of the table: how a number is named, printed and judged."""
+
+    title: str
+    unit: str
+    better: str  # "higher", "lower" or "" where neither is
+    digits: int = 1
+
+
+METRICS: dict[str, Metric] = {
+    "top1": Metric("top-1", "%", "higher"),
+    "top5": Metric("top-5", "%", "higher"),
+    "loss": Metric("loss", "nats", "lower", 3),
+    "params": Metric("parameters", "", "lower", 0),
+    "macs": Metric("MACs", "", "lower", 0),
+    "latency_ms": Metric("latency", "ms", "lower"),
+    "clips_per_s": Metric("training speed", "clips/s", "higher"),
+    "peak_memory_mib": Metric("peak memory", "MiB", "lower", 0),
+}
+"""Metrics by the last part of their name; `group/short` and its like are top-1 of that group."""
+
+
+def topk(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
+    """Percentage of clips whose label is among the k highest scores. NaN without clips."""
+    if len(labels) == 0:
+        return float("nan")
+    k = min(k, scores.shape[1])
+    highest = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+    return 100.0 * float((highest == labels[:, None]).any(axis=1).mean())
+
+
+def accuracies(scores: np.ndarray, labels: np.ndarray, groups: Sequence[str]) -> dict[str, float]:
+    """`top1`, `top5`, and `group/<name>`: top-1 over the clips whose class is in that group.
+
+    Args:
+        scores: (clips, classes).
+        labels: (clips,), class indices.
+        groups: the group of every class, "" where a data set has none.
+    """
+    result = {"top1": topk(scores, labels, 1), "top5": topk(scores, labels, 5)}
+    group_of_clip = np.asarray(groups, dtype=object)[labels]
+    for group in sorted({g for g in groups if g}):
+        chosen = group_of_clip == group
+        result[f"group/{group}"] = topk(scores[chosen], labels[chosen], 1)
+    return result
+
+
+def confusion(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """(classes, classes) counts: row = true class, column = predicted class."""
+    classes = scores.shape[1]
+    pairs = labels * classes + scores.argmax(axis=1)
+    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)

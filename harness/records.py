@@ -1,0 +1,97 @@
+"""What a run saves and a report reads: plain records that go to JSON and back."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+SCHEMA = 1
+"""Raised when a stored record changes shape; a reader refuses a newer one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRecord:
+    """One trial: variant x seed.
+
+    status: "done", "failed" (reason says why), "running", or "missing" (never started).
+    last: metrics of the last epoch: "top1", "top5", "loss", "group/<name>"; percentages.
+    best: {"epoch": e, "top1": p} of the epoch with the highest top-1 (first of equals).
+    history: one dict an epoch: "epoch" (1-based), "train/loss", "train/top1", "train/lr", "val/loss",
+        "val/top1", "val/top5", "group/<name>", "time/epoch_s".
+    predictions: "clip" (ids), "label" and "predicted" (class indices), parallel lists, last epoch.
+    """
+
+    trial_id: str
+    variant: str
+    seed: int
+    status: str
+    reason: str = ""
+    last: dict[str, float] = field(default_factory=dict)
+    best: dict[str, float] = field(default_factory=dict)
+    per_class: dict[str, float] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+    predictions: dict[str, list[Any]] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+    run_id: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CostRecord:
+    """What one variant costs at a stated geometry.
+
+    geometry: backbone, placement, num_frames, size (pixels), num_classes.
+    macs_added and macs_total: one multiply-add = 1; None where the operator does not state its MACs.
+    latency_ms: single forward passes of one clip, after warm-up; empty where not measured.
+    measured_on: device, threads, precision, versions: whatever the latency depends on.
+    """
+
+    geometry: dict[str, Any]
+    params_total: int
+    params_added: int
+    macs_total: int | None
+    macs_added: int | None
+    latency_ms: list[float] = field(default_factory=list)
+    measured_on: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRecord:
+    """A study as it was last planned, with every trial of that plan, also those that failed or never ran.
+
+    settings: the resolved settings of every variant, as nested dicts.
+    differs: only the settings in which variants differ, as {variant: {"model.operator.name": value}}.
+    protocol: how clips are sampled, cropped and scored; the training recipe; one flat dict of words.
+    reference: where in `studies/paper_tables.yaml` published rows stand, e.g. "mixtconv.table2"; "" for none.
+    classes, groups: class names and the group of each.
+    """
+
+    name: str
+    question: str
+    source: str
+    reference: str
+    baseline: str
+    variants: list[str]
+    seeds: list[int]
+    settings: dict[str, dict[str, Any]]
+    differs: dict[str, dict[str, Any]]
+    protocol: dict[str, str]
+    classes: list[str]
+    groups: list[str]
+    trials: list[TrialRecord]
+    costs: dict[str, CostRecord]
+    environment: dict[str, str] = field(default_factory=dict)
+    schema: int = SCHEMA
+
+
+def to_json(record: TrialRecord | CostRecord | StudyRecord) -> dict[str, Any]:
+    """A record as plain dicts, lists and numbers."""
+    return dataclasses.asdict(record)
+
+
+def study_from_json(data: dict[str, Any]) -> StudyRecord:
+    """The inverse of `to_json` for a study."""
+    trials = [TrialRecord(**trial) for trial in data["trials"]]
+    costs = {variant: CostRecord(**cost) for variant, cost in data["costs"].items()}
+    return StudyRecord(**{**data, "trials": trials, "costs": costs})
