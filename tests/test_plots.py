@@ -1,0 +1,148 @@
+"""Figures: both files, the same bytes twice, the words on them, and labels that can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness import plots
+from harness.plots import Curve, Point
+
+NAMES = ["ordinary", "tsm", "ks3", "ks5", "ks7", "ks13", "ks135", "ks1357", "ks357"]
+COSTS = [7.707, 0, 0.13487, 0.22479, 0.3147, 0.08992, 0.13455, 0.17983, 0.13487]
+TOPS = [92.1, 92.4, 94.1, 95.6, 95.1, 93.6, 95.3, 97.6, 96.9]
+POINTS = [Point(n, x, y, y - 1, y + 1) for n, x, y in zip(NAMES, COSTS, TOPS, strict=True)]
+BASELINE = Point("tsn", 0, 36.2, 35.0, 37.4)
+CURVES = [
+    Curve(n, 3, [1, 2, 3], [y - 20, y - 5, y], [y - 22, y - 6, y - 1], [y - 18, y - 4, y + 1])
+    for n, y in zip(NAMES, TOPS, strict=True)
+]
+HISTORY = [
+    {"epoch": e, "train/loss": 1 / e, "val/loss": 2 / e, "train/top1": 9.0 * e, "val/top1": 8.0 * e}
+    for e in (1, 2)
+]
+
+DRAWINGS: dict[str, Callable[[Path], None]] = {
+    "accuracy_against_macs": lambda p: plots.accuracy_against_macs(
+        p, POINTS, BASELINE, "ResNet-50, 8 frames"
+    ),
+    "accuracy_by_kernel_size": lambda p: plots.accuracy_by_kernel_size(p, POINTS[2:5], POINTS[5:], BASELINE),
+    "learning_curves": lambda p: plots.learning_curves(p, CURVES, "tsm"),
+    "group_accuracy": lambda p: plots.group_accuracy(
+        p, ["short", "long"], {"tsn": [Point("short", 0, 20.0, 15.0, 25.0)], "ks3": [Point("long", 0, 70.0)]}
+    ),
+    "confusion_matrix": lambda p: plots.confusion_matrix(
+        p, [[3, 1, 0], [0, 0, 0], [0, 0, 5]], ["a", "b", "c"]
+    ),
+    "curves": lambda p: plots.curves(p, HISTORY),
+}
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Every figure that is drawn, to be asked what stands on it."""
+    from matplotlib.figure import Figure
+
+    seen: list[Any] = []
+    save = Figure.savefig
+
+    def keep(figure: Any, *args: Any, **kwargs: Any) -> None:
+        seen.append(figure)
+        save(figure, *args, **kwargs)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    return seen
+
+
+@pytest.mark.parametrize("name", sorted(DRAWINGS))
+def test_each_figure_is_an_svg_and_a_png_with_the_same_bytes_twice(name: str, tmp_path: Path) -> None:
+    for time in ("first", "second"):
+        (tmp_path / time).mkdir()
+        DRAWINGS[name](tmp_path / time / name)
+    for kind, start in (("svg", b"<?xml"), ("png", b"\x89PNG")):
+        data = (tmp_path / "first" / f"{name}.{kind}").read_bytes()
+        assert data.startswith(start)
+        assert data == (tmp_path / "second" / f"{name}.{kind}").read_bytes()
+        assert b"dc:date" not in data
+
+
+def test_a_suffix_in_the_path_is_not_doubled(tmp_path: Path) -> None:
+    plots.curves(tmp_path / "curves.png", HISTORY)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["curves.png", "curves.svg"]
+
+
+@pytest.mark.parametrize("baseline", [BASELINE, Point("tsn", 0, 91.0), None])
+@pytest.mark.parametrize("points", [POINTS, POINTS[1:], POINTS[2:3]])
+def test_labels_stand_beside_points_and_not_on_each_other(
+    points: list[Point], baseline: Point | None, tmp_path: Path, figures: list[Any]
+) -> None:
+    plots.accuracy_against_macs(tmp_path / "x", points, baseline, "ResNet-50")
+    figure = figures[-1]
+    texts = [text for text in figure.axes[0].texts if text.get_text() in NAMES]
+    assert sorted(text.get_text() for text in texts) == sorted(point.label for point in points)
+    boxes = [text.get_window_extent() for text in texts]
+    for i, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:i])
+
+
+def test_a_far_baseline_breaks_the_axis_and_a_near_one_does_not(tmp_path: Path, figures: list[Any]) -> None:
+    plots.accuracy_against_macs(tmp_path / "x", POINTS, BASELINE, "ResNet-50")
+    assert len(figures[-1].axes) == 2
+    assert figures[-1].axes[0].get_ylim()[0] > 80
+    assert "tsn 36.2 % (baseline)" in [text.get_text() for text in figures[-1].axes[1].texts]
+    plots.accuracy_against_macs(tmp_path / "x", POINTS, Point("tsn", 0, 91.0), "ResNet-50")
+    assert len(figures[-1].axes) == 1
+
+
+def test_axes_name_their_units_and_the_geometry(tmp_path: Path, figures: list[Any]) -> None:
+    plots.accuracy_against_macs(tmp_path / "x", POINTS[1:], None, "ResNet-50, 8 frames")
+    axis = figures[-1].axes[0]
+    assert axis.get_xlabel() == "added MACs [G], ResNet-50, 8 frames"
+    assert axis.get_ylabel() == "top-1 [%], 95 % intervals"
+    assert axis.get_xscale() == "linear"
+
+
+def test_one_costly_operator_does_not_press_the_others_together(tmp_path: Path, figures: list[Any]) -> None:
+    plots.accuracy_against_macs(tmp_path / "x", POINTS, None, "ResNet-50")
+    axis = figures[-1].axes[0]
+    assert "logarithmic beyond" in axis.get_xlabel()
+    left, right = (
+        axis.transAxes.inverted().transform(axis.transData.transform((x, 95)))[0] for x in (0, 0.3147)
+    )
+    assert right - left > 0.4
+
+
+def test_learning_curves_have_a_panel_a_variant_and_the_baseline_in_each(
+    tmp_path: Path, figures: list[Any]
+) -> None:
+    plots.learning_curves(tmp_path / "x", CURVES, "tsm")
+    panels = [axis for axis in figures[-1].axes if axis.axison]
+    assert [axis.get_title("left") for axis in panels] == [f"{n} (n=3)" for n in NAMES if n != "tsm"]
+    assert all(len(axis.lines) == 2 for axis in panels)
+
+
+def test_learning_curves_of_the_baseline_alone_show_it(tmp_path: Path, figures: list[Any]) -> None:
+    plots.learning_curves(tmp_path / "x", CURVES[1:2], "tsm")
+    assert [axis.get_title("left") for axis in figures[-1].axes] == ["tsm (n=3)"]
+
+
+def test_a_single_kernel_size_among_mixed_ones_is_drawn(tmp_path: Path) -> None:
+    plots.accuracy_by_kernel_size(tmp_path / "x", [], POINTS[5:7], None)
+    plots.accuracy_by_kernel_size(tmp_path / "x", POINTS[2:3], POINTS[5:7], BASELINE)
+
+
+def test_174_classes_are_drawn_without_labels(tmp_path: Path) -> None:
+    plots.confusion_matrix(tmp_path / "x", np.eye(174), [f"class {i}" for i in range(174)])
+    assert (tmp_path / "x.png").stat().st_size < 1_000_000
+
+
+def test_global_matplotlib_settings_are_left_alone(tmp_path: Path) -> None:
+    import matplotlib
+
+    before = matplotlib.rcParams.copy()
+    plots.curves(tmp_path / "x", HISTORY)
+    assert matplotlib.rcParams == before

@@ -1,0 +1,633 @@
+"""The report of hand-made studies: what a reader sees, what survives a failure, what can be recomputed."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import math
+import subprocess
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import plots, report
+from harness.errors import StudyError, TrackingError
+from harness.page import cell, macs
+from harness.records import CostRecord, StudyRecord, TrialRecord, study_from_json, to_json
+from harness.reference import added_gmacs, is_reproduced, load_reference
+from harness.report import main, read_record, write_index, write_study
+
+CLASSES = ["left to right", "right to left", "red | blue"]
+GROUPS = ["short", "short", "static"]
+OPERATORS: dict[str, dict[str, Any]] = {  # Table 2: operator, and exact added MACs of FACTS section 1
+    "tsn": {"name": "identity"},
+    "ordinary": {"name": "ordinary", "kernel_size": 3},
+    "tsm": {"name": "shift"},
+    "ks3": {"name": "depthwise", "kernel_size": 3},
+    "ks5": {"name": "depthwise", "kernel_size": 5},
+    "ks7": {"name": "depthwise", "kernel_size": 7},
+    "ks13": {"name": "mixtconv", "kernel_sizes": [1, 3]},
+    "ks135": {"name": "mixtconv", "kernel_sizes": [1, 3, 5]},
+    "ks1357": {"name": "mixtconv", "kernel_sizes": [1, 3, 5, 7]},
+    "ks357": {"name": "mixtconv", "kernel_sizes": [3, 3, 3], "dilations": [1, 2, 3]},
+}
+TAP = 44_957_696
+ADDED = {
+    "tsn": 0,
+    "ordinary": 74_300_000_000,
+    "tsm": 0,
+    "ks3": 3 * TAP,
+    "ks5": 5 * TAP,
+    "ks7": 7 * TAP,
+    "ks13": 2 * TAP,
+    "ks135": 134_550_080,
+    "ks1357": 4 * TAP,
+    "ks357": 3 * TAP,
+}
+
+
+def trial(variant: str, seed: int, top1: float, **changes: Any) -> TrialRecord:
+    history = [{"epoch": float(e), "val/top1": top1 * e / 3, "val/loss": 1 / e} for e in (1, 2, 3)]
+    finished = TrialRecord(
+        trial_id=f"{variant}-{seed}",
+        variant=variant,
+        seed=seed,
+        status="done",
+        last={"top1": top1, "top5": 99.0, "loss": 0.5, "group/short": top1 - 5, "group/static": 97.0 + seed},
+        best={"epoch": 2, "top1": top1 + 1},
+        per_class={"left to right": top1, "right to left": top1 - 10, "red | blue": 97.0},
+        history=history,
+        predictions={"clip": ["a", "b"], "label": [0, 1], "predicted": [0, 0]},
+        environment={"device": "cpu", "peak_memory_mib": str(400 + seed)},
+    )
+    return dataclasses.replace(finished, **changes)
+
+
+def failed(variant: str, seed: int, reason: str = "out of memory at batch_size 64") -> TrialRecord:
+    return TrialRecord(trial_id="x", variant=variant, seed=seed, status="failed", reason=reason)
+
+
+def cost(variant: str, **changes: Any) -> CostRecord:
+    geometry = {"backbone": "resnet50", "placement": "head", "num_frames": 8, "size": 224, "num_classes": 174}
+    stated = CostRecord(
+        geometry=geometry,
+        params_total=23_864_558,
+        params_added=ADDED.get(variant, 0) // TAP * 13_120,
+        macs_total=32_699_940_864 + ADDED.get(variant, 0),
+        macs_added=ADDED.get(variant, 0),
+        latency_ms=[40.0, 42.0, 41.0, 44.0, 43.0],
+        measured_on={"device": "cpu", "threads": "2"},
+    )
+    return dataclasses.replace(stated, **changes)
+
+
+def study(trials: list[TrialRecord], variants: list[str], **changes: Any) -> StudyRecord:
+    settings: dict[str, dict[str, Any]] = {
+        variant: {
+            "model": {"operator": OPERATORS.get(variant, {"name": "identity"})},
+            "data": {"dataset": "generated"},
+        }
+        for variant in variants
+    }
+    made = StudyRecord(
+        name="kernel_sizes",
+        question="Does mixing temporal kernel sizes beat any single size?",
+        source="MixTConv, Table 2",
+        reference="mixtconv.table2",
+        baseline="tsn",
+        variants=variants,
+        seeds=[0, 1, 2],
+        settings=settings,
+        differs={
+            variant: {"model.operator.name": settings[variant]["model"]["operator"]["name"]}
+            for variant in variants
+        },
+        protocol={"epochs": "3", "crop": "40x40"},
+        classes=CLASSES,
+        groups=GROUPS,
+        trials=trials,
+        costs={variant: cost(variant) for variant in variants},
+        environment={"commit": "abc1234"},
+    )
+    return dataclasses.replace(made, **changes)
+
+
+def full_study() -> StudyRecord:
+    """Ten variants, three seeds; all but tsn lie far above it, and spread by about a point."""
+    means = [36, 92, 92.4, 94, 95.5, 95, 93.5, 95.2, 97, 96.8]
+    wobble = (-0.7, 0.1, 0.6)
+    trials = [
+        trial(variant, seed, mean + wobble[(seed + place) % 3] * (0.6 + 0.1 * place))
+        for seed in (0, 1, 2)
+        for place, (variant, mean) in enumerate(zip(OPERATORS, means, strict=True))
+    ]
+    return study(trials, list(OPERATORS))
+
+
+def small_study() -> StudyRecord:
+    """tsn 20, 22, 24; ks3 70, 73, 76: differences 50, 51, 52."""
+    trials = [trial("tsn", s, 20.0 + 2 * s) for s in (0, 1, 2)] + [
+        trial("ks3", s, 70.0 + 3 * s) for s in (0, 1, 2)
+    ]
+    return study(trials, ["tsn", "ks3"])
+
+
+def text_of(record: StudyRecord, out: Path) -> str:
+    return (write_study(record, out) / "README.md").read_text(encoding="utf-8")
+
+
+def row_of(text: str, variant: str, heading: str = "### Accuracy") -> str:
+    part = text.split(heading, 1)[1]
+    return next(line for line in part.splitlines() if line.startswith(f"| `{variant}` "))
+
+
+@pytest.fixture(scope="module")
+def full_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_study(full_study(), tmp_path_factory.mktemp("full"))
+
+
+@pytest.fixture
+def full_page(full_report: Path) -> str:
+    return (full_report / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing costs a second a report; most tests read words only."""
+    monkeypatch.setattr(report, "_draw", lambda summary, folder: [])
+
+
+def test_the_page_follows_its_order(full_page: str) -> None:
+    order = [
+        "**Does mixing",
+        "has the highest mean top-1",
+        "## Results",
+        "## Figures",
+        "## How it was trained",
+        "## What is missing",
+        "## Accuracy per class",
+        "## How to recompute",
+    ]
+    places = [full_page.index(part) for part in order]
+    assert places == sorted(places)
+
+
+def test_every_variant_has_a_row_in_both_tables(full_page: str) -> None:
+    for variant in OPERATORS:
+        assert "(n=3)" in row_of(full_page, variant)
+        assert " G " in row_of(full_page, variant, "### Cost")
+
+
+def test_the_answer_names_the_best_its_interval_and_the_runner_up(full_page: str) -> None:
+    answer = next(line for line in full_page.splitlines() if "has the highest mean" in line)
+    assert answer.startswith("`ks1357` has the highest mean top-1: 97.0 ±")
+    assert "against the baseline `tsn`, which is more than luck between seeds explains" in answer
+    assert "it leads the next, `ks357`, by +0.2 points [" in answer
+    assert "do not tell the two apart" in answer
+    assert "of 9 variants: 9 better." in answer
+
+
+def test_a_complete_study_misses_nothing(full_page: str) -> None:
+    assert "Nothing: all 30 trials of the plan finished." in full_page
+
+
+def test_figures_of_the_full_study_are_all_there(full_report: Path) -> None:
+    folder = full_report / "figures"
+    names = {"accuracy_macs", "accuracy_kernel_size", "learning_curves", "accuracy_groups"}
+    assert {file.name for file in folder.iterdir()} == {
+        f"{name}.{kind}" for name in names for kind in ("svg", "png")
+    }
+
+
+def test_paper_costs_that_arithmetic_does_not_give_are_marked(full_page: str) -> None:
+    assert "| 43 G (a) |" in row_of(full_page, "ordinary", "### Cost")
+    assert (
+        "(a) `ordinary`: the paper's 43 G is +10 G over its plain network; not reproduced: computed +74.30 G"
+        in full_page
+    )
+    assert full_page.count("not reproduced") == 1
+
+
+def test_the_paper_column_says_that_it_is_another_data_set(full_page: str) -> None:
+    assert "paper: top-1 [%]" in full_page
+    assert "on the data set `generated`" in full_page
+    assert "on Something-Something v1" in full_page
+    assert "cannot be compared in absolute value" in full_page
+
+
+def test_the_same_data_set_as_the_paper_gets_other_words(tmp_path: Path, no_figures: None) -> None:
+    record = small_study()
+    settings = {
+        variant: {**one, "data": {"dataset": {"name": "something_v1"}}}
+        for variant, one in record.settings.items()
+    }
+    text = text_of(dataclasses.replace(record, settings=settings), tmp_path)
+    assert "the same data set, but compare the protocols first" in text
+
+
+def test_table_of_a_small_study_equals_one_computed_by_hand(tmp_path: Path, no_figures: None) -> None:
+    """t(0.975, 2) = 4.3027. tsn: sd 2, half width 4.3027 * 2 / sqrt 3 = 4.97. ks3: sd 3, 7.45.
+    Differences 50, 51, 52: sd 1, 2.48. group/static 97, 98, 99: 2.48; top-5 always 99: no interval."""
+    text = text_of(small_study(), tmp_path)
+    table = text.split("### Accuracy\n\n")[1].split("\n\n")[0]
+    assert [line.strip("| ").split(" | ") for line in table.splitlines()] == [
+        ["variant", "top-1 [%]", "vs tsn [points]", "verdict",
+         "top-5 [%]", "short: top-1 [%]", "static: top-1 [%]", "paper: top-1 [%]"],
+        [":--", "--:", "--:", ":--", *["--:"] * 4],
+        ["`tsn`", "22.0 ± 5.0 (n=3)", "baseline", "baseline",
+         "99.0 (n=3)", "17.0 ± 5.0 (n=3)", "98.0 ± 2.5 (n=3)", "19.7"],
+        ["`ks3`", "73.0 ± 7.5 (n=3)", "+51.0 [48.5, 53.5] (n=3)", "better",
+         "99.0 (n=3)", "68.0 ± 7.5 (n=3)", "98.0 ± 2.5 (n=3)", "45.9"],
+    ]  # fmt: skip
+    costs = text.split("### Cost\n\n")[1].split("\n\n")[0].splitlines()
+    assert costs[2:] == [
+        "| `tsn` | +0 | +0 | 32.70 G | 42.0 [41.0, 43.0] (n=5) | 33 G |",
+        "| `ks3` | +39,360 | +0.13 G | 32.83 G | 42.0 [41.0, 43.0] (n=5) | 33.13 G |",
+    ]
+    assert "Holm's correction over the 1 row tested" in text
+    assert "on device cpu, threads 2" in text
+
+
+def test_one_seed_gives_no_interval_and_no_verdict(tmp_path: Path) -> None:
+    record = study([trial("tsn", 0, 20.0), trial("ks3", 0, 70.0)], ["tsn", "ks3"], seeds=[0])
+    text = text_of(record, tmp_path)
+    assert "| 70.0 (n=1) | +50.0 (n=1) | too few seeds to tell |" in row_of(text, "ks3")
+    assert "fewer than 3 paired seeds nobody can say how much of it is luck" in text
+    assert "±" not in row_of(text, "tsn")
+
+
+def test_failed_and_missing_trials_stay_in_the_report(tmp_path: Path, no_figures: None) -> None:
+    trials = [
+        *small_study().trials[:4],
+        failed("ks3", 1),
+        failed("ks5", 0),
+        failed("ks5", 1),
+        failed("ks5", 2, "a | b\nc"),
+    ]
+    text = text_of(study(trials, ["tsn", "ks3", "ks5", "ks7"]), tmp_path)
+    assert "| failed (0 of 3) | - | too few seeds to tell |" in row_of(text, "ks5")
+    assert "| not run (0 of 3) |" in row_of(text, "ks7")
+    assert "| 70.0 (n=1) |" in row_of(text, "ks3")
+    assert "- `ks3` seed 1: failed: out of memory at batch_size 64" in text
+    assert "- `ks3` seed 2: not run" in text
+    assert "- `ks5` seed 2: failed: a \\| b c" in text
+    assert "4 of 12 trials are finished, so this may change." in text
+
+
+def test_a_study_without_a_finished_trial_says_so(tmp_path: Path) -> None:
+    text = text_of(study([failed("tsn", 0)], ["tsn", "ks3"]), tmp_path)
+    assert "No trial has finished with an accuracy yet: nothing can be said." in text
+    assert "## Figures" not in text
+    assert "0 of 6 trials are finished" in text
+
+
+def test_a_baseline_without_results_forbids_differences(tmp_path: Path, no_figures: None) -> None:
+    text = text_of(study([trial("ks3", s, 70.0 + s) for s in (0, 1, 2)], ["tsn", "ks3"]), tmp_path)
+    assert "the baseline `tsn` has no finished trial" in text
+
+
+def test_a_baseline_that_was_not_asked_for_is_named(tmp_path: Path) -> None:
+    text = text_of(study([trial("ks3", s, 70.0 + s) for s in (0, 1, 2)], ["ks3"]), tmp_path)
+    assert "the baseline `tsn` has no finished trial" in text
+
+
+def test_the_baseline_may_be_the_best(tmp_path: Path, no_figures: None) -> None:
+    trials = [trial("tsn", s, 80.0 + s) for s in (0, 1, 2)] + [
+        trial("ks3", s, 70.0 + 1.1 * s) for s in (0, 1, 2)
+    ]
+    text = text_of(study(trials, ["tsn", "ks3"]), tmp_path)
+    assert "No variant scores above the baseline: `tsn` itself has the highest mean top-1: 81.0" in text
+    assert "it leads the next, `ks3`, by +9.9 points [9.7, 10.1] (n=3)" in text
+    assert "| worse |" in row_of(text, "ks3")
+
+
+def test_a_metric_that_is_not_a_number_is_named_and_in_no_mean(tmp_path: Path) -> None:
+    record = small_study()
+    broken = dataclasses.replace(record.trials[0], last={"top1": math.nan, "top5": math.nan})
+    folder = write_study(dataclasses.replace(record, trials=[broken, *record.trials[1:]]), tmp_path)
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    assert "| 23.0 (n=2) |" in row_of(text, "tsn")
+    assert "| +51.5 (n=2) | too few seeds to tell |" in row_of(text, "ks3")
+    assert "- `tsn` seed 0: finished, but its top-1 is not a number" in text
+    assert "nan" not in text
+    json.loads((folder / "results.json").read_text(), parse_constant=pytest.fail)
+
+
+def test_an_operator_without_macs_and_no_latency_are_said(tmp_path: Path) -> None:
+    record = small_study()
+    costs = {
+        v: dataclasses.replace(c, macs_added=None, macs_total=None, latency_ms=[])
+        for v, c in record.costs.items()
+    }
+    text = text_of(dataclasses.replace(record, costs=costs), tmp_path)
+    assert "| +39,360 | not stated | not stated | not measured |" in row_of(text, "ks3", "### Cost")
+    assert "- latency not measured: `tsn`, `ks3`" in text
+    assert "accuracy_macs" not in text
+
+
+def test_a_study_without_costs_says_not_measured(tmp_path: Path, no_figures: None) -> None:
+    text = text_of(dataclasses.replace(small_study(), costs={}), tmp_path)
+    assert "### Cost\n\nNot measured." in text
+
+
+def test_costs_at_another_geometry_are_not_held_against_the_paper(tmp_path: Path, no_figures: None) -> None:
+    record = full_study()
+    costs = {
+        v: dataclasses.replace(c, geometry={**c.geometry, "num_frames": 16}) for v, c in record.costs.items()
+    }
+    text = text_of(dataclasses.replace(record, costs=costs), tmp_path)
+    assert "not reproduced" not in text
+    assert "16 frames" in text
+
+
+def test_class_names_cannot_break_a_table(full_page: str) -> None:
+    assert "| red \\| blue | static | 97.0 (n=3) |" in full_page
+    assert cell("a|b\n<c>") == "a\\|b &lt;c>"
+
+
+def test_values_that_differ_between_trials_are_given_as_a_range(full_page: str) -> None:
+    assert "| peak_memory_mib | 400 to 402 |" in full_page
+    assert "| commit | abc1234 |" in full_page
+
+
+def test_the_same_record_twice_gives_the_same_bytes(full_report: Path, tmp_path: Path) -> None:
+    first, second = full_report, write_study(full_study(), tmp_path)
+    files = sorted(file.relative_to(first) for file in first.rglob("*") if file.is_file())
+    assert len(files) == 12
+    for file in files:
+        assert (first / file).read_bytes() == (second / file).read_bytes(), file
+
+
+def test_a_report_can_be_written_again_from_its_json(tmp_path: Path, no_figures: None) -> None:
+    record = small_study()
+    broken = dataclasses.replace(
+        record.trials[0], last={"top1": math.nan}, history=[{"epoch": 1.0, "val/top1": math.nan}]
+    )
+    first = write_study(dataclasses.replace(record, trials=[broken, *record.trials[1:]]), tmp_path / "a")
+    second = write_study(read_record(first / "results.json"), tmp_path / "b")
+    for name in ("README.md", "results.json", "results.csv", "trials.csv"):
+        assert (first / name).read_bytes() == (second / name).read_bytes(), name
+
+
+def test_the_csv_of_trials_gives_the_means_of_the_table(tmp_path: Path, no_figures: None) -> None:
+    folder = write_study(full_study(), tmp_path)
+    with (folder / "trials.csv").open(newline="") as file:
+        trials = list(csv.DictReader(file))
+    with (folder / "results.csv").open(newline="") as file:
+        results = {row["variant"]: row for row in csv.DictReader(file)}
+    assert len(trials) == 30
+    by_variant = {v: [float(t["top1"]) for t in trials if t["variant"] == v] for v in OPERATORS}
+    for variant, values in by_variant.items():
+        assert float(results[variant]["top1_mean"]) == pytest.approx(sum(values) / 3)
+        gap = [a - b for a, b in zip(values, by_variant["tsn"], strict=True)]
+        if variant != "tsn":
+            assert float(results[variant]["difference_mean"]) == pytest.approx(sum(gap) / 3)
+    assert results["ks3"]["macs_added"] == "134873088"
+    assert results["ks3"]["paper_gmacs"] == "33.13"
+
+
+def test_an_old_report_stays_whole_when_drawing_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_study(small_study(), tmp_path)
+    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+    def fail(*args: Any) -> None:
+        raise RuntimeError("no fonts")
+
+    monkeypatch.setattr(plots, "learning_curves", fail)
+    with pytest.raises(RuntimeError, match="no fonts"):
+        write_study(dataclasses.replace(small_study(), question="Another?"), tmp_path)
+    assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["kernel_sizes"]
+
+
+def test_a_new_report_leaves_nothing_of_the_old_one(tmp_path: Path, no_figures: None) -> None:
+    folder = write_study(small_study(), tmp_path)
+    (folder / "figures" / "gone.png").write_bytes(b"")
+    write_study(small_study(), tmp_path)
+    assert not (folder / "figures" / "gone.png").exists()
+
+
+def test_a_report_killed_while_being_replaced_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_study(small_study(), tmp_path)
+    folder.rename(tmp_path / ".kernel_sizes.old")
+
+    def fail(*args: Any) -> None:
+        raise RuntimeError("no fonts")
+
+    monkeypatch.setattr(report, "_write_files", fail)
+    with pytest.raises(RuntimeError):
+        write_study(small_study(), tmp_path)
+    assert (folder / "README.md").exists()
+
+
+def test_a_folder_that_is_no_report_is_not_replaced(tmp_path: Path, no_figures: None) -> None:
+    (tmp_path / "kernel_sizes").mkdir()
+    (tmp_path / "kernel_sizes" / "thesis.tex").write_text("years of work")
+    with pytest.raises(StudyError, match="is not a report"):
+        write_study(small_study(), tmp_path)
+    assert (tmp_path / "kernel_sizes" / "thesis.tex").read_text() == "years of work"
+
+
+def test_an_output_path_that_is_a_file_is_one_line(tmp_path: Path, no_figures: None) -> None:
+    (tmp_path / "reports").write_text("")
+    with pytest.raises(StudyError, match=r"^--out .*cannot be written"):
+        write_study(small_study(), tmp_path / "reports")
+
+
+def test_the_index_lists_every_report_under_the_folder(tmp_path: Path, no_figures: None) -> None:
+    write_study(small_study(), tmp_path)
+    write_study(dataclasses.replace(small_study(), name="placement", question="Head or inner?"), tmp_path)
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "results.json").write_text("{")
+    lines = write_index(tmp_path).read_text(encoding="utf-8").splitlines()
+    assert [line.split(" | ")[0] for line in lines if line.startswith("| [")] == [
+        "| [broken](broken/README.md)",
+        "| [kernel_sizes](kernel_sizes/README.md)",
+        "| [placement](placement/README.md)",
+    ]
+    assert any("Head or inner?" in line and "`ks3` has the highest" in line for line in lines)
+
+
+def test_the_index_does_not_overwrite_someone_elses_readme(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("# My project")
+    with pytest.raises(StudyError, match="was not written by"):
+        write_index(tmp_path)
+    assert (tmp_path / "README.md").read_text() == "# My project"
+
+
+def test_a_record_of_a_newer_version_is_refused(tmp_path: Path, no_figures: None) -> None:
+    results = write_study(small_study(), tmp_path) / "results.json"
+    data = json.loads(results.read_text())
+    data["record"]["schema"] = 99
+    results.write_text(json.dumps(data))
+    with pytest.raises(StudyError, match="schema 99, newer"):
+        read_record(results)
+
+
+def test_an_unknown_reference_offers_the_nearest() -> None:
+    with pytest.raises(StudyError, match=r"no table 'mixtconv.tabel2' .*did you mean 'mixtconv.table2'"):
+        load_reference("mixtconv.tabel2")
+
+
+def test_table_2_is_quoted_as_printed() -> None:
+    rows = load_reference("mixtconv.table2")["rows"]
+    assert [rows[v]["top1"] for v in OPERATORS] == [
+        19.7,
+        41.0,
+        45.6,
+        45.9,
+        46.3,
+        45.8,
+        45.8,
+        46.4,
+        46.7,
+        46.4,
+    ]
+    assert [rows[v]["gmacs"] for v in OPERATORS] == [
+        33,
+        43,
+        33,
+        33.13,
+        33.23,
+        33.32,
+        33.09,
+        33.13,
+        33.18,
+        33.13,
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["table1.jester", "table3", "table4.something_v1", "table4.something_v2", "table5"]
+)
+def test_every_table_of_the_paper_has_rows(name: str) -> None:
+    table = load_reference(f"mixtconv.{name}")
+    assert table["paper"].startswith("MixTConv")
+    assert all("top1" in row for row in table["rows"].values())
+
+
+def test_only_ordinary_and_inner_are_not_reproduced() -> None:
+    """FACTS section 1, exact added MACs; ordinary at its nearest candidate, `inner`."""
+    table2, table3 = load_reference("mixtconv.table2"), load_reference("mixtconv.table3")
+    computed = {**ADDED, "ordinary": 7_707_000_000}
+    assert [v for v in OPERATORS if not is_reproduced(table2, v, computed[v])] == ["ordinary"]
+    assert is_reproduced(table3, "head", 4 * TAP) is True
+    assert is_reproduced(table3, "inner", 4 * 15_253_504) is False
+    assert is_reproduced(table2, "ks3", None) is None
+    assert is_reproduced(table2, "my_own", 5) is None
+
+
+def test_the_unit_of_the_last_digit_is_the_printed_one() -> None:
+    table = load_reference("mixtconv.table2")
+    assert added_gmacs(table, "ordinary") == (10, 1.0)
+    added, unit = added_gmacs(table, "ks5") or (0, 0)
+    assert (round(added, 9), unit) == (0.23, 0.01)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (179_830_784, "+0.18 G"),
+        (0, "+0"),
+        (1_234_567, "+1.23 M"),
+        (None, "not stated"),
+        (74_300_000_000, "+74.30 G"),
+    ],
+)
+def test_macs_are_printed_in_giga_or_mega(value: int | None, text: str) -> None:
+    assert macs(value, sign="+") == text
+
+
+def test_a_record_survives_json() -> None:
+    assert study_from_json(json.loads(json.dumps(to_json(full_study())))) == full_study()
+
+
+class FakeStore:
+    """Stands in for `tracking.Store`: what the command needs of it."""
+
+    def __init__(self) -> None:
+        self.records = {"kernel_sizes": small_study()}
+        self.attached: list[tuple[str, Path]] = []
+
+    def studies(self) -> list[str]:
+        return list(self.records)
+
+    def load_study(self, name: str) -> StudyRecord:
+        if name not in self.records:
+            raise TrackingError(f"no study {name!r}; did you mean 'kernel_sizes'?")
+        return self.records[name]
+
+    def attach_report(self, name: str, folder: Path) -> None:
+        self.attached.append((name, folder))
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch, no_figures: None) -> FakeStore:
+    import harness
+
+    made = FakeStore()
+    tracking = types.ModuleType("harness.tracking")
+    tracking.Store = types.SimpleNamespace(open=lambda uri, create: made)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "harness.tracking", tracking)
+    monkeypatch.setattr(harness, "tracking", tracking, raising=False)
+    return made
+
+
+def test_the_command_writes_attaches_and_lists(
+    store: FakeStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--out", str(tmp_path)]) == 0
+    assert store.attached == [("kernel_sizes", tmp_path / "kernel_sizes")]
+    assert (tmp_path / "README.md").exists()
+    assert str(tmp_path / "kernel_sizes" / "README.md") in capsys.readouterr().out
+
+
+def test_an_unknown_study_is_one_line_and_exit_code_2(
+    store: FakeStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--out", str(tmp_path), "--study", "kernel_size"]) == 2
+    assert capsys.readouterr().err == "error: no study 'kernel_size'; did you mean 'kernel_sizes'?\n"
+
+
+def test_an_empty_store_is_one_line_and_exit_code_2(
+    store: FakeStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.records.clear()
+    assert main(["--out", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: the tracking store holds no study; run one first")
+    assert error.count("\n") == 1
+
+
+def test_one_broken_study_does_not_keep_the_others_from_being_reported(
+    store: FakeStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.records = {
+        "bad": dataclasses.replace(small_study(), name="bad", reference="nothing.like.it"),
+        "kernel_sizes": small_study(),
+    }
+    assert main(["--out", str(tmp_path)]) == 2
+    assert (tmp_path / "kernel_sizes" / "README.md").exists()
+    assert not (tmp_path / "bad").exists()
+    assert capsys.readouterr().err.startswith("error: reference: no table 'nothing.like.it'")
+
+
+def test_help_needs_none_of_the_heavy_packages() -> None:
+    code = (
+        "import sys, harness.report as r\n"
+        "try: r.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'mlflow', 'ray', 'scipy', 'matplotlib', 'numpy', 'pandas'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "--tracking-uri" in done.stdout
