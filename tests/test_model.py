@@ -171,7 +171,7 @@ def test_inner_mixes_after_the_first_convolution_and_head_before_it() -> None:
         model, order = tiny(KS["ks3"], placement=placement), []
         block = model.get_submodule("layer1.0")
         for name, module in block.named_children():
-            module.register_forward_hook(lambda *_, name=name: order.append(name))
+            module.register_forward_hook(lambda *_, name=name, order=order: order.append(name))
         model(torch.randn(1, 4, 3, 16, 24))
         seen[placement] = order
     assert seen["head"][:3] == ["temporal", "conv1", "bn1"]

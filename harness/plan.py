@@ -1,0 +1,331 @@
+"""What one call of `harness.run` will do: the study's trials, which of them are done, their costs and their jobs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from rich.table import Table
+
+from harness import allocator, cost, training
+from harness.data import DataSet, find_data, open_data
+from harness.errors import DataError, StudyError, nearest
+from harness.progress import bar, comparison, console
+from harness.records import CostRecord, StudyRecord, TrialRecord
+from harness.study import Study, Trial, load_study, operator_source
+
+try:
+    import fcntl
+except ImportError:  # Windows: nobody watches for a second process
+    fcntl = None  # type: ignore[assignment]
+
+
+class Plan:
+    """A study, its data and its trials; made by `make_plan`."""
+
+    def __init__(
+        self,
+        study: Study,
+        args: argparse.Namespace,
+        data: dict[str, DataSet | None],
+        done: Collection[str],
+        how: str,
+    ) -> None:
+        self.study = study
+        self.data_dir: Path = args.data_dir
+        self.resources = study.resources.resolved()
+        self.seeds = sorted({*study.seeds, *(args.seeds or [])})
+        self.force: bool = args.force
+        self.costs: dict[str, CostRecord] = {}
+        self.environment = environment()
+        self._allocator = how
+        self._data = data
+        fingerprints = {name: one.fingerprint if one else "" for name, one in data.items()}
+        self.trials = study.trials(fingerprints, self.seeds)
+        chosen_seeds, chosen = args.seeds or self.seeds, args.variants or list(study.variants)
+        self._chosen = [t for t in self.trials if t.seed in chosen_seeds and t.variant in chosen]
+        self.done = {t.trial_id for t in self.trials if t.trial_id in done}
+
+    @property
+    def pending(self) -> list[Trial]:
+        """Trials that this call is to run."""
+        return [t for t in self._chosen if self.force or t.trial_id not in self.done]
+
+    @contextmanager
+    def claim(self) -> Iterator[None]:
+        """Meanwhile no other process runs one of the pending trials, under whatever study or store.
+
+        Raises:
+            StudyError: another one does.
+        """
+        with (self.data_dir / "trials.lock").open("w") as file:
+            for trial in self.pending if fcntl else ():
+                try:  # one file for all trials: a byte's place is its trial's id
+                    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, int(trial.trial_id[:15], 16))
+                except (BlockingIOError, PermissionError):
+                    raise StudyError(
+                        f"{trial.variant} seed={trial.seed} is being run by another process; wait for it, or "
+                        "choose others with --variants or --seeds"
+                    ) from None
+            yield
+
+    def show(self) -> None:
+        """Print what the study asks and what will be run."""
+        study, r = self.study, self.resources
+        print(f"study    {study.name}: {study.question}")
+        trials = f"{len(study.variants)} variants x {len(self.seeds)} seeds = {len(self.trials)} trials"
+        left_out = len(self.trials) - len(self._chosen)
+        rest = f", {left_out} left out by --variants or --seeds" if left_out else ""
+        print(f"plan     {trials}; {len(self.done)} done before, {len(self.pending)} to run{rest}")
+        first = next(iter(study.variants.values()))
+        data = next(iter(self._data.values()))
+        made = f"{data.fingerprint[:12]}" if data else "not made yet"
+        print(f"data     {_dataset_name(first)} ({made}) in {self.data_dir}")
+        print(
+            f"each     {r.cpus:g} cpu, {r.gpus:g} gpu, {first.train.epochs} epochs of {first.model.backbone}"
+        )
+
+    def show_costs(self) -> int:
+        """Print parameters and MACs of every variant. Returns the exit code."""
+        self.costs = {
+            name: cost.count(self.study.cost, s.model, s.data.num_frames)
+            for name, s in self.study.variants.items()
+        }
+        table = Table("variant", "operator", box=None, pad_edge=False)
+        table.columns[1].no_wrap = True
+        for title in ("parameters", "added", "MACs [G]", "added [G]"):
+            table.add_column(title, justify="right", no_wrap=True)
+        for name, record in self.costs.items():
+            operator = dict(self.study.variants[name].model.operator)
+            settings = ", ".join(f"{key} {value}" for key, value in operator.items() if key != "name")
+            table.add_row(
+                name, f"{operator['name']} {settings}".strip(), f"{record.params_total:,}",
+                f"+{record.params_added:,}", giga(record.macs_total), giga(record.macs_added, "+.5f"),
+            )  # fmt: skip
+        print()
+        console.print(table)
+        print(geometry(next(iter(self.costs.values()))))
+        print("dry run: nothing was trained, nothing was written")
+        return 0
+
+    def measure_costs(self) -> None:
+        """Take parameters, MACs and latency of all variants, alone on the device before any trial starts."""
+        study = self.study
+        variants = {name: (s.model, s.data.num_frames) for name, s in study.variants.items()}
+        device = torch.device("cuda" if self.resources.gpus else "cpu")
+        begin = time.monotonic()
+        with bar("cost", "rounds") as advance:
+            self.costs = cost.costs(
+                study.cost,
+                variants,
+                {name: operator_source(s.model.operator["name"]) for name, s in study.variants.items()},
+                device,
+                self.data_dir / "cost",
+                channels_last=next(iter(study.variants.values())).train.channels_last,
+                allocator=self._allocator,
+                progress=advance,
+            )
+        print(f"cost     {geometry(next(iter(self.costs.values())))}, {time.monotonic() - begin:.0f} s")
+
+    def record(self) -> StudyRecord:
+        """The plan as the store keeps it, all results empty."""
+        study = self.study
+        if not self.costs:  # nothing pending: the latencies are those kept from before, if any
+            self.measure_costs()
+        first = next(iter(study.variants))
+        data = self._data[first]
+        assert data is not None
+        return StudyRecord(
+            name=study.name, question=study.question, source=study.source, reference=study.reference,
+            baseline=study.baseline, variants=list(study.variants), seeds=list(self.seeds),
+            settings={name: training.plain(s) for name, s in study.variants.items()},
+            differs=study.differs(), protocol=protocol(study, data), classes=data.classes, groups=data.groups,
+            trials=[
+                TrialRecord(trial_id=t.trial_id, variant=t.variant, seed=t.seed, status="missing")
+                for t in self.trials
+            ],
+            costs=self.costs, environment=self.environment,
+        )  # fmt: skip
+
+    def jobs(self) -> list[training.Job]:
+        """The pending trials with where and on what to run them."""
+        assert not isinstance(self.resources.gpus, str)
+        paths = tuple(dict.fromkeys([str(self.study.folder), os.getcwd()]))
+        jobs = [
+            training.Job(
+                trial_id=t.trial_id, variant=t.variant, seed=t.seed, settings=t.settings,
+                data_dir=self.data_dir, folder=self.data_dir / "trials" / t.trial_id,
+                cpus=self.resources.cpus, gpus=self.resources.gpus, import_paths=paths,
+                environment=self.environment,
+            )
+            for t in self.pending
+        ]  # fmt: skip
+        if self.force:
+            for job in jobs:
+                training.discard(job.folder)
+        return jobs
+
+    def classes(self) -> list[str]:
+        """Names of the classes."""
+        data = next(iter(self._data.values()))
+        assert data is not None
+        return data.classes
+
+    def scratch(self) -> Path:
+        """A folder for the scheduler's own state."""
+        return self.data_dir / "ray" / f"{self.study.name}-{os.getpid()}"
+
+    def show_results(self, record: StudyRecord, stopped: int) -> int:
+        """Print the comparison and the next step. Returns the exit code."""
+        table, lines = comparison(record)
+        print()
+        console.print(table)
+        print("\n".join(lines))
+        trials = [t for t in record.trials if t.trial_id in {c.trial_id for c in self._chosen}]
+        failed = sum(t.status == "failed" for t in trials)
+        missing = sum(t.status not in ("done", "failed") for t in trials)
+        if stopped:
+            print(
+                f"stopped: {missing} of {len(trials)} trials are still to run; the same command goes on from here"
+            )
+            return stopped
+        print("next     python -m harness.report --out reports/   or browse: make ui")
+        return 1 if failed or missing else 0
+
+
+def check_request(args: argparse.Namespace) -> Study:
+    """Read the study and check whatever can be checked before anything is written.
+
+    Raises:
+        UserError: the study, the choice of variants, the resources or the data folder cannot be used.
+    """
+    args.data_dir = args.data_dir.expanduser().absolute()
+    sys.path[:0] = [p for p in [os.getcwd()] if p not in sys.path]
+    study = load_study(args.study, profile=args.profile, overrides=args.set)
+    for name in args.variants or []:
+        if name not in study.variants:
+            raise StudyError(f"--variants: no variant {name!r}{nearest(name, study.variants)}")
+    if not args.dry_run:
+        if not args.address:
+            study.resources.check({"cpus": os.cpu_count() or 1, "gpus": torch.cuda.device_count()})
+        _check_writable(args.data_dir)
+    return study
+
+
+def make_plan(study: Study, args: argparse.Namespace, done: Collection[str]) -> Plan:
+    """See to the study's data (a dry run makes none) and list its trials.
+
+    Args:
+        done: ids of trials that need not be run.
+
+    Raises:
+        DataError: the data cannot be used.
+    """
+    how = allocator.keep_freed_memory()
+    data: dict[str, DataSet | None] = {}
+    opened: dict[str, DataSet | None] = {}
+    for name, settings in study.variants.items():
+        key = repr(settings.data)
+        if key not in opened:
+            if args.dry_run:
+                opened[key] = find_data(settings.data, args.data_dir)
+            else:
+                with bar("data", "clips") as advance:
+                    opened[key] = open_data(settings.data, args.data_dir, progress=advance)
+        data[name] = opened[key]
+    return Plan(study, args, data, done, how)
+
+
+def _check_writable(folder: Path) -> None:
+    """Without leaving anything: a later check may refuse the request. Only trying tells, for root above all."""
+    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise DataError(f"--data-dir {folder}: cannot be written: {there}: {error.strerror}") from None
+
+
+def protocol(study: Study, data: DataSet) -> dict[str, str]:
+    """How clips are sampled, cropped and scored, and how networks are trained, in words."""
+    s = study.variants[study.baseline]
+    t, m, d = s.train, s.model, s.data
+    schedule = (
+        f"x{t.gamma:g} at epochs {', '.join(map(str, t.milestones))}"
+        if t.schedule == "step"
+        else f"one cycle, rising for {100 * t.warmup:g} % of the steps"
+    )
+    clips = f"{len(data.split('train')):,} training and {len(data.split('val')):,} validation clips"
+    return {
+        "data set": f"{_dataset_name(s)}, {len(data.classes)} classes, {clips}, fingerprint {data.fingerprint[:16]}",
+        "frames": f"{d.num_frames} a clip (T), one from each of T equal segments: at random in training, the "
+        "middle one in validation",
+        "training crops": f"short side {d.short_side}, multi-scale corner crops of x{list(d.scales)} to {d.crop}x{d.crop}, "
+        "no mirroring",
+        "validation crops": f"short side {d.short_side}, centre {d.crop}x{d.crop}, 1 clip a video",
+        "consensus": "scores averaged over frames",
+        "network": f"{m.backbone}, operators at `{m.placement}` of every block of stages "
+        f"{', '.join(map(str, m.stages))}, dropout {m.dropout:g}, weights: {m.weights or 'random start'}",
+        "optimiser": f"{t.optimizer}, lr {t.lr:g} ({schedule}), weight decay {t.weight_decay:g}, batch {t.batch_size}, "
+        f"gradient norm clipped at {t.clip_gradient:g}",
+        "epochs": f"{t.epochs}; results are those of the last one",
+        "precision": t.precision,
+    }
+
+
+def environment() -> dict[str, str]:
+    """Code and versions; the trial adds its device."""
+    names = {"torch": "torch", "ray": "ray", "mlflow": "mlflow", "decord": "decord"}
+    found = {}
+    for key, package in names.items():
+        try:
+            found[key] = version(package)
+        except ImportError:
+            continue
+    return {"commit": commit(), "python": platform.python_version(), "cpu": cost.cpu_name()} | found
+
+
+def commit() -> str:
+    """The checkout's commit, `+changes` appended where files differ from it; "unknown" without git."""
+    folder = Path(__file__).parent.parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", *words], cwd=folder, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        changed = git(
+            "status", "--porcelain", "--untracked-files=no", "--", "harness", "operators", "studies"
+        )
+        return git("rev-parse", "HEAD")[:12] + ("+changes" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def giga(macs: int | None, form: str = ".2f") -> str:
+    """MACs in units of 1e9."""
+    return "not stated" if macs is None else f"{macs / 1e9:{form}}"
+
+
+def geometry(record: CostRecord) -> str:
+    """At which geometry a cost was taken, in words."""
+    g = record.geometry
+    return (
+        f"at {g['backbone']}, {g['num_frames']} frames of {g['size']}x{g['size']}, {g['num_classes']} classes"
+    )
+
+
+def _dataset_name(settings: training.Settings) -> str:
+    dataset = settings.data.dataset
+    return str(dataset["name"]) if isinstance(dataset, dict) else str(dataset)

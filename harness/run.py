@@ -1,0 +1,160 @@
+"""python -m harness.run STUDY: plan a study, train what is not done yet, measure, track, compare.
+
+Exit code: 0 all trials done, 1 some failed, 2 the request cannot be carried out, 130 or 143 stopped by a signal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
+
+from harness.errors import UserError
+
+if TYPE_CHECKING:
+    from harness.plan import Plan
+    from harness.tracking import Store
+
+# torch, ray and mlflow are imported where they are needed: --help must answer at once.
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = _parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, _terminate)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a log shows each line at once, whatever its encoding
+        sys.stdout.reconfigure(line_buffering=True, errors="replace")
+    try:
+        return _run(args)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, SystemExit) as stop:
+        code = _stop_code(stop)
+        print("stopped: no trial is under way; the same command starts again from here")
+        return code
+
+
+def _run(args: argparse.Namespace) -> int:
+    from harness.plan import check_request, make_plan
+
+    study = check_request(args)
+    store = _store(args)
+    plan = make_plan(study, args, store.done(study.name) if store else {})
+    plan.show()
+    if store is None or args.dry_run:
+        return plan.show_costs()
+    with plan.claim():
+        if plan.pending:
+            plan.measure_costs()
+        store.begin_study(plan.record())
+        stopped = _train(plan, store, args) if plan.pending else 0
+    return plan.show_results(store.load_study(study.name), stopped)
+
+
+def _store(args: argparse.Namespace) -> Store | None:
+    from harness import tracking
+
+    uri = args.tracking_uri or tracking.default_uri()
+    if args.dry_run and (file := tracking.sqlite_file(uri)) is not None and not file.exists():
+        return None  # a dry run makes nothing, not even a store
+    return tracking.Store.open(uri, create=not args.dry_run)
+
+
+def _train(plan: Plan, store: Store, args: argparse.Namespace) -> int:
+    """Run the pending trials. Returns 0, or the exit code of the signal that stopped them."""
+    from harness import schedule
+    from harness.progress import Watch
+
+    watch = Watch(plan, store)
+    try:
+        with watch:
+            if args.serial:
+                schedule.run_serial(watch.jobs(), watch)
+            elif watch.jobs():
+                schedule.run_on_ray(watch.jobs(), watch, plan.scratch(), args.address)
+    except (KeyboardInterrupt, SystemExit) as stop:
+        return _stop_code(stop)
+    finally:
+        store.stop_running()
+    return 130 if watch.unfinished() else 0  # Ray's fit() returns normally after Ctrl-C
+
+
+def _stop_code(stop: BaseException) -> int:
+    """The exit code of a stop by a signal. Ray's own handler of SIGTERM exits with its bare number."""
+    if isinstance(stop, KeyboardInterrupt):
+        return 128 + signal.SIGINT
+    assert isinstance(stop, SystemExit)
+    if stop.code not in (signal.SIGTERM, 128 + signal.SIGTERM):
+        raise stop
+    return 128 + signal.SIGTERM
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Complains in one line; --help has the rest."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}; see python -m harness.run --help\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m harness.run",
+        description="Train and compare the variants of a study. Trials that are done are not run again; an "
+        "interrupted study goes on where it stopped.",
+    )
+    add = parser.add_argument
+    add("study", help="a study file, such as studies/kernel_sizes.yaml")
+    add("--dry-run", action="store_true", help="print the plan, parameters and MACs; train nothing")
+    add("--serial", action="store_true", help="one trial after the other in this process, without Ray")
+    add("--seeds", type=_seeds, metavar="0,1,...", help="run only these seeds; new ones join the study's")
+    add("--variants", type=_names, metavar="A,B,...", help="run only these variants")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting: train.epochs=2")
+    add("--profile", default="", help="the study at another scale, as its file describes it")
+    add(
+        "--force",
+        action="store_true",
+        help="run again what is done; an old result goes when the new one is there",
+    )
+    add("--data-dir", type=Path, default=_default_data_dir(), metavar="DIR", help="data sets, caches, checkpoints "
+        "(default: %(default)s)")  # fmt: skip
+    add("--tracking-uri", default="", metavar="URI", help="MLflow store (default: $MLFLOW_TRACKING_URI, or "
+        "sqlite:///mlflow.db)")  # fmt: skip
+    add(
+        "--address",
+        default="",
+        help="an existing Ray cluster; needs --data-dir on storage that all nodes share",
+    )
+    return parser
+
+
+def _default_data_dir() -> Path:
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("MIXTBENCH_DATA_DIR") or Path(cache) / "mixtbench")
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _seeds(text: str) -> list[int]:
+    try:
+        seeds = [int(name) for name in _names(text)]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers, as in 0,1,2") from None
+    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        raise argparse.ArgumentTypeError(f"{text!r}: give each seed once, none below 0, as in 0,1,2")
+    return seeds
+
+
+if __name__ == "__main__":
+    sys.exit(main())

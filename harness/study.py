@@ -1,0 +1,514 @@
+"""A study: YAML in, checked settings and an explicit list of trials out.
+
+Everything is checked before anything starts; what is wrong is one line that names the file, the path in it, the
+value, the rule and the nearest valid name.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import dataclasses
+import hashlib
+import inspect
+import json
+import math
+import re
+import sys
+import traceback
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from harness.cost import CostConfig
+from harness.errors import DataError, StudyError, nearest
+from harness.model import MSTNet
+from harness.training import Settings, plain
+from operators import make_operator
+from operators.base import find_operator
+
+RESULTS_VERSION = 1
+"""Part of every trial's id: raised when a change of the code changes results, so that old ones are not reused."""
+
+_ATOMIC = {"operator", "dataset"}  # mappings that are replaced whole, never merged
+_NOT_DECISIVE = {("train", "workers")}  # settings that cannot change a result
+_ROOMS = ("model", "data", "train")
+
+Source = Callable[[str], str]
+"""From a setting's dotted path to where the user wrote it: the file, a variant in it, or --set."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What one trial gets. gpus may be a fraction, or "auto": one where this machine has any."""
+
+    cpus: float = 1.0
+    gpus: float | str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.cpus <= 0:
+            raise ValueError(f"cpus: {self.cpus:g} is not above 0")
+        if isinstance(self.gpus, str) and self.gpus != "auto":
+            raise ValueError(f"gpus: {self.gpus!r} is neither a number nor auto")
+        if isinstance(self.gpus, float) and self.gpus < 0:
+            raise ValueError(f"gpus: {self.gpus:g} is below 0")
+        if isinstance(self.gpus, float) and self.gpus > 1 and not self.gpus.is_integer():
+            raise ValueError(
+                f"gpus: {self.gpus:g} is above 1 and not whole; a trial shares one GPU, or has several"
+            )
+
+    def resolved(self) -> Resources:
+        """With "auto" replaced by a number."""
+        if self.gpus == "auto":
+            return dataclasses.replace(self, gpus=1.0 if torch.cuda.is_available() else 0.0)
+        return self
+
+    def check(self, there: Mapping[str, float]) -> None:
+        """Refuse to ask for more than there is: "cpus" and "gpus".
+
+        Raises:
+            StudyError: no trial could ever start.
+        """
+        for name, has in there.items():
+            wanted = getattr(self.resolved(), name)
+            if wanted > has:
+                raise StudyError(
+                    f"resources.{name}: {wanted:g} asked for each trial, but there are {has:g} here"
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """Variant x seed, with the id that names its result."""
+
+    trial_id: str
+    variant: str
+    seed: int
+    settings: Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Head:
+    """The keys of a study file that are read as they stand."""
+
+    question: str
+    baseline: str
+    source: str = ""
+    reference: str = ""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    resources: Resources = field(default_factory=Resources)
+    cost: CostConfig = field(default_factory=CostConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A checked study.
+
+    Attributes:
+        name: the file's stem, and the profile's name where one was chosen.
+        folder: where the file lies; operators beside it can be imported.
+        variants: resolved settings by variant name, in the file's order.
+    """
+
+    name: str
+    folder: Path
+    question: str
+    source: str
+    reference: str
+    baseline: str
+    seeds: tuple[int, ...]
+    resources: Resources
+    cost: CostConfig
+    variants: dict[str, Settings]
+
+    def trials(self, fingerprints: Mapping[str, str], seeds: Sequence[int] | None = None) -> list[Trial]:
+        """Every variant with the first seed, then with the second, so that an early stop leaves whole rows.
+
+        Args:
+            fingerprints: of each variant's data set.
+        """
+        return [
+            Trial(
+                trial_id=trial_id(settings, seed, fingerprints[name]),
+                variant=name,
+                seed=seed,
+                settings=settings,
+            )
+            for seed in (self.seeds if seeds is None else seeds)
+            for name, settings in self.variants.items()
+        ]
+
+    def differs(self) -> dict[str, dict[str, Any]]:
+        """For every variant, only the settings in which variants differ, under dotted names."""
+        flat = {name: flatten(plain(settings)) for name, settings in self.variants.items()}
+        every = sorted({key for one in flat.values() for key in one})
+        varying = [key for key in every if len({json.dumps(one.get(key)) for one in flat.values()}) > 1]
+        return {name: {key: one[key] for key in varying if key in one} for name, one in flat.items()}
+
+
+def trial_id(settings: Settings, seed: int, fingerprint: str) -> str:
+    """A hash of all that decides a trial's result: the settings, the seed, the data, the code's results version,
+    and the source of an operator that is not ours."""
+    decisive = plain(settings)
+    for room, key in _NOT_DECISIVE:
+        decisive[room].pop(key, None)
+    parts = {
+        "settings": decisive,
+        "seed": seed,
+        "data": fingerprint,
+        "results_version": RESULTS_VERSION,
+        "operator": operator_source(settings.model.operator["name"]),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def operator_source(name: str) -> str:
+    """A fingerprint of the file that defines an outside operator; "" for the zoo's, which RESULTS_VERSION covers."""
+    cls = find_operator(name)
+    return "" if _ours(cls) else hashlib.sha256(Path(inspect.getfile(cls)).read_bytes()).hexdigest()[:16]
+
+
+def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} -> {"a.b": 1}; lists stay whole."""
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        name = f"{prefix}{key}"
+        flat |= flatten(value, f"{name}.") if isinstance(value, dict) and value else {name: value}
+    return flat
+
+
+def load_study(path: str | Path, *, profile: str = "", overrides: Sequence[str] = ()) -> Study:
+    """Read and check a study.
+
+    Args:
+        profile: one of the file's `profiles`: the same question at another scale.
+        overrides: `key=value` with a dotted key and a YAML value, as given to `--set`.
+
+    Raises:
+        StudyError: anything in it cannot be used.
+    """
+    path = Path(path)
+    where = str(path)
+    raw = _read(path)
+    _check_keys(raw, where)
+    variants, profiles = _mapping(raw, "variants", where), _mapping(raw, "profiles", where)
+    base = _merged({}, {key: value for key, value in raw.items() if key not in ("variants", "profiles")})
+    if profile:
+        if profile not in profiles:
+            known = nearest(profile, profiles) if profiles else "; the study has none"
+            raise StudyError(f"{where}: profiles: no profile {profile!r}{known}")
+        chosen = dict(_mapping(profiles, profile, f"{where}: profiles"))
+        _check_keys(chosen, f"{where}: profiles.{profile}", inside_profile=True)
+        variants = _merged(variants, _mapping(chosen, "variants", f"{where}: profiles.{profile}"))
+        base = _merged(base, {key: value for key, value in chosen.items() if key != "variants"})
+    variants = {str(name): change for name, change in variants.items()}
+    if not variants:
+        raise StudyError(f"{where}: variants: missing; give at least one, as in tsn: {{model.operator: ...}}")
+    given: dict[str, str] = {}  # path -> the --set that gave it
+    for override in overrides:
+        key, value = _parse_override(override)
+        _check_clash(override, key, value, variants)
+        base = _merged(base, {key: value})
+        given |= dict.fromkeys(_paths({key: value}), f"--set {override}: ")
+
+    def source(path: str) -> str:
+        return next(
+            (f"{words}{path}" for key, words in given.items() if _overlap(key, path)), f"{where}: {path}"
+        )
+
+    rooms: dict[str, Any] = {key: base.pop(key) for key in _ROOMS if key in base}
+    head = _coerce(base, _Head, "", source)
+    _check_head(head, variants, source)
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:  # an operator of the user's may lie beside the study
+        sys.path.insert(0, folder)
+    resolved = {name: _variant(name, rooms, change, where, source) for name, change in variants.items()}
+    _check_distinct(resolved, where)
+    return Study(
+        name=f"{path.stem}-{profile}" if profile else path.stem,
+        folder=path.resolve().parent,
+        variants=resolved,
+        **{item.name: getattr(head, item.name) for item in dataclasses.fields(_Head)},
+    )
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that refuses a key given twice, which YAML would silently let win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, (str, int, float, bool)) and key in seen:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"{key!r} is given twice", problem_mark=key_node.start_mark
+                )
+            if isinstance(key, (str, int, float, bool)):
+                seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        folder = path.parent
+        known = [p.stem for p in folder.glob("*.yaml")] if folder.is_dir() else []
+        hint = nearest(path.stem, known) if known else ""
+        raise StudyError(f"no study file {path}{hint}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path}: cannot be read ({error})") from None
+    try:
+        raw = yaml.load(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
+        raise StudyError(f"{place}: not valid YAML: {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise StudyError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise StudyError(f"{path}: holds no mapping; a study starts with `question: ...`")
+    return raw
+
+
+def _mapping(raw: dict[str, Any], key: str, where: str) -> dict[str, Any]:
+    value = raw.get(key, {})
+    if not isinstance(value, dict):
+        raise StudyError(f"{where}: {key}: {value!r} is not a mapping")
+    return value
+
+
+def _check_keys(raw: dict[str, Any], where: str, *, inside_profile: bool = False) -> None:
+    known = [item.name for item in dataclasses.fields(_Head)] + [*_ROOMS, "variants"]
+    known += [] if inside_profile else ["profiles"]
+    for key in raw:
+        if str(key).split(".")[0] not in known:
+            raise StudyError(f"{where}: {key}: unknown key{nearest(key, known)}")
+
+
+def _parse_override(override: str) -> tuple[str, Any]:
+    key, equals, text = override.partition("=")
+    key = key.strip()
+    if not equals or not key:
+        raise StudyError(f"--set {override}: not key=value, as in --set train.epochs=2")
+    first = key.split(".")[0]
+    if first in ("variants", "profiles", "question", "reference", "source"):
+        raise StudyError(f"--set {override}: {first} cannot be set here; edit the file")
+    _check_keys({key: None}, f"--set {override}")
+    try:
+        return key, yaml.load(text, _Loader)
+    except yaml.YAMLError:
+        raise StudyError(f"--set {override}: {text!r} is not a YAML value") from None
+
+
+def _check_clash(override: str, key: str, value: Any, variants: dict[str, Any]) -> None:
+    """A variant's own setting would win, and the override be lost without a word."""
+    for name, change in variants.items():
+        for path in _paths(change) if isinstance(change, dict) else ():
+            if any(_overlap(path, wanted) for wanted in _paths({key: value})):
+                raise StudyError(
+                    f"--set {override}: variant {name!r} sets {path} itself; change it in the file"
+                )
+
+
+def _merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """`change` over `base`; its keys may be dotted, and mappings merge down to single settings."""
+    result = dict(base)
+    for key, value in change.items():
+        first, _, rest = str(key).partition(".")
+        if rest:
+            value = {rest: value}
+        elif not isinstance(value, dict) or first in _ATOMIC:
+            result[first] = value
+            continue
+        below = result.get(first, {})
+        if first in _ATOMIC and isinstance(below, str):  # `dataset: generated` is short for its name alone
+            below = {"name": below}
+        result[first] = _merged(below if isinstance(below, dict) else {}, value)
+    return result
+
+
+def _paths(change: dict[str, Any]) -> list[str]:
+    """Dotted names of what a change sets, down to single settings and to mappings that are replaced whole."""
+    paths = []
+    for key, value in change.items():
+        atomic = str(key).split(".")[-1] in _ATOMIC
+        nested = _paths(value) if isinstance(value, dict) and value and not atomic else []
+        paths += [f"{key}.{path}" for path in nested] or [str(key)]
+    return paths
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether two dotted names are the same, or one holds the other."""
+    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
+
+
+def _check_head(head: _Head, variants: dict[str, Any], source: Source) -> None:
+    if head.baseline not in variants:
+        known = nearest(head.baseline, map(str, variants))
+        raise StudyError(f"{source('baseline')}: no variant {head.baseline!r}{known}")
+    if not head.seeds:
+        raise StudyError(f"{source('seeds')}: empty; give at least one")
+    if len(set(head.seeds)) < len(head.seeds):
+        raise StudyError(f"{source('seeds')}: {list(head.seeds)} has a seed twice")
+    if min(head.seeds) < 0:
+        raise StudyError(f"{source('seeds')}: {min(head.seeds)} is below 0")
+    for name in variants:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_+-]*", str(name)):
+            raise StudyError(f"{source('variants')}: {name!r} is no name; use letters, digits, _ + -")
+
+
+def _check_distinct(variants: dict[str, Settings], where: str) -> None:
+    """Two rows with the same settings would be one trial, shown twice."""
+    first: dict[str, str] = {}
+    for name, settings in variants.items():
+        other = first.setdefault(json.dumps(plain(settings), sort_keys=True), name)
+        if other != name:
+            raise StudyError(
+                f"{where}: variants.{name}: has the same settings as {other}; every row must differ"
+            )
+
+
+def _variant(name: str, base: dict[str, Any], change: Any, where: str, study_source: Source) -> Settings:
+    place = f"{where}: variants.{name}"
+    if change is None:
+        change = {}
+    if not isinstance(change, dict):
+        raise StudyError(f"{place}: {change!r} is not a mapping of settings")
+    for key in change:
+        if str(key).split(".")[0] not in _ROOMS:
+            raise StudyError(f"{place}.{key}: unknown key; known: model..., data..., train...")
+    changed = _paths(change)
+
+    def source(path: str) -> str:  # the variant's own lines are named as such, the study's as they stand
+        return f"{place}.{path}" if any(_overlap(path, key) for key in changed) else study_source(path)
+
+    settings: Settings = _coerce(_merged(base, change), Settings, "", source)
+    _check_operator(settings, source)
+    return settings
+
+
+def _check_operator(settings: Settings, source: Source) -> None:
+    """Build the network on the meta device: whatever an operator refuses is found before anything starts."""
+    operator, frames = dict(settings.model.operator), settings.data.num_frames
+    name = operator.pop("name")
+    place = source("model.operator")
+    try:
+        if not isinstance(name, str):
+            raise ValueError(f"name: {name!r} is not a name")
+        cls = find_operator(name)
+        dotted = f"{cls.__module__}.{cls.__qualname__}"
+        if "." not in name and not _ours(cls):  # another process, and another run, would not know it
+            raise ValueError(f"name: {name!r} is not of the zoo; write its dotted path, {dotted}")
+        with torch.device("meta"):
+            model = dataclasses.replace(settings.model, weights="")
+            MSTNet(model, frames, 2)
+    except (ValueError, TypeError) as error:
+        text = next(iter(str(error).splitlines()), type(error).__name__)
+        setting, colon, rule = text.partition(":")
+        if colon and setting in ("name", *operator):
+            place, text = f"{place}.{setting}", rule.strip()
+        raise StudyError(f"{place}: {text}") from None
+    except Exception as error:  # whatever a user's own file does when imported, or its class when made
+        raise StudyError(f"{place}: {name}: {_where(error)}{_first_line(error)}") from None
+
+
+def _ours(cls: type) -> bool:
+    return cls.__module__.split(".")[0] == "operators"
+
+
+def _where(error: Exception) -> str:
+    """`file:line: ` of an error in a user's own file."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}:{error.lineno}: "
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if _is_outside(f.filename)]
+    return f"{frames[-1].filename}:{frames[-1].lineno}: " if frames else ""
+
+
+def _is_outside(filename: str) -> bool:
+    known = (Path(__file__).parent, Path(inspect.getfile(make_operator)).parent, Path(torch.__file__).parent)
+    return Path(filename).is_file() and not any(Path(filename).is_relative_to(folder) for folder in known)
+
+
+def _first_line(error: Exception) -> str:
+    text = error.msg if isinstance(error, SyntaxError) else next(iter(str(error).splitlines()), "")
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _coerce(value: Any, wanted: Any, path: str, source: Source) -> Any:
+    """`value` as the annotated type, or a StudyError that names its place. Dataclasses are read strictly."""
+
+    def wrong(rule: str) -> StudyError:
+        return StudyError(f"{source(path)}: {value!r} is not {rule}")
+
+    if dataclasses.is_dataclass(wanted) and isinstance(wanted, type):
+        return _coerce_dataclass(value, wanted, path, source)
+    origin, arguments = typing.get_origin(wanted), typing.get_args(wanted)
+    if origin in (typing.Union, types.UnionType):
+        for option in arguments:
+            try:
+                return _coerce(value, option, path, source)
+            except StudyError:
+                continue
+        raise wrong(" or ".join("nothing" if a is type(None) else a.__name__ for a in arguments))
+    if wanted is Any:
+        return value
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise wrong("a list")
+        return tuple(_coerce(item, arguments[0], path, source) for item in value)
+    if origin in (dict, collections.abc.Mapping):
+        if not isinstance(value, dict):
+            raise wrong("a mapping")
+        return value
+    if wanted is float:
+        try:
+            number = float("nan") if isinstance(value, bool) else float(value)  # YAML reads 1e-3 as text
+        except (ValueError, TypeError):
+            raise wrong("a number") from None
+        if not math.isfinite(number):
+            raise wrong("a number")
+        return number
+    if wanted is int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise wrong("a whole number")
+        return value
+    if wanted is bool:
+        if not isinstance(value, bool):
+            raise wrong("true or false")
+        return value
+    if wanted is type(None):
+        if value is not None:
+            raise wrong("nothing")
+        return None
+    if not isinstance(value, str):
+        raise wrong("text")
+    return value
+
+
+def _coerce_dataclass(value: Any, wanted: type, path: str, source: Source) -> Any:
+    prefix = f"{path}." if path else ""
+    if not isinstance(value, dict):
+        raise StudyError(f"{source(path)}: {value!r} is not a mapping")
+    fields = {item.name: item for item in dataclasses.fields(wanted)}
+    hints = typing.get_type_hints(wanted)
+    for key in value:
+        if key not in fields:
+            raise StudyError(f"{source(f'{prefix}{key}')}: unknown key{nearest(key, fields)}")
+    for name, item in fields.items():
+        required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+        if required and name not in value:
+            raise StudyError(f"{source(f'{prefix}{name}')}: missing")
+    read = {k: _coerce(v, hints[k], f"{prefix}{k}", source) for k, v in value.items()}
+    try:
+        return wanted(**read)
+    except (ValueError, DataError) as error:
+        key, _, text = str(error).partition(": ")
+        if key.split(".")[0] not in fields:
+            raise StudyError(f"{source(path)}: {error}") from None
+        raise StudyError(f"{source(f'{prefix}{key}')}: {text}") from None

@@ -1,0 +1,398 @@
+"""The only door to MLflow: where trials are recorded, and where reports read them.
+
+An experiment is a study, a flat run is a trial (nested runs would hide their children in MLflow's charts), and one
+more run, tagged as summary, carries the plan, the costs and the report. Only the driver writes: one batch an epoch.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import logging
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlparse
+
+import yaml
+
+from harness.errors import TrackingError, nearest
+from harness.records import SCHEMA, CostRecord, StudyRecord, TrialRecord, study_from_json, to_json
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.tracking import MlflowClient
+
+DEFAULT_URI = "sqlite:///mlflow.db"
+KIND, TRIAL_ID, REASON = "mixtbench.kind", "mixtbench.trial_id", "mixtbench.reason"
+
+
+def default_uri() -> str:
+    """MLflow's own environment variable, or a file in the working directory."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+
+
+class Store:
+    """Reads and writes one tracking store. Make one with `Store.open`."""
+
+    def __init__(self, client: MlflowClient, uri: str) -> None:
+        self._client = client
+        self.uri = uri
+        self._experiment_id = ""
+        self._runs: dict[str, str] = {}  # trial id -> run id, of trials in progress
+        self._began: dict[str, float] = {}
+        self._summary = ""
+
+    @classmethod
+    def open(cls, uri: str = "", *, create: bool = False) -> Store:
+        """Connect to a store.
+
+        Raises:
+            TrackingError: it is not there and `create` is false, or it cannot be reached or written.
+        """
+        uri = uri or default_uri()
+        file = sqlite_file(uri)
+        if file is not None:
+            _check_file(file, uri, create)
+            uri = f"sqlite:///{file.resolve()}"
+        elif urlparse(uri).scheme not in ("http", "https", "postgresql", "mysql", "mssql", "databricks"):
+            raise TrackingError(f"--tracking-uri {uri}: use sqlite:///FILE or http://HOST:PORT")
+        mlflow = _import_mlflow()
+        with _named_errors(uri):
+            client = mlflow.MlflowClient(tracking_uri=uri)
+            client.search_experiments(
+                max_results=1
+            )  # makes the tables of a new file; a race if workers did it
+        return cls(client, uri)
+
+    # ---- what a run writes -------------------------------------------------------------------------------------
+
+    def begin_study(self, record: StudyRecord) -> None:
+        """Make the study's experiment and summary run, or find them, and save the plan there."""
+        with _named_errors(self.uri):
+            self._experiment_id = self._experiment(record)
+            found = self._search(f"tags.`{KIND}` = 'summary'")
+            if found:
+                self._summary = found[0].info.run_id
+            else:
+                run = self._client.create_run(self._experiment_id, run_name="summary", tags={KIND: "summary"})
+                self._summary = run.info.run_id
+                self._client.set_terminated(self._summary)
+            self._client.set_tag(self._summary, "mlflow.note.content", _note(record))
+            self._client.log_text(self._summary, json.dumps(to_json(record), indent=1), "study.json")
+            for variant, cost in record.costs.items():
+                self._log(
+                    self._summary, {f"{k}/{variant}": v for k, v in _cost_metrics(cost).items()}, step=0
+                )
+
+    def done(self, study: str) -> dict[str, str]:
+        """Run id by trial id, of a study's finished trials."""
+        with _named_errors(self.uri):
+            experiment = self._client.get_experiment_by_name(study)
+            if experiment is None:
+                return {}
+            self._experiment_id = experiment.experiment_id
+            runs = self._search(f"tags.`{KIND}` = 'trial' and attributes.status = 'FINISHED'")
+        return {run.data.tags[TRIAL_ID]: run.info.run_id for run in runs}
+
+    def start_trial(
+        self,
+        trial_id: str,
+        variant: str,
+        seed: int,
+        settings: dict[str, Any],
+        cost: CostRecord,
+        environment: dict[str, str],
+    ) -> None:
+        """Open a run for a trial: the one that an interrupted run left, or a new one."""
+        from harness.study import flatten
+
+        with _named_errors(self.uri):
+            left = self._search(f"tags.`{TRIAL_ID}` = '{trial_id}' and attributes.status != 'FINISHED'")
+            if left:
+                run_id = left[0].info.run_id
+                self._client.update_run(run_id, status="RUNNING")
+                self._client.set_tag(run_id, REASON, "")
+            else:
+                tags = {
+                    KIND: "trial", TRIAL_ID: trial_id, "variant": variant, "seed": str(seed),
+                    "mlflow.note.content": f"`{variant}`, seed {seed}: {settings['model']['operator']}",
+                    "mlflow.source.name": "harness.run",
+                    "mlflow.source.git.commit": environment.get("commit", ""),
+                }  # fmt: skip
+                run = self._client.create_run(self._experiment_id, run_name=f"{variant}-s{seed}", tags=tags)
+                run_id = run.info.run_id
+                params = {"variant": variant, "seed": str(seed)} | flatten(settings)
+                self._log_params(run_id, params)
+                self._client.log_text(run_id, yaml.safe_dump(settings, sort_keys=False), "settings.yaml")
+                self._log(run_id, _cost_metrics(cost), step=0)
+            for key, value in environment.items():
+                self._client.set_tag(run_id, key, value)
+        self._runs[trial_id] = run_id
+        self._began[trial_id] = time.monotonic()
+
+    def log_epoch(self, trial_id: str, entry: dict[str, float]) -> None:
+        """Add one epoch's metrics to a trial in progress. Steps already there are left alone."""
+        run_id = self._runs[trial_id]
+        step = int(entry["epoch"])
+        with _named_errors(self.uri):
+            last = self._client.get_run(run_id).data.metrics.get("epoch", 0)
+            if step > last:
+                self._log(run_id, entry, step)
+
+    def end_trial(self, record: TrialRecord, folder: Path, classes: list[str]) -> None:
+        """Attach a trial's result and close its run. An older run of the same trial is deleted (MLflow keeps it
+        restorable)."""
+        run_id = self._runs.pop(record.trial_id)
+        with _named_errors(self.uri):
+            for key, value in record.environment.items():
+                self._client.set_tag(run_id, key, value)
+            if record.status != "done":
+                self._client.set_tag(run_id, REASON, record.reason)
+                if (folder / "traceback.txt").exists():
+                    self._client.log_artifact(run_id, str(folder / "traceback.txt"))
+                self._client.set_terminated(run_id, "FAILED")
+                return
+            single = {"best/top1": record.best["top1"], "best/epoch": record.best["epoch"]}
+            single["time/trial_s"] = record.seconds
+            single["memory/peak_mib"] = float(record.environment.get("peak_memory_mib", "nan"))
+            single |= {f"class/{name}": value for name, value in record.per_class.items()}
+            self._log(run_id, single, step=0)
+            with tempfile.TemporaryDirectory() as scratch:
+                _write_artifacts(Path(scratch), record, run_id, folder, classes)
+                self._client.log_artifacts(run_id, scratch)
+            for old in self._search(f"tags.`{TRIAL_ID}` = '{record.trial_id}'"):
+                if old.info.run_id != run_id:
+                    self._client.delete_run(old.info.run_id)
+            self._client.set_terminated(run_id, "FINISHED")
+
+    def stop_running(self) -> None:
+        """Mark the trials in progress as killed; the next run goes on with them."""
+        for run_id in self._runs.values():
+            self._client.set_terminated(run_id, "KILLED")
+        self._runs.clear()
+
+    def attach_report(self, name: str, folder: Path) -> None:
+        """Put a written report on the study's summary run."""
+        with _named_errors(self.uri):
+            summary = self._find_summary(name)
+            self._client.log_artifacts(summary.info.run_id, str(folder), "report")
+
+    # ---- what a report reads -----------------------------------------------------------------------------------
+
+    def studies(self) -> list[str]:
+        """Names of all studies in the store."""
+        with _named_errors(self.uri):
+            experiments = self._client.search_experiments(filter_string=f"tags.`{KIND}` = 'study'")
+        return sorted(experiment.name for experiment in experiments)
+
+    def load_study(self, name: str) -> StudyRecord:
+        """A study as last planned, with the results of all its trials.
+
+        Raises:
+            TrackingError: there is no such study, or its plan is missing or of a newer version.
+        """
+        with _named_errors(self.uri):
+            summary = self._find_summary(name)
+            try:
+                text = self._read_artifact(summary.info.run_id, "study.json")
+            except FileNotFoundError:
+                raise TrackingError(f"{name}: its plan is gone from the store; run the study again") from None
+            plan = json.loads(text)
+            if plan.get("schema", 0) > SCHEMA:
+                raise TrackingError(f"{name}: was written by a newer version of this project; update it")
+            record = study_from_json(plan)
+            runs = {
+                run.data.tags[TRIAL_ID]: run for run in reversed(self._search(f"tags.`{KIND}` = 'trial'"))
+            }
+            trials = [self._result(trial, runs.get(trial.trial_id)) for trial in record.trials]
+        return dataclasses.replace(record, trials=trials)
+
+    def experiment_id(self, name: str) -> str:
+        """MLflow's id of a study, for links."""
+        with _named_errors(self.uri):
+            return str(self._find_summary(name).info.experiment_id)
+
+    # ---- helpers -----------------------------------------------------------------------------------------------
+
+    def _experiment(self, record: StudyRecord) -> str:
+        experiment = self._client.get_experiment_by_name(record.name)
+        if experiment is None:
+            file = sqlite_file(self.uri)
+            # Fixed by the driver once and for all: MLflow would take the folder of whichever process comes first.
+            location = f"file://{file.parent / 'mlruns'}" if file else None
+            tags = {KIND: "study", "mlflow.experimentKind": "custom_model_development"}
+            experiment_id = self._client.create_experiment(record.name, location, tags)
+        elif experiment.lifecycle_stage != "active":
+            raise TrackingError(
+                f"experiment {record.name!r} was deleted in MLflow; restore it, or use another store"
+            )
+        else:
+            experiment_id = experiment.experiment_id
+        self._client.set_experiment_tag(experiment_id, "mlflow.note.content", _note(record))
+        return str(experiment_id)
+
+    def _find_summary(self, name: str) -> Run:
+        experiment = self._client.get_experiment_by_name(name)
+        if experiment is None or experiment.lifecycle_stage != "active":
+            known = self.studies()
+            hint = nearest(name, known) if known else "; the store holds no study"
+            raise TrackingError(f"no study {name!r} in {self.uri}{hint}")
+        self._experiment_id = experiment.experiment_id
+        found = self._search(f"tags.`{KIND}` = 'summary'")
+        if not found:
+            raise TrackingError(f"{name}: its summary run is gone from the store; run the study again")
+        return found[0]
+
+    def _search(self, query: str) -> list[Run]:
+        """All runs of the experiment, newest first."""
+        runs: list[Run] = []
+        token = None
+        while True:
+            page = self._client.search_runs([self._experiment_id], query, max_results=1000, page_token=token)
+            runs += page
+            token = page.token
+            if not token:
+                return runs
+
+    def _result(self, trial: TrialRecord, run: Run | None) -> TrialRecord:
+        if run is None:
+            return trial
+        known = dataclasses.replace(trial, run_id=run.info.run_id, environment=_environment(run.data.tags))
+        if run.info.status == "FAILED":
+            return dataclasses.replace(known, status="failed", reason=run.data.tags.get(REASON, ""))
+        if run.info.status != "FINISHED":
+            epoch = int(run.data.metrics.get("epoch", 0))
+            return dataclasses.replace(
+                known, status="running", reason=f"stopped or still running, epoch {epoch}"
+            )
+        try:
+            saved = json.loads(self._read_artifact(run.info.run_id, "result.json"))
+        except FileNotFoundError:
+            return dataclasses.replace(
+                known, status="failed", reason="its result.json is gone from the store"
+            )
+        # The plan's word for the variant: the same trial may once have run under another name.
+        return dataclasses.replace(TrialRecord(**saved), variant=trial.variant, run_id=run.info.run_id)
+
+    def _read_artifact(self, run_id: str, name: str) -> str:
+        uri = self._client.get_run(run_id).info.artifact_uri or ""
+        if uri.startswith("file://"):
+            return (Path(urlparse(uri).path) / name).read_text()
+        with tempfile.TemporaryDirectory() as scratch:
+            try:
+                return Path(self._client.download_artifacts(run_id, name, scratch)).read_text()
+            except OSError:
+                raise FileNotFoundError(name) from None
+
+    def _log(self, run_id: str, values: dict[str, float], step: int) -> None:
+        from mlflow.entities import Metric
+
+        now = int(1000 * time.time())
+        batch = [Metric(_metric_name(key), round(float(v), 4), now, step) for key, v in values.items()]
+        self._client.log_batch(run_id, metrics=batch)
+
+    def _log_params(self, run_id: str, params: dict[str, Any]) -> None:
+        from mlflow.entities import Param
+
+        self._client.log_batch(
+            run_id, params=[Param(key, str(value)[:6000]) for key, value in params.items()]
+        )
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """The file behind a sqlite:/// address, else None."""
+    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+
+
+def _check_file(file: Path, uri: str, create: bool) -> None:
+    if not file.exists() and not create:
+        raise TrackingError(f"no tracking store {file}; run a study first, or name one with --tracking-uri")
+    try:
+        if create:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            (file.parent / "mlruns").mkdir(exist_ok=True)
+        writable = os.access(file if file.exists() else file.parent, os.W_OK) and os.access(
+            file.parent, os.W_OK
+        )
+    except OSError:
+        writable = False
+    if not writable:
+        raise TrackingError(
+            f"--tracking-uri {uri}: cannot write {file}; name another file, as in sqlite:///FILE"
+        )
+    if file.exists() and file.stat().st_size and file.read_bytes()[:15] != b"SQLite format 3":
+        raise TrackingError(f"--tracking-uri {uri}: {file} is not an SQLite file")
+
+
+def _import_mlflow() -> Any:
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    import mlflow
+
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+    return mlflow
+
+
+@contextmanager
+def _named_errors(uri: str) -> Iterator[None]:
+    """MLflow's and the database's errors as one line."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError) as error:
+        text = " ".join(str(error).split())
+        raise TrackingError(f"tracking store {uri}: {text[:300]}") from error
+
+
+def _metric_name(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "_-. :/" else "_" for c in name)
+
+
+def _environment(tags: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in tags.items() if "." not in key and key not in ("variant", "seed")}
+
+
+def _cost_metrics(cost: CostRecord) -> dict[str, float]:
+    values = {"cost/params_added": float(cost.params_added), "cost/params_total_m": cost.params_total / 1e6}
+    if cost.macs_total is not None and cost.macs_added is not None:
+        values |= {"cost/macs_added_g": cost.macs_added / 1e9, "cost/macs_total_g": cost.macs_total / 1e9}
+    if cost.latency_ms:
+        values["cost/latency_ms"] = statistics.median(cost.latency_ms)
+    return values
+
+
+def _note(record: StudyRecord) -> str:
+    source = f"\n\nSource: {record.source}." if record.source else ""
+    return (
+        f"**{record.question}**{source}\n\nBaseline `{record.baseline}`; one run a trial (variant x seed), and the "
+        "run `summary` with the plan, the costs and the report."
+    )
+
+
+def _write_artifacts(out: Path, record: TrialRecord, run_id: str, folder: Path, classes: list[str]) -> None:
+    from harness import plots
+
+    saved = dataclasses.replace(record, run_id=run_id)
+    (out / "result.json").write_text(json.dumps(to_json(saved)))
+    (out / "scores.npz").write_bytes((folder / "scores.npz").read_bytes())
+    counts = [[0] * len(classes) for _ in classes]
+    with (out / "predictions.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["clip", "label", "predicted", "right"])
+        p = record.predictions
+        for clip, label, predicted in zip(p["clip"], p["label"], p["predicted"], strict=True):
+            rows.writerow([clip, classes[label], classes[predicted], int(label == predicted)])
+            counts[label][predicted] += 1
+    plots.confusion_matrix(out / "confusion_matrix.png", counts, classes)
+    plots.curves(out / "curves.png", record.history)
