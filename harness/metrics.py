@@ -1,37 +1,10 @@
-"""Accuracy of a trial, and the one table of every metric's unit and better direction.
-
-Scores are (clips, classes); labels are (clips,). Accuracies are percentages.
-"""
+"""Accuracy of a trial: scores are (clips, classes), labels are (clips,), accuracies are percentages."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One row of the table: how a number is named, printed and judged."""
-
-    title: str
-    unit: str
-    better: str  # "higher", "lower" or "" where neither is
-    digits: int = 1
-
-
-METRICS: dict[str, Metric] = {
-    "top1": Metric("top-1", "%", "higher"),
-    "top5": Metric("top-5", "%", "higher"),
-    "loss": Metric("loss", "nats", "lower", 3),
-    "params": Metric("parameters", "", "lower", 0),
-    "macs": Metric("MACs", "", "lower", 0),
-    "latency_ms": Metric("latency", "ms", "lower"),
-    "clips_per_s": Metric("training speed", "clips/s", "higher"),
-    "peak_memory_mib": Metric("peak memory", "MiB", "lower", 0),
-}
-"""Metrics by the last part of their name; `group/short` and its like are top-1 of that group."""
 
 
 def topk(scores: np.ndarray, labels: np.ndarray, k: int) -> float:

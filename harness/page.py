@@ -270,8 +270,11 @@ def _figure(figure: Figure) -> str:
 
 
 def _training(record: StudyRecord) -> list[str]:
-    facts = [["data set", f"`{_dataset(record)}`"], ["seeds", ", ".join(map(str, record.seeds))]]
-    facts += [[cell(key), cell(value)] for key, value in record.protocol.items()]
+    described = {
+        "data set": f"`{_dataset(record)}`",
+        "seeds": ", ".join(map(str, record.seeds)),
+    } | record.protocol
+    facts = [[cell(key), cell(value)] for key, value in described.items()]
     facts += [[cell(key), cell(value)] for key, value in _environment(record)]
     keys = list(dict.fromkeys(key for one in record.differs.values() for key in one))
     parts = [table(["what", "how"], facts, words=range(2))]
