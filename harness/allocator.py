@@ -37,7 +37,11 @@ def keep_freed_memory() -> str:
         return "default"
     # Huge pages on top (torch's THP_MEM_ALLOC_ENABLE) were tried: their alignment keeps freed memory from being
     # reused, and where the machine's memory is fragmented, finding one took longer than all that was won.
-    done = mallopt(_M_MMAP_THRESHOLD, 1 << 30) and mallopt(_M_TRIM_THRESHOLD, -1) and mallopt(_M_TOP_PAD, 64 << 20)
+    done = (
+        mallopt(_M_MMAP_THRESHOLD, 1 << 30)
+        and mallopt(_M_TRIM_THRESHOLD, -1)
+        and mallopt(_M_TOP_PAD, 64 << 20)
+    )
     return "keep_freed" if done else "default"
 
 

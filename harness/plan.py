@@ -195,9 +195,8 @@ class Plan:
         failed = sum(t.status == "failed" for t in trials)
         missing = sum(t.status not in ("done", "failed") for t in trials)
         if stopped:
-            print(
-                f"stopped: {missing} of {len(trials)} trials are still to run; the same command goes on from here"
-            )
+            count = f"{len(trials) - failed - missing} done, {failed} failed, {missing} still to run"
+            print(f"stopped  {count}; the same command goes on from here")
             return stopped
         print("next     python -m harness.report --out reports/   or browse: make ui")
         return 1 if failed or missing else 0
@@ -270,8 +269,8 @@ def protocol(study: Study, data: DataSet) -> dict[str, str]:
         "data set": f"{_dataset_name(s)}, {len(data.classes)} classes, {clips}, fingerprint {data.fingerprint[:16]}",
         "frames": f"{d.num_frames} a clip (T), one from each of T equal segments: at random in training, the "
         "middle one in validation",
-        "training crops": f"short side {d.short_side}, multi-scale corner crops of x{list(d.scales)} to {d.crop}x{d.crop}, "
-        "no mirroring",
+        "training crops": f"short side {d.short_side}, multi-scale corner crops of x{list(d.scales)} "
+        f"to {d.crop}x{d.crop}, no mirroring",
         "validation crops": f"short side {d.short_side}, centre {d.crop}x{d.crop}, 1 clip a video",
         "consensus": "scores averaged over frames",
         "network": f"{m.backbone}, operators at `{m.placement}` of every block of stages "

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
+    _received.clear()
     signal.signal(signal.SIGTERM, _terminate)
     if isinstance(sys.stdout, io.TextIOWrapper):  # a log shows each line at once, whatever its encoding
         sys.stdout.reconfigure(line_buffering=True, errors="replace")
@@ -86,16 +87,19 @@ def _train(plan: Plan, store: Store, args: argparse.Namespace) -> int:
 
 
 def _stop_code(stop: BaseException) -> int:
-    """The exit code of a stop by a signal. Ray's own handler of SIGTERM exits with its bare number."""
+    """The exit code of a stop by a signal. A SIGTERM that Ray's own handler takes exits with its bare number."""
     if isinstance(stop, KeyboardInterrupt):
         return 128 + signal.SIGINT
-    assert isinstance(stop, SystemExit)
-    if stop.code not in (signal.SIGTERM, 128 + signal.SIGTERM):
-        raise stop
-    return 128 + signal.SIGTERM
+    if signal.SIGTERM in _received or (isinstance(stop, SystemExit) and stop.code == signal.SIGTERM):
+        return 128 + signal.SIGTERM
+    raise stop
+
+
+_received: set[int] = set()  # signals; the exit that one raises may come out of Ray with another code
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
+    _received.add(number)
     raise SystemExit(128 + number)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -39,18 +40,20 @@ def run_serial(jobs: Sequence[Job], observer: Observer) -> None:
             try:
                 observer.epoch(job, entry)
             except Exception as error:
-                raise _ObserverFailed from error
+                raise _ObserverFailed(error) from None
 
         try:
             record = run_trial(job, on_epoch=on_epoch)
         except _ObserverFailed as failed:
-            assert failed.__cause__ is not None
-            raise failed.__cause__ from None
+            raise failed.error from None
         observer.ended(job, record)
 
 
 class _ObserverFailed(BaseException):
     """What fails in the observer is no failure of the trial: it passes through `run_trial`."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
 
 
 def run_on_ray(jobs: Sequence[Job], observer: Observer, scratch: Path, address: str = "") -> None:
@@ -66,20 +69,10 @@ def run_on_ray(jobs: Sequence[Job], observer: Observer, scratch: Path, address: 
     import ray
     from ray import tune
 
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
-        if address:
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-        else:
-            ray.init(
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level="ERROR",
-                object_store_memory=80 * 2**20,
-            )
-    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-        what = f"--address {address}: no Ray cluster there" if address else "Ray does not start; try --serial"
-        raise StudyError(f"{what} ({' '.join(str(error).split())[:200]})") from None
-    try:
+        _start(address)
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own prints a stack and aborts
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
         there = ray.cluster_resources()
         resources = Resources(cpus=jobs[0].cpus, gpus=jobs[0].gpus)
@@ -107,6 +100,24 @@ def run_on_ray(jobs: Sequence[Job], observer: Observer, scratch: Path, address: 
     finally:
         ray.shutdown()
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _start(address: str) -> None:
+    import ray
+
+    try:
+        if address:
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        else:
+            ray.init(
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level="ERROR",
+                object_store_memory=80 * 2**20,
+            )
+    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+        what = f"--address {address}: no Ray cluster there" if address else "Ray does not start; try --serial"
+        raise StudyError(f"{what} ({' '.join(str(error).split())[:200]})") from None
 
 
 def _quiet() -> None:

@@ -222,6 +222,9 @@ def load_study(path: str | Path, *, profile: str = "", overrides: Sequence[str] 
         )
 
     rooms: dict[str, Any] = {key: base.pop(key) for key in _ROOMS if key in base}
+    for key, room in rooms.items():
+        if not isinstance(room, dict):
+            raise StudyError(f"{source(key)}: {room!r} is not a mapping")
     head = _coerce(base, _Head, "", source)
     _check_head(head, variants, source)
     folder = str(path.resolve().parent)

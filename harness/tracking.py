@@ -11,6 +11,7 @@ import dataclasses
 import json
 import logging
 import os
+import socket
 import statistics
 import tempfile
 import time
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 KIND, TRIAL_ID, REASON = "mixtbench.kind", "mixtbench.trial_id", "mixtbench.reason"
+DRIVER = "mixtbench.driver"  # host:process that writes a run in progress
 
 
 def default_uri() -> str:
@@ -46,7 +48,7 @@ class Store:
         self.uri = uri
         self._experiment_id = ""
         self._runs: dict[str, str] = {}  # trial id -> run id, of trials in progress
-        self._began: dict[str, float] = {}
+
         self._summary = ""
 
     @classmethod
@@ -77,6 +79,7 @@ class Store:
         """Make the study's experiment and summary run, or find them, and save the plan there."""
         with _named_errors(self.uri):
             self._experiment_id = self._experiment(record)
+            self._close_stale()
             found = self._search(f"tags.`{KIND}` = 'summary'")
             if found:
                 self._summary = found[0].info.run_id
@@ -84,19 +87,27 @@ class Store:
                 run = self._client.create_run(self._experiment_id, run_name="summary", tags={KIND: "summary"})
                 self._summary = run.info.run_id
                 self._client.set_terminated(self._summary)
+            known = found[0].data.metrics if found else {}
             self._client.set_tag(self._summary, "mlflow.note.content", _note(record))
             self._client.log_text(self._summary, json.dumps(to_json(record), indent=1), "study.json")
-            for variant, cost in record.costs.items():
-                self._log(
-                    self._summary, {f"{k}/{variant}": v for k, v in _cost_metrics(cost).items()}, step=0
-                )
+            costs = {
+                f"{key}/{variant}": value
+                for variant, cost in record.costs.items()
+                for key, value in _cost_metrics(cost).items()
+            }
+            self._log(self._summary, {k: v for k, v in costs.items() if known.get(k) != _rounded(v)}, step=0)
 
     def done(self, study: str) -> dict[str, str]:
-        """Run id by trial id, of a study's finished trials."""
+        """Run id by trial id, of a study's finished trials.
+
+        Raises:
+            TrackingError: the study's experiment was deleted in MLflow.
+        """
         with _named_errors(self.uri):
             experiment = self._client.get_experiment_by_name(study)
             if experiment is None:
                 return {}
+            _check_active(experiment)
             self._experiment_id = experiment.experiment_id
             runs = self._search(f"tags.`{KIND}` = 'trial' and attributes.status = 'FINISHED'")
         return {run.data.tags[TRIAL_ID]: run.info.run_id for run in runs}
@@ -116,9 +127,8 @@ class Store:
         with _named_errors(self.uri):
             left = self._search(f"tags.`{TRIAL_ID}` = '{trial_id}' and attributes.status != 'FINISHED'")
             if left:
-                run_id = left[0].info.run_id
-                self._client.update_run(run_id, status="RUNNING")
-                self._client.set_tag(run_id, REASON, "")
+                run = left[0]
+                self._client.update_run(run.info.run_id, status="RUNNING")
             else:
                 tags = {
                     KIND: "trial", TRIAL_ID: trial_id, "variant": variant, "seed": str(seed),
@@ -127,29 +137,31 @@ class Store:
                     "mlflow.source.git.commit": environment.get("commit", ""),
                 }  # fmt: skip
                 run = self._client.create_run(self._experiment_id, run_name=f"{variant}-s{seed}", tags=tags)
-                run_id = run.info.run_id
-                params = {"variant": variant, "seed": str(seed)} | flatten(settings)
-                self._log_params(run_id, params)
-                self._client.log_text(run_id, yaml.safe_dump(settings, sort_keys=False), "settings.yaml")
+            self._runs[trial_id] = run_id = run.info.run_id
+            if not run.data.params:  # new, or left by a process that was killed just here
                 self._log(run_id, _cost_metrics(cost), step=0)
-            for key, value in environment.items():
+                self._client.log_text(run_id, yaml.safe_dump(settings, sort_keys=False), "settings.yaml")
+                self._log_params(run_id, {"variant": variant, "seed": str(seed)} | flatten(settings))
+            driver = {REASON: "", DRIVER: f"{socket.gethostname()}:{os.getpid()}"}
+            for key, value in (environment | driver).items():
                 self._client.set_tag(run_id, key, value)
-        self._runs[trial_id] = run_id
-        self._began[trial_id] = time.monotonic()
 
-    def log_epoch(self, trial_id: str, entry: dict[str, float]) -> None:
-        """Add one epoch's metrics to a trial in progress. Steps already there are left alone."""
+    def log_epoch(self, trial_id: str, entry: dict[str, float]) -> bool:
+        """Add one epoch's metrics to a trial in progress. False for a step that is there already."""
         run_id = self._runs[trial_id]
         step = int(entry["epoch"])
         with _named_errors(self.uri):
-            last = self._client.get_run(run_id).data.metrics.get("epoch", 0)
-            if step > last:
+            new = step > self._client.get_run(run_id).data.metrics.get("epoch", 0)
+            if new:
                 self._log(run_id, entry, step)
+        return new
 
     def end_trial(self, record: TrialRecord, folder: Path, classes: list[str]) -> None:
         """Attach a trial's result and close its run. An older run of the same trial is deleted (MLflow keeps it
         restorable)."""
-        run_id = self._runs.pop(record.trial_id)
+        for entry in record.history:  # of a result that an interrupted run left, some may not be there yet
+            self.log_epoch(record.trial_id, entry)
+        run_id = self._runs[record.trial_id]
         with _named_errors(self.uri):
             for key, value in record.environment.items():
                 self._client.set_tag(run_id, key, value)
@@ -158,6 +170,7 @@ class Store:
                 if (folder / "traceback.txt").exists():
                     self._client.log_artifact(run_id, str(folder / "traceback.txt"))
                 self._client.set_terminated(run_id, "FAILED")
+                del self._runs[record.trial_id]
                 return
             single = {"best/top1": record.best["top1"], "best/epoch": record.best["epoch"]}
             single["time/trial_s"] = record.seconds
@@ -171,11 +184,13 @@ class Store:
                 if old.info.run_id != run_id:
                     self._client.delete_run(old.info.run_id)
             self._client.set_terminated(run_id, "FINISHED")
+        del self._runs[record.trial_id]
 
     def stop_running(self) -> None:
         """Mark the trials in progress as killed; the next run goes on with them."""
-        for run_id in self._runs.values():
-            self._client.set_terminated(run_id, "KILLED")
+        with _named_errors(self.uri):
+            for run_id in self._runs.values():
+                self._client.set_terminated(run_id, "KILLED")
         self._runs.clear()
 
     def attach_report(self, name: str, folder: Path) -> None:
@@ -204,13 +219,12 @@ class Store:
                 text = self._read_artifact(summary.info.run_id, "study.json")
             except FileNotFoundError:
                 raise TrackingError(f"{name}: its plan is gone from the store; run the study again") from None
-            plan = json.loads(text)
-            if plan.get("schema", 0) > SCHEMA:
-                raise TrackingError(f"{name}: was written by a newer version of this project; update it")
-            record = study_from_json(plan)
-            runs = {
-                run.data.tags[TRIAL_ID]: run for run in reversed(self._search(f"tags.`{KIND}` = 'trial'"))
-            }
+            record = _read_plan(name, text)
+            # Newest first; but a result stands until a newer one is there.
+            found = sorted(
+                self._search(f"tags.`{KIND}` = 'trial'"), key=lambda run: run.info.status != "FINISHED"
+            )
+            runs = {run.data.tags[TRIAL_ID]: run for run in reversed(found)}
             trials = [self._result(trial, runs.get(trial.trial_id)) for trial in record.trials]
         return dataclasses.replace(record, trials=trials)
 
@@ -229,14 +243,17 @@ class Store:
             location = f"file://{file.parent / 'mlruns'}" if file else None
             tags = {KIND: "study", "mlflow.experimentKind": "custom_model_development"}
             experiment_id = self._client.create_experiment(record.name, location, tags)
-        elif experiment.lifecycle_stage != "active":
-            raise TrackingError(
-                f"experiment {record.name!r} was deleted in MLflow; restore it, or use another store"
-            )
         else:
+            _check_active(experiment)
             experiment_id = experiment.experiment_id
         self._client.set_experiment_tag(experiment_id, "mlflow.note.content", _note(record))
         return str(experiment_id)
+
+    def _close_stale(self) -> None:
+        """Runs whose driver was killed say that they are running: they are not."""
+        for run in self._search(f"tags.`{KIND}` = 'trial' and attributes.status = 'RUNNING'"):
+            if not _alive(run):
+                self._client.set_terminated(run.info.run_id, "KILLED")
 
     def _find_summary(self, name: str) -> Run:
         experiment = self._client.get_experiment_by_name(name)
@@ -269,17 +286,21 @@ class Store:
             return dataclasses.replace(known, status="failed", reason=run.data.tags.get(REASON, ""))
         if run.info.status != "FINISHED":
             epoch = int(run.data.metrics.get("epoch", 0))
-            return dataclasses.replace(
-                known, status="running", reason=f"stopped or still running, epoch {epoch}"
+            running = run.info.status == "RUNNING" and _alive(run)
+            reason = (
+                f"{'running' if running else 'stopped'} after epoch {epoch}; run the study again to go on"
             )
+            return dataclasses.replace(known, status="running", reason=reason)
         try:
-            saved = json.loads(self._read_artifact(run.info.run_id, "result.json"))
+            saved = TrialRecord(**json.loads(self._read_artifact(run.info.run_id, "result.json")))
         except FileNotFoundError:
-            return dataclasses.replace(
-                known, status="failed", reason="its result.json is gone from the store"
-            )
+            reason = "its result.json is gone from the store; run it again with --force"
+            return dataclasses.replace(known, status="failed", reason=reason)
+        except (ValueError, TypeError):
+            reason = "its result.json cannot be read; run it again with --force"
+            return dataclasses.replace(known, status="failed", reason=reason)
         # The plan's word for the variant: the same trial may once have run under another name.
-        return dataclasses.replace(TrialRecord(**saved), variant=trial.variant, run_id=run.info.run_id)
+        return dataclasses.replace(saved, variant=trial.variant, run_id=run.info.run_id)
 
     def _read_artifact(self, run_id: str, name: str) -> str:
         uri = self._client.get_run(run_id).info.artifact_uri or ""
@@ -295,7 +316,7 @@ class Store:
         from mlflow.entities import Metric
 
         now = int(1000 * time.time())
-        batch = [Metric(_metric_name(key), round(float(v), 4), now, step) for key, v in values.items()]
+        batch = [Metric(_metric_name(key), _rounded(v), now, step) for key, v in values.items()]
         self._client.log_batch(run_id, metrics=batch)
 
     def _log_params(self, run_id: str, params: dict[str, Any]) -> None:
@@ -312,23 +333,24 @@ def sqlite_file(uri: str) -> Path | None:
 
 
 def _check_file(file: Path, uri: str, create: bool) -> None:
-    if not file.exists() and not create:
-        raise TrackingError(f"no tracking store {file}; run a study first, or name one with --tracking-uri")
     try:
+        there = file.exists()
+        if not there and not create:
+            raise TrackingError(
+                f"no tracking store {file}; run a study first, or name one with --tracking-uri"
+            )
+        if there:
+            with file.open("r+b") as opened:
+                if opened.read(15) not in (b"", b"SQLite format 3"):
+                    raise TrackingError(f"--tracking-uri {uri}: {file} is not an SQLite file")
         if create:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            (file.parent / "mlruns").mkdir(exist_ok=True)
-        writable = os.access(file if file.exists() else file.parent, os.W_OK) and os.access(
-            file.parent, os.W_OK
-        )
-    except OSError:
-        writable = False
-    if not writable:
+            (file.parent / "mlruns").mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=file.parent):  # SQLite writes its journal there
+                pass
+    except OSError as error:
         raise TrackingError(
-            f"--tracking-uri {uri}: cannot write {file}; name another file, as in sqlite:///FILE"
-        )
-    if file.exists() and file.stat().st_size and file.read_bytes()[:15] != b"SQLite format 3":
-        raise TrackingError(f"--tracking-uri {uri}: {file} is not an SQLite file")
+            f"--tracking-uri {uri}: cannot write {file} ({error.strerror}); name another, as in sqlite:///FILE"
+        ) from None
 
 
 def _import_mlflow() -> Any:
@@ -342,6 +364,37 @@ def _import_mlflow() -> Any:
     return mlflow
 
 
+def _check_active(experiment: Any) -> None:
+    if experiment.lifecycle_stage != "active":
+        raise TrackingError(
+            f"experiment {experiment.name!r} was deleted in MLflow; restore it there, or use another --tracking-uri"
+        )
+
+
+def _alive(run: Run) -> bool:
+    """Whether the process that writes a run may still be there; of another host's, nothing is known."""
+    host, _, pid = run.data.tags.get(DRIVER, "").partition(":")
+    if host != socket.gethostname() or os.name == "nt":  # there, asking would end the process
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return int(pid) != os.getpid()  # what this process writes, it has not started yet
+
+
+def _read_plan(name: str, text: str) -> StudyRecord:
+    try:
+        plan = json.loads(text)
+        if plan.get("schema", 0) > SCHEMA:
+            raise TrackingError(f"{name}: was written by a newer version of this project; update it")
+        return study_from_json(plan)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise TrackingError(f"{name}: its plan in the store cannot be read; run the study again") from None
+
+
 @contextmanager
 def _named_errors(uri: str) -> Iterator[None]:
     """MLflow's and the database's errors as one line."""
@@ -350,9 +403,14 @@ def _named_errors(uri: str) -> Iterator[None]:
 
     try:
         yield
-    except (MlflowException, SQLAlchemyError) as error:
-        text = " ".join(str(error).split())
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        text = " ".join(str(error).split("\n[SQL")[0].split())
         raise TrackingError(f"tracking store {uri}: {text[:300]}") from error
+
+
+def _rounded(value: float) -> float:
+    """Six digits: MLflow's pages show as many as there are."""
+    return float(f"{value:.6g}")
 
 
 def _metric_name(name: str) -> str:

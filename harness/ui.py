@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from types import FrameType
 
-from harness.errors import UserError
+from harness.errors import TrackingError, UserError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -16,6 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=5000)
     parser.add_argument("--tracking-uri", default="", metavar="URI")
     args = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, _stop)
     try:
         return _serve(args.tracking_uri, args.port)
     except UserError as error:
@@ -29,8 +33,12 @@ def _serve(uri: str, port: int) -> int:
     from harness import tracking
 
     store = tracking.Store.open(uri)
+    studies = store.studies()
+    if not studies:
+        raise TrackingError(f"no study in {store.uri} yet; run one: python -m harness.run studies/smoke.yaml")
+    _check_free(port)
     print("The runs of each study:")
-    for name in store.studies():
+    for name in studies:
         # The plain link to an experiment lands on a page for language models; this one shows the runs at once.
         link = f"http://127.0.0.1:{port}/#/experiments/{store.experiment_id(name)}/runs?workflowType=machine_learning"
         print(f"  {name:<24} {link}")
@@ -38,7 +46,25 @@ def _serve(uri: str, port: int) -> int:
     # Without its job runner MLflow takes 2 processes and half the memory.
     environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     command = ["mlflow", "ui", "--backend-store-uri", store.uri, "--port", str(port), "--workers", "1"]
-    return subprocess.run([sys.executable, "-m", *command], env=environment, check=False).returncode
+    server = subprocess.Popen([sys.executable, "-m", *command], env=environment)
+    try:
+        return server.wait()
+    finally:  # Ctrl-C reaches the server by itself, SIGTERM does not
+        server.terminate()
+        server.wait()
+
+
+def _check_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except (OSError, OverflowError):
+            raise TrackingError(f"--port {port}: cannot be used here; try --port {port + 1}") from None
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
