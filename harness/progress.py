@@ -12,7 +12,7 @@ from rich.table import Table
 
 from harness.records import StudyRecord, TrialRecord
 from harness.summary import Row, summarize
-from harness.training import Job, plain, saved_result
+from harness.training import Job, discard, plain, saved_result
 
 if TYPE_CHECKING:
     from harness.plan import Plan
@@ -83,6 +83,8 @@ class Watch:
 
     def ended(self, job: Job, record: TrialRecord) -> None:
         self._store.end_trial(record, job.folder, self._classes)
+        if record.status == "done":  # the store has it all; what is left in the folder is for going on
+            discard(job.folder)
         self._ended.add(job.trial_id)
         self._epochs[job.trial_id] = job.settings.train.epochs
         self._bars.remove_task(self._tasks.pop(job.trial_id))

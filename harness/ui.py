@@ -44,8 +44,9 @@ def _serve(uri: str, port: int) -> int:
         print(f"  {name:<24} {link}")
     print("Ready in about 6 s; stop with Ctrl-C.", flush=True)
     # Without its job runner MLflow takes 2 processes and half the memory.
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PYTHONWARNINGS": "ignore"}
     command = ["mlflow", "ui", "--backend-store-uri", store.uri, "--port", str(port), "--workers", "1"]
+    command += ["--uvicorn-opts", "--log-level warning"]
     server = subprocess.Popen([sys.executable, "-m", *command], env=environment)
     try:
         return server.wait()

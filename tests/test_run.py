@@ -59,9 +59,11 @@ class Slow(TemporalOp):
     def __init__(self, channels, num_frames):
         super().__init__(channels, num_frames)
         self.taps = torch.nn.Parameter(torch.ones(channels, 1, 1))
+        self.calls = 0
     def forward(self, x):
-        if os.environ.get("SLOW"):
-            time.sleep(float(os.environ["SLOW"]))
+        self.calls += 1
+        while "HANG" in os.environ and self.calls > 4:  # in the second epoch: 2 steps and 1 evaluation each
+            time.sleep(0.05)
         return x * self.taps
 """
 
@@ -93,6 +95,14 @@ def test_a_study_asked_twice_runs_once(ready: Workplace) -> None:
     assert "seed=0" not in second.out
     assert first.out.splitlines()[-6:] == second.out.splitlines()[-6:]
     assert len(ready.runs()) == 2
+
+
+def test_a_tracked_trial_leaves_nothing_in_the_data_folder(ready: Workplace) -> None:
+    """A store that is deleted is started anew: no result comes back from a cache behind the user's back."""
+    study = ready.study()
+    ready.run(study)
+    for trial in ready.load().trials:
+        assert not (ready.data / "trials" / trial.trial_id).exists()
 
 
 def test_a_longer_list_of_variants_runs_only_the_new_one(ready: Workplace) -> None:
@@ -315,18 +325,22 @@ def test_help_answers_before_anything_heavy_is_imported() -> None:
 
 
 def slow_study(place: Workplace) -> Path:
-    """Two trials of four epochs; with SLOW set, an epoch takes as long as the test needs to stop it."""
+    """Two trials of four epochs; with HANG set, the first one hangs in its second epoch."""
     variants = {"slow": operators(place, slow="Slow")["slow"], "other": TINY["variants"]["ks13"]}
     return place.study(variants=variants, baseline="slow", train={**TINY["train"], "epochs": 4})
 
 
 def until_epoch(place: Workplace, process: subprocess.Popen[str], epoch: int) -> None:
-    """Wait until a trial has tracked this many epochs."""
+    """Wait until the slow trial has tracked this many epochs."""
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
         assert process.poll() is None, process.communicate()
         with contextlib.suppress(Exception):
-            if any(run.data.metrics.get("epoch", 0) >= epoch for run in place.runs()):
+            if any(
+                run.data.metrics["epoch"] >= epoch
+                for run in place.runs()
+                if run.data.params["variant"] == "slow"
+            ):
                 return
         time.sleep(0.1)
     raise AssertionError("the trial did not come that far")
@@ -393,7 +407,7 @@ def test_a_stopped_study_goes_on_where_it_stopped(
     code: int,
 ) -> None:
     study = slow_study(ready)
-    monkeypatch.setenv("SLOW", "0.15")
+    monkeypatch.setenv("HANG", "1")
     process = ready.start(study, *([] if ray else ["--serial"]))
     until_epoch(ready, process, 1)
     process.send_signal(number)
@@ -409,7 +423,7 @@ def test_a_stopped_study_goes_on_where_it_stopped(
         )
         assert {run.info.status for run in ready.runs()} <= {"KILLED", "FINISHED"}
     assert any(t.reason.startswith("stopped after epoch ") for t in ready.load().trials)
-    monkeypatch.delenv("SLOW")
+    monkeypatch.delenv("HANG")
     check_that_it_went_on(ready, study)
 
 
@@ -429,7 +443,7 @@ def test_a_second_process_does_not_run_the_same_trials(
     ready: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = slow_study(ready)
-    monkeypatch.setenv("SLOW", "0.5")
+    monkeypatch.setenv("HANG", "1")
     process = ready.start(study, "--serial")
     until_epoch(ready, process, 1)
     try:
@@ -439,7 +453,7 @@ def test_a_second_process_does_not_run_the_same_trials(
             "error: slow seed=0 is being run by another process; wait for it, or choose others with "
             "--variants or --seeds\n"
         )
-        monkeypatch.delenv("SLOW")
+        monkeypatch.delenv("HANG")
         assert ready.run(study, "--seeds", "5", "--variants", "other").code == 0
         assert next(t.reason for t in ready.load().trials if t.status == "running").startswith(
             "running after epoch"
