@@ -29,9 +29,9 @@ DOORS = {  # package -> the modules that may import it
 
 ORDER = [  # each may import those before it, and its own line
     {"operators"},
-    {"harness.errors", "harness.seeds", "harness.records", "harness.metrics", "harness.allocator"},
+    {"harness.errors", "harness.seeds", "harness.records", "harness.metrics"},
     {"harness.model", "harness.data", "harness.stats"},
-    {"harness.cost", "harness.training"},
+    {"harness.cost", "harness.training", "harness.allocator"},
     {"harness.study", "harness.reference", "harness.plots"},
     {"harness.summary", "harness.schedule"},
     {"harness.tracking", "harness.progress", "harness.page"},
