@@ -207,9 +207,8 @@ def costs(
     Args:
         sources: a fingerprint of each variant's operator code, so that a changed one is measured again.
     """
-    counted = {name: count(config, model, frames) for name, (model, frames) in variants.items()}
     if not config.latency:
-        return counted
+        return _count_all(config, variants)
     on = measured_on(device, channels_last, allocator)
     decides = {
         "config": dataclasses.asdict(config),
@@ -224,10 +223,14 @@ def costs(
     samples = measure(config, variants, device, channels_last=channels_last, progress=progress)
     result = {
         name: dataclasses.replace(record, latency_ms=samples[name], measured_on=on)
-        for name, record in counted.items()
+        for name, record in _count_all(config, variants).items()
     }
     cache.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}.partial")
     temporary.write_text(json.dumps({name: to_json(record) for name, record in result.items()}))
     os.replace(temporary, path)
     return result
+
+
+def _count_all(config: CostConfig, variants: Mapping[str, tuple[ModelConfig, int]]) -> dict[str, CostRecord]:
+    return {name: count(config, model, frames) for name, (model, frames) in variants.items()}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
+import hashlib
 import json
 import math
 import os
@@ -27,6 +28,8 @@ from harness.stats import ALPHA, CONFIDENCE, Estimate
 from harness.summary import Row, Summary, finite, kernel_span, operator_settings, summarize
 
 RESULTS = "results.json"
+CODE = ("report", "page", "plots", "summary", "stats", "reference")
+"""The modules that decide a report's bytes."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,6 +77,10 @@ def write_study(record: StudyRecord, out: Path) -> Path:
         if target.exists() and any(target.iterdir()) and not (target / RESULTS).exists():
             raise StudyError(
                 f"{target}: is not a report (it has no {RESULTS}); move it away or choose another --out"
+            )
+        if _is_current(summary, target):
+            return (
+                target  # the same record by the same code is the same bytes: drawing them again takes seconds
             )
         shutil.rmtree(building, ignore_errors=True)
         try:
@@ -157,9 +164,30 @@ def _write_files(summary: Summary, folder: Path) -> None:
     (folder / "figures").mkdir(parents=True)
     figures = _draw(summary, folder / "figures")
     (folder / "README.md").write_text(page(summary, figures), encoding="utf-8")
-    (folder / RESULTS).write_text(_results_json(summary), encoding="utf-8")
     _write_csv(folder / "results.csv", [_variant_numbers(summary, row) for row in summary.rows])
     _write_csv(folder / "trials.csv", _trial_numbers(summary))
+    results = _results(summary) | {"files": _digests(folder)}
+    (folder / RESULTS).write_text(_json(results, depth=3) + "\n", encoding="utf-8")
+
+
+def _is_current(summary: Summary, folder: Path) -> bool:
+    """Whether a report of this very record, written by this very code, stands there whole and unchanged."""
+    try:
+        written = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
+        files = written.pop("files")
+    except (OSError, ValueError, KeyError, AttributeError):
+        return False
+    return bool(written == json.loads(json.dumps(_results(summary))) and files == _digests(folder))
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file of a report but the one that lists them."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / RESULTS)
+    return {path.relative_to(folder).as_posix(): _digest(path) for path in files}
+
+
+def _digest(*paths: Path) -> str:
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]
 
 
 def _draw(summary: Summary, folder: Path) -> list[Figure]:
@@ -250,8 +278,8 @@ def _not_drawn(variants: list[str]) -> str:
     return f" Not drawn, for want of an accuracy or of MACs: {', '.join(variants)}." if variants else ""
 
 
-def _results_json(summary: Summary) -> str:
-    """The record, and every number that was computed from it; a number that is none is null."""
+def _results(summary: Summary) -> dict[str, Any]:
+    """The record, the code that reads it, and every number that was computed from it; a number that is none is null."""
     rows = []
     for row in summary.rows:
         numbers = dataclasses.asdict(row)
@@ -259,6 +287,7 @@ def _results_json(summary: Summary) -> str:
         rows.append(numbers)
     data = {
         "answer": answer(summary),
+        "written_by": _digest(*(Path(__file__).parent / f"{name}.py" for name in CODE)),
         "confidence": CONFIDENCE,
         "alpha": ALPHA,
         "correction": "Holm, over the rows tested",
@@ -268,7 +297,8 @@ def _results_json(summary: Summary) -> str:
         "reference": summary.reference,
         "record": to_json(summary.record),
     }
-    return _json(_null_for_nan(data), depth=3) + "\n"
+    result: dict[str, Any] = _null_for_nan(data)
+    return result
 
 
 def _json(value: Any, depth: int, indent: str = "") -> str:

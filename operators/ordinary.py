@@ -39,6 +39,8 @@ class Ordinary(TemporalOp, name="ordinary"):
             raise ValueError(f"init: {init!r} is none of {', '.join(INITS)}")
         self.reach = kernel_size // 2
         self.weight = nn.Parameter(torch.empty(channels, channels, kernel_size, 1))
+        if self.weight.is_meta:  # shapes alone
+            return
         if init == "random":
             nn.init.kaiming_uniform_(self.weight, a=5**0.5)
         else:

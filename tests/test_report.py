@@ -424,7 +424,7 @@ def test_a_report_killed_while_being_replaced_comes_back(
 
     monkeypatch.setattr(report, "_write_files", fail)
     with pytest.raises(RuntimeError):
-        write_study(small_study(), tmp_path)
+        write_study(dataclasses.replace(small_study(), question="Another one?"), tmp_path)
     assert (folder / "README.md").exists()
 
 
@@ -631,3 +631,18 @@ def test_help_needs_none_of_the_heavy_packages() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "--tracking-uri" in done.stdout
+
+
+def test_a_report_that_is_current_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Path] = []
+    monkeypatch.setattr(report, "_draw", lambda summary, folder: drawn.append(folder) or [])
+    folder = write_study(small_study(), tmp_path)
+    write_study(small_study(), tmp_path)
+    assert len(drawn) == 1
+    (folder / "results.csv").write_text("changed by hand")
+    write_study(small_study(), tmp_path)
+    assert len(drawn) == 2
+    assert "changed by hand" not in (folder / "results.csv").read_text()
+    monkeypatch.setattr(report, "CODE", report.CODE[:-1])  # other code
+    write_study(small_study(), tmp_path)
+    assert len(drawn) == 3
