@@ -290,11 +290,16 @@ def _training(record: StudyRecord) -> list[str]:
 
 
 def _environment(record: StudyRecord) -> list[tuple[str, str]]:
-    """Where and with what it ran; a value that differs between trials is given as all it was."""
-    found: dict[str, dict[str, None]] = {key: {str(value): None} for key, value in record.environment.items()}
+    """Where and with what trials ran; a value that differs between them is given as all it was.
+
+    What the study was last asked with counts only where no trial says otherwise: asking again trains nothing.
+    """
+    found: dict[str, dict[str, None]] = {}
     for trial in record.trials:
         for key, value in trial.environment.items():
             found.setdefault(key, {})[str(value)] = None
+    for key, value in record.environment.items():
+        found.setdefault(key, {str(value): None})
     return [(key, _all_values(list(values))) for key, values in found.items()]
 
 
