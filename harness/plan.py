@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from rich.table import Table
 
-from harness import allocator, cost, training
+from harness import allocator, cost, schedule, training
 from harness.data import DataSet, find_data, open_data
 from harness.errors import DataError, StudyError, nearest
 from harness.progress import bar, comparison, console
@@ -215,7 +215,9 @@ def check_request(args: argparse.Namespace) -> Study:
         if name not in study.variants:
             raise StudyError(f"--variants: no variant {name!r}{nearest(name, study.variants)}")
     if not args.dry_run:
-        if not args.address:
+        if args.address:
+            schedule.check_address(args.address)
+        else:
             study.resources.check({"cpus": os.cpu_count() or 1, "gpus": torch.cuda.device_count()})
         _check_writable(args.data_dir)
     return study

@@ -11,6 +11,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -100,6 +101,20 @@ def run_on_ray(jobs: Sequence[Job], observer: Observer, scratch: Path, address: 
     finally:
         ray.shutdown()
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def check_address(address: str) -> None:
+    """Ray itself would try for minutes.
+
+    Raises:
+        StudyError: nobody answers at host:port.
+    """
+    host, _, port = address.rpartition("://")[2].partition(":")
+    if port.isdecimal():  # not "auto"
+        try:
+            socket.create_connection((host, int(port)), timeout=5).close()
+        except (OSError, OverflowError) as error:
+            raise StudyError(f"--address {address}: no Ray cluster there ({error})") from None
 
 
 def _start(address: str) -> None:

