@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -29,10 +30,13 @@ class Watch:
     """The observer of a run: saves what happens, prints a line per finished trial, draws live bars on a terminal.
 
     Use it as a context manager around the schedule.
+
+    Args:
+        stop_if_asked: called after every epoch; raises where a signal asked for an end.
     """
 
-    def __init__(self, plan: Plan, store: Store) -> None:
-        self._plan, self._store = plan, store
+    def __init__(self, plan: Plan, store: Store, stop_if_asked: Callable[[], None]) -> None:
+        self._plan, self._store, self._stop_if_asked = plan, store, stop_if_asked
         self._jobs = {job.trial_id: job for job in plan.jobs()}
         self._ended: set[str] = set()
         self._epochs: dict[str, int] = {}  # done, by trial
@@ -80,6 +84,7 @@ class Watch:
         text = f"epoch {done}/{job.settings.train.epochs}  top1 {entry['val/top1']:.1f} %"
         self._bars.update(self._tasks[job.trial_id], completed=done, text=text)
         self._bars.update(self._tasks[""], completed=sum(self._epochs.values()), text=self._left())
+        self._stop_if_asked()
 
     def ended(self, job: Job, record: TrialRecord) -> None:
         self._store.end_trial(record, job.folder, self._classes)

@@ -28,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     _received.clear()
     signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGINT, _interrupt)
     if isinstance(sys.stdout, io.TextIOWrapper):  # a log shows each line at once, whatever its encoding
         sys.stdout.reconfigure(line_buffering=True, errors="replace")
     try:
@@ -72,7 +73,7 @@ def _train(plan: Plan, store: Store, args: argparse.Namespace) -> int:
     from harness import schedule
     from harness.progress import Watch
 
-    watch = Watch(plan, store)
+    watch = Watch(plan, store, _stop_if_asked)
     try:
         with watch:
             if args.serial:
@@ -101,6 +102,19 @@ _received: set[int] = set()  # signals; the exit that one raises may come out of
 def _terminate(number: int, frame: FrameType | None) -> None:
     _received.add(number)
     raise SystemExit(128 + number)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    _received.add(number)
+    raise KeyboardInterrupt
+
+
+def _stop_if_asked() -> None:
+    """Python drops what a handler raises when the signal comes during a finaliser: ask again after each epoch."""
+    if signal.SIGINT in _received:
+        raise KeyboardInterrupt
+    if signal.SIGTERM in _received:
+        raise SystemExit(128 + signal.SIGTERM)
 
 
 class _Parser(argparse.ArgumentParser):
