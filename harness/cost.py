@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from harness.model import BACKBONES, ModelConfig, MSTNet
+from harness.model import BACKBONES, ModelConfig, MSTNet, to_memory_format
 from harness.records import CostRecord, to_json
 from operators import TemporalOp
 
@@ -136,7 +136,7 @@ def measure(
         frames = config.num_frames or num_frames
         placed = dataclasses.replace(model, backbone=config.backbone, weights="")
         network = MSTNet(placed, frames, config.num_classes).to(device).eval()
-        models[name] = network.to(memory_format=layout)  # type: ignore[call-overload]
+        models[name] = to_memory_format(network, layout)
         shape = (frames, 3, config.size, config.size)
         clip = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(device, memory_format=layout)
         clips[name] = clip[None]

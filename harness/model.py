@@ -258,6 +258,14 @@ class MSTNet(nn.Module):
         return scores.unflatten(0, (-1, self.num_frames)).mean(dim=1)
 
 
+def to_memory_format(model: nn.Module, layout: torch.memory_format) -> nn.Module:
+    """Lay out the weights of convolutions; an operator's parameters of other shapes have no such format."""
+    for parameter in model.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=layout)
+    return model
+
+
 def load_backbone(model: MSTNet, path: Path) -> None:
     """Load a checkpoint with torchvision's names, all but its classifier, before operators are inserted.
 

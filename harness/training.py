@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from harness import allocator, metrics
 from harness.data import DataConfig, DataSet, eval_batches, normalise, open_data, train_batches
 from harness.errors import UserError
-from harness.model import ModelConfig, MSTNet
+from harness.model import ModelConfig, MSTNet, to_memory_format
 from harness.records import TrialRecord, to_json
 from harness.seeds import seed_for
 
@@ -174,7 +174,7 @@ def fit(
         raise TrainingError("precision fp16 needs a GPU; use bf16 or fp32")
     model = MSTNet(settings.model, settings.data.num_frames, len(data.classes), seed).to(device)
     if config.channels_last:
-        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        to_memory_format(model, torch.channels_last)
     optimizer = make_optimizer(config, model)
     scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
     state = State()

@@ -136,6 +136,22 @@ def test_what_an_operator_draws_changes_nothing_for_the_others(data: DataSet) ->
     assert np.array_equal(plain_scores, scores)
 
 
+class FiveAxes(TemporalOp, name="five_axes_for_a_test"):
+    """Holds a parameter of a shape that has no channels_last."""
+
+    def __init__(self, channels: int, num_frames: int) -> None:
+        super().__init__(channels, num_frames)
+        self.scale = torch.nn.Parameter(torch.ones(1, 1, channels, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.scale
+
+
+def test_an_operator_may_hold_parameters_of_any_shape(data: DataSet) -> None:
+    _, state, _ = fit(settings({"name": "five_axes_for_a_test"}, epochs=1), 0, data, CPU)
+    assert len(state.history) == 1
+
+
 def test_memory_format_changes_only_the_rounding(data: DataSet) -> None:
     _, last, _ = fit(settings(epochs=1, channels_last=True), 0, data, CPU)
     _, first, _ = fit(settings(epochs=1, channels_last=False), 0, data, CPU)
