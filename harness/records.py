@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised when a stored record changes shape; a reader refuses a newer one."""
 
 

@@ -32,7 +32,7 @@ from harness.training import Settings, plain
 from operators import make_operator
 from operators.base import find_operator
 
-RESULTS_VERSION = 1
+RESULTS_VERSION = 2
 """Part of every trial's id: raised when a change of the code changes results, so that old ones are not reused."""
 
 _ATOMIC = {"operator", "dataset"}  # mappings that are replaced whole, never merged
