@@ -43,7 +43,19 @@ class CostRecord:
 
     geometry: backbone, placement, num_frames, size (pixels), num_classes.
     macs_added and macs_total: one multiply-add = 1; None where the operator does not state its MACs.
+    macs_counted_added and macs_counted_total: the same as torch's FlopCounterMode counts them in a forward pass;
+        None where an operator cannot run on tensors without memory.
+    activation_mib: kept by a training pass of one clip for its backward pass, parameters aside; None as above.
     latency_ms: single forward passes of one clip, after warm-up; empty where not measured.
+    samples_ms: what else was timed, every sample after warm-up, by name: "forward_backward", "step" (with the
+        optimiser), "forward@1_thread", on a GPU "forward@cold" (caches flushed) and "forward@graph" (CUDA graph).
+        Percentiles and clips per second are computed where they are shown.
+    peak_memory_mib: the most that tensors took at once, parameters included, by "step"; empty where not measured.
+    temporal_share: part (0 to 1) of the time spent in temporal operators, by "forward" and "step".
+    heaviest: the kernels with the most time of their own in a profiled step, heaviest first, at most ten:
+        "kernel", "calls" and "ms" (both a step), "share" (0 to 1); empty where not profiled.
+    warnings: why a measurement may be doubtful and what to do, "name: text"; names: load, spread, first_call,
+        thermal, counts.
     measured_on: device, threads, precision, versions: whatever the latency depends on.
     """
 
@@ -52,7 +64,15 @@ class CostRecord:
     params_added: int
     macs_total: int | None
     macs_added: int | None
+    macs_counted_total: int | None = None
+    macs_counted_added: int | None = None
+    activation_mib: float | None = None
     latency_ms: list[float] = field(default_factory=list)
+    samples_ms: dict[str, list[float]] = field(default_factory=dict)
+    peak_memory_mib: dict[str, float] = field(default_factory=dict)
+    temporal_share: dict[str, float] = field(default_factory=dict)
+    heaviest: list[dict[str, Any]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     measured_on: dict[str, str] = field(default_factory=dict)
 
 
