@@ -19,7 +19,10 @@ class TrialRecord:
     best: {"epoch": e, "top1": p} of the epoch with the highest top-1 (first of equals).
     history: one dict an epoch: "epoch" (1-based), "train/loss", "train/top1", "train/lr", "val/loss",
         "val/top1", "val/top5", "group/<name>", "time/epoch_s".
-    predictions: "clip" (ids), "label" and "predicted" (class indices), parallel lists, last epoch.
+    predictions: "clip" (ids), "cluster" (clips with the same one are not independent), "label" and "predicted"
+        (class indices), parallel lists, last epoch.
+    probes: "order" (accuracy on reordered clips), "filters" (taps before and after) and "reach" of the trained
+        network, as harness/probes.py says; empty where they were switched off.
     """
 
     trial_id: str
@@ -32,6 +35,7 @@ class TrialRecord:
     per_class: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
     predictions: dict[str, list[Any]] = field(default_factory=dict)
+    probes: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     run_id: str = ""
@@ -85,6 +89,9 @@ class StudyRecord:
     protocol: how clips are sampled, cropped and scored; the training recipe; one flat dict of words.
     reference: where in `studies/paper_tables.yaml` published rows stand, e.g. "mixtconv.table2"; "" for none.
     classes, groups: class names and the group of each.
+    twins: pairs of class indices whose clips are each other's, played backwards.
+    margin: a difference of so many points does not matter; 0 where the study names none.
+    hypotheses, pairs: what the study stated beforehand, in its own words ("a > b", "a vs b").
     """
 
     name: str
@@ -102,6 +109,10 @@ class StudyRecord:
     trials: list[TrialRecord]
     costs: dict[str, CostRecord]
     environment: dict[str, str] = field(default_factory=dict)
+    twins: list[list[int]] = field(default_factory=list)
+    margin: float = 0.0
+    hypotheses: list[str] = field(default_factory=list)
+    pairs: list[str] = field(default_factory=list)
     schema: int = SCHEMA
 
 

@@ -28,7 +28,7 @@ from harness.stats import ALPHA, CONFIDENCE, Estimate
 from harness.summary import Row, Summary, finite, kernel_span, operator_settings, summarize
 
 RESULTS = "results.json"
-CODE = ("report", "page", "plots", "summary", "stats", "reference")
+CODE = ("report", "page", "plots", "summary", "stats", "breakdown", "reference")
 """The modules that decide a report's bytes."""
 
 

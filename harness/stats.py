@@ -20,6 +20,15 @@ BETTER = "better"
 WORSE = "worse"
 NOT_SHOWN = "no difference shown"
 TOO_FEW = "too few seeds to tell"
+EQUIVALENT = "no difference larger"
+"""Followed by the study's margin, see `Difference.words`."""
+
+SUPPORTED = "supported"
+NOT_SUPPORTED = "not supported"
+
+NEW_TRAININGS = "new trainings"
+NEW_TRAININGS_AND_CLIPS = "new trainings and new clips"
+"""What an interval is for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,16 +46,108 @@ class Estimate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference(Estimate):
-    """A variant minus the baseline, in percentage points, paired by seed.
+class McNemar:
+    """Two trained networks of one seed on the same clips: exact, two-sided.
 
-    p is of this row alone; p_holm is corrected for the rows of the table, and decides the verdict.
+    gained, lost: clusters of clips of which the variant gets more, or fewer, right than the other.
+    """
+
+    seed: int
+    gained: int
+    lost: int
+    p: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipPaired(Estimate):
+    """A difference between these trained networks, paired by clip; says nothing about training them again.
+
+    mean, low, high: in percentage points, over all their seeds; the interval is for new clips. n: clusters of
+        clips; clips of one cluster are not independent.
+    """
+
+    clips: int
+    p: float
+    by_seed: tuple[McNemar, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference(Estimate):
+    """A variant minus another, in percentage points, paired by seed.
+
+    low, high: the interval that is quoted, over what `covers` says; of this comparison alone.
+    p is of this comparison alone too; p_holm is corrected for its table, and decides the verdict.
+
+    Attributes:
+        variant, other: of which the difference is variant - other.
+        covers: `NEW_TRAININGS` on these very clips, or `NEW_TRAININGS_AND_CLIPS`.
+        trainings: the t interval over seeds alone, for these very clips; None without enough seeds.
+        clips: the same networks compared clip by clip; None where predictions were not kept.
+        bootstrap: percentile interval of seeds and clips resampled together; shown beside, never quoted: with
+            few seeds it is too short (docs/statistics.md).
+        margin: points that do not matter; 0 where the study names none.
+        p_margin, p_margin_holm: of the test that the difference is outside the margin (two one-sided tests).
+        effect: mean over standard deviation of the paired differences, with Hedges' correction.
+        seeds_needed: seeds in all that would decide a difference as large as this one, in this table, at 80 %
+            power; None where no number would, or nothing can be said.
+        exploratory: the study did not state it beforehand.
     """
 
     seeds: tuple[int, ...]
     p: float | None = None
     p_holm: float | None = None
     verdict: str = TOO_FEW
+    variant: str = ""
+    other: str = ""
+    covers: str = NEW_TRAININGS
+    trainings: Estimate | None = None
+    clips: ClipPaired | None = None
+    bootstrap: Estimate | None = None
+    margin: float = 0.0
+    p_margin: float | None = None
+    p_margin_holm: float | None = None
+    effect: float | None = None
+    seeds_needed: int | None = None
+    exploratory: bool = True
+
+    @property
+    def words(self) -> str:
+        """The verdict as a reader sees it: `EQUIVALENT` names its margin."""
+        return f"{EQUIVALENT} than {self.margin:g} points" if self.verdict == EQUIVALENT else self.verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tested:
+    """A hypothesis of the study, tested as it was stated and corrected with the study's others.
+
+    text: "ks1357 > ks7" or "dilated ~ ks357 within 0.5".
+    difference: left minus right; its own p is two-sided, `p` here is of the hypothesis: one-sided, or of the
+        two one-sided tests against the margin.
+    verdict: `SUPPORTED`, `NOT_SUPPORTED` (which does not say that the opposite holds) or `TOO_FEW`.
+    """
+
+    text: str
+    difference: Difference
+    p: float | None = None
+    p_holm: float | None = None
+    verdict: str = TOO_FEW
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cheapest:
+    """The cheapest variants shown to be at most `margin` points below every other one, the best among them.
+
+    by: "MACs" or "latency". cost: in MACs, or the median in ms. variants: several where their cost is the same;
+        empty where that is shown of none. p_holm: the largest of theirs, corrected over all variants.
+    words: the answer in one sentence.
+    """
+
+    by: str
+    variants: tuple[str, ...]
+    cost: float | None
+    margin: float
+    p_holm: float | None
+    words: str
 
 
 @dataclass(frozen=True, kw_only=True)

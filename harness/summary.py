@@ -6,12 +6,15 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.breakdown import Breakdown
 from harness.records import CostRecord, StudyRecord, TrialRecord
 from harness.reference import is_reproduced, load_reference, same_geometry
 from harness.stats import (
+    Cheapest,
     Difference,
     Estimate,
     Quartiles,
+    Tested,
     compare,
     mean_interval,
     paired_difference,
@@ -64,6 +67,10 @@ class Summary:
         not corrected for the two having been picked after looking. None where there are no two.
     trials: every variant x seed of the plan, in its order.
     unusable: (variant, seed) of finished trials whose top-1 is absent or not a number.
+    pairs: the comparisons that the study names under `pairs`, corrected together.
+    hypotheses: those of the study, corrected together; everything else is exploratory.
+    cheapest: the engineer's question, by MACs and by latency; empty without a margin.
+    breakdowns: where each variant's gain comes from.
     """
 
     record: StudyRecord
@@ -76,6 +83,10 @@ class Summary:
     reference: dict[str, Any]
     trials: list[TrialRecord] = field(default_factory=list)
     unusable: list[tuple[str, int]] = field(default_factory=list)
+    pairs: list[Difference] = field(default_factory=list)
+    hypotheses: list[Tested] = field(default_factory=list)
+    cheapest: list[Cheapest] = field(default_factory=list)
+    breakdowns: dict[str, Breakdown] = field(default_factory=dict)
 
     @property
     def missing(self) -> list[TrialRecord]:

@@ -33,7 +33,7 @@ ORDER = [  # each may import those before it, and its own line
     {"harness.model", "harness.data", "harness.stats"},
     {"harness.cost", "harness.training", "harness.allocator"},
     {"harness.study", "harness.reference", "harness.plots"},
-    {"harness.summary", "harness.schedule"},
+    {"harness.breakdown", "harness.summary", "harness.schedule"},
     {"harness.tracking", "harness.progress", "harness.page"},
     {"harness.plan"},
     {"harness.run", "harness.report", "harness.ui", "harness.bench"},
