@@ -18,7 +18,7 @@ import torch
 from rich.table import Table
 
 from harness import allocator, cost, schedule, training
-from harness.data import DataSet, find_data, open_data
+from harness.data import PROTOCOLS, SAMPLING_WORDS, DataSet, find_data, open_data
 from harness.errors import DataError, StudyError, nearest
 from harness.progress import bar, comparison, console
 from harness.records import CostRecord, StudyRecord, TrialRecord
@@ -269,11 +269,11 @@ def protocol(study: Study, data: DataSet) -> dict[str, str]:
     clips = f"{len(data.split('train')):,} training and {len(data.split('val')):,} validation clips"
     return {
         "data set": f"{_dataset_name(s)}, {len(data.classes)} classes, {clips}, fingerprint {data.fingerprint[:16]}",
-        "frames": f"{d.num_frames} a clip (T), one from each of T equal segments: at random in training, the "
-        "middle one in validation",
+        "frames": f"{d.num_frames} a clip (T), {SAMPLING_WORDS[d.sampling]}",
         "training crops": f"short side {d.short_side}, multi-scale corner crops of x{list(d.scales)} "
         f"to {d.crop}x{d.crop}, no mirroring",
-        "validation crops": f"short side {d.short_side}, centre {d.crop}x{d.crop}, 1 clip a video",
+        "test": d.test.resolved().words(d.crop, d.short_side),
+        "validation while training": PROTOCOLS["center_1clip"].words(d.crop, d.short_side),
         "consensus": "scores averaged over frames",
         "network": f"{m.backbone}, operators at `{m.placement}` of every block of stages "
         f"{', '.join(map(str, m.stages))}, dropout {m.dropout:g}, weights: {m.weights or 'random start'}",

@@ -20,16 +20,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from harness import allocator, metrics
-from harness.data import DataConfig, DataSet, eval_batches, normalise, open_data, train_batches
+from harness.data import PROTOCOLS, DataConfig, DataSet, open_data, train_batches
 from harness.errors import UserError
+from harness.evaluation import PRECISIONS, autocast, evaluate, to_device
 from harness.model import ModelConfig, MSTNet, to_memory_format
 from harness.records import TrialRecord, to_json
 from harness.seeds import seed_for
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("step", "one_cycle")
 
@@ -164,7 +164,8 @@ def fit(
             on resuming it is called for the epochs already done too.
 
     Returns:
-        The network, the history, and the last epoch's scores (clips, classes) on the validation clips.
+        The network, the history (validated on one centre crop of each video), and the last epoch's scores
+        (videos, classes) under the study's test protocol.
 
     Raises:
         TrainingError: the loss is not finite.
@@ -178,7 +179,9 @@ def fit(
     optimizer = make_optimizer(config, model)
     scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
     state = State()
-    scores: np.ndarray | None = None
+    scores: np.ndarray | None = None  # none yet if resumed after the last epoch
+    validation, test = PROTOCOLS["center_1clip"], settings.data.test.resolved()
+    same_views = (test.views(), test.size) == (validation.views(), validation.size)
     if checkpoint is not None and checkpoint.exists():
         saved = torch.load(checkpoint, map_location=device, weights_only=True)
         model.load_state_dict(saved["model"])
@@ -191,7 +194,7 @@ def fit(
         begin = time.perf_counter()
         entry = {"epoch": float(state.epoch + 1)}
         entry |= _train_epoch(model, optimizer, scaler, settings, seed, data, device, state.epoch)
-        scores, labels = evaluate(model, settings, data, device)
+        scores, labels, _ = evaluate(model, settings, data, device, protocol=validation)
         entry |= _validation(scores, labels, data)
         entry["time/epoch_s"] = time.perf_counter() - begin
         state.history.append(entry)
@@ -199,8 +202,8 @@ def fit(
         on_epoch(entry)
         if checkpoint is not None:
             _save(checkpoint, model, optimizer, scaler, state)
-    if scores is None:  # resumed after the last epoch
-        scores, _ = evaluate(model, settings, data, device)
+    if scores is None or not same_views:
+        scores, _, _ = evaluate(model, settings, data, device)
     return model, state, scores
 
 
@@ -225,8 +228,8 @@ def _train_epoch(
         for group in optimizer.param_groups:
             group["lr"] = lr
         model.dropout.seed = seed_for(seed, "dropout", epoch, step)
-        inputs, labels = _to_device(frames, config, device), labels.to(device)
-        with _autocast(config, device):
+        inputs, labels = to_device(frames, config, device), labels.to(device)
+        with autocast(config, device):
             scores = model(inputs)
             loss = nn.functional.cross_entropy(scores.float(), labels)
         if not torch.isfinite(loss):
@@ -249,33 +252,6 @@ def _train_epoch(
         "train/lr": lr,
         "train/clips_per_s": clips / (time.perf_counter() - busy),
     }
-
-
-@torch.no_grad()
-def evaluate(
-    model: MSTNet, settings: Settings, data: DataSet, device: torch.device
-) -> tuple[np.ndarray, np.ndarray]:
-    """Scores (clips, classes) and labels (clips,) of the validation clips, in their order."""
-    model.eval()
-    config = settings.train
-    scores, labels = [], []
-    for frames, label, _ in eval_batches(data.split("val"), config.batch_size, workers=config.workers):
-        with _autocast(config, device):
-            scores.append(model(_to_device(frames, config, device)).float().cpu())
-        labels.append(label)
-    return torch.cat(scores).numpy(), torch.cat(labels).numpy()
-
-
-def _to_device(frames: Tensor, config: TrainConfig, device: torch.device) -> Tensor:
-    """uint8 (N, T, 3, H, W) -> normalised floats on the device, in the memory format of the study."""
-    x = normalise(frames.to(device, non_blocking=True))
-    n = x.shape[0]
-    layout = torch.channels_last if config.channels_last else torch.contiguous_format
-    return x.flatten(0, 1).contiguous(memory_format=layout).unflatten(0, (n, -1))
-
-
-def _autocast(config: TrainConfig, device: torch.device) -> torch.autocast:
-    return torch.autocast(device.type, PRECISIONS[config.precision], enabled=config.precision != "fp32")
 
 
 def _validation(scores: np.ndarray, labels: np.ndarray, data: DataSet) -> dict[str, float]:
@@ -349,7 +325,7 @@ def _run_trial(job: Job, environment: dict[str, str], on_epoch: OnEpoch) -> Tria
     per_class = {
         name: metrics.topk(scores[labels == i], labels[labels == i], 1) for i, name in enumerate(data.classes)
     }
-    last = {name.removeprefix("val/"): value for name, value in state.history[-1].items() if _is_result(name)}
+    last = {name.removeprefix("val/"): value for name, value in _validation(scores, labels, data).items()}
     record = TrialRecord(
         trial_id=job.trial_id,
         variant=job.variant,
@@ -369,10 +345,6 @@ def _run_trial(job: Job, environment: dict[str, str], on_epoch: OnEpoch) -> Tria
     )
     save_result(record, scores, job.folder)
     return record
-
-
-def _is_result(name: str) -> bool:
-    return name.startswith(("val/", "group/"))
 
 
 def save_result(record: TrialRecord, scores: np.ndarray, folder: Path) -> None:

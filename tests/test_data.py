@@ -23,6 +23,7 @@ from harness.data import (
     video,
 )
 from harness.data.frames import frames_file, open_frames
+from harness.data.protocols import PROTOCOLS
 from harness.data.sampling import segment_test
 from harness.data.transforms import OFFSETS, centre_crop, crop_sizes, draw_crop, resize_short_side, train_crop
 from harness.data.video import count_frames, read_frames
@@ -304,7 +305,8 @@ def test_the_shared_frames_equal_direct_decoding(data: DataSet) -> None:
 
 def test_an_evaluation_clip_is_the_centre_of_its_sampled_frames(data: DataSet) -> None:
     val = data.split("val")
-    clip, label, index = val[5]
+    clips, labels, indices = next(iter(eval_batches(val, 1, indices=[5])))
+    clip, label, index = clips[0], labels.item(), indices.item()
     video_file = val.clips[5].file
     frames = read_frames(video_file, segment_test(count_frames(video_file), 4))
     np.testing.assert_array_equal(clip.permute(0, 2, 3, 1).numpy(), frames[:, 4:44, 12:52])
@@ -342,7 +344,7 @@ def test_another_epoch_or_seed_draws_other_crops_in_another_order(data: DataSet)
 def test_evaluation_goes_through_every_clip_in_order(data: DataSet) -> None:
     seen = list(by_clip(eval_batches(data.split("val"), 9)))
     assert [index for index, *_ in seen] == list(range(32))
-    assert torch.equal(seen[20][1], data.split("val")[20][0])
+    assert torch.equal(seen[20][1], data.split("val").views(20, PROTOCOLS["center_1clip"])[0])
 
 
 def test_a_batch_flattens_to_images_without_a_copy(data: DataSet) -> None:
@@ -370,7 +372,7 @@ def test_frames_are_resized_once_to_the_short_side(data: DataSet, data_dir: Path
     resized = open_data(small, data_dir)
     assert open_frames(resized.index, 24).shape[1:] == (24, 32, 3)
     assert resized.fingerprint == data.fingerprint
-    assert resized.split("val")[0][0].shape == (4, 3, 20, 20)
+    assert resized.split("val").views(0, PROTOCOLS["center_1clip"]).shape == (1, 4, 3, 20, 20)
 
 
 def test_a_changed_or_truncated_video_is_named_when_decoding(tmp_path: Path) -> None:
@@ -393,10 +395,10 @@ def test_frames_that_were_never_decoded_or_are_cut_short_are_refused(tmp_path: P
     file = frames_file(data.index, 48)
     file.write_bytes(file.read_bytes()[:5000])
     with pytest.raises(DataError, match=r"frames-48\.npy"):
-        data.split("val")[0]
+        data.split("train")[TrainKey(0, 0, 0)]
     file.unlink()
     with pytest.raises(DataError, match=r"frames-48\.npy"):
-        data.split("val")[0]
+        data.split("train")[TrainKey(0, 0, 0)]
 
 
 def test_a_disk_too_small_is_said_before_anything_is_decoded(data: DataSet, data_dir: Path) -> None:

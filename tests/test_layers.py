@@ -31,7 +31,7 @@ ORDER = [  # each may import those before it, and its own line
     {"operators"},
     {"harness.errors", "harness.seeds", "harness.records", "harness.metrics"},
     {"harness.model", "harness.data", "harness.stats"},
-    {"harness.cost", "harness.training", "harness.allocator"},
+    {"harness.cost", "harness.training", "harness.evaluation", "harness.allocator"},
     {"harness.study", "harness.reference", "harness.plots"},
     {"harness.breakdown", "harness.summary", "harness.schedule"},
     {"harness.tracking", "harness.progress", "harness.page"},

@@ -2,6 +2,7 @@
 
 from harness.data.dataset import (
     DATASETS,
+    ORDERS,
     ClipDataset,
     DataConfig,
     DataSet,
@@ -9,19 +10,28 @@ from harness.data.dataset import (
     eval_batches,
     find_data,
     open_data,
+    reordered,
     train_batches,
 )
+from harness.data.protocols import PROTOCOLS, EvalConfig, TestProtocol
+from harness.data.sampling import SAMPLING_WORDS
 from harness.data.transforms import normalise
 
 __all__ = [
     "DATASETS",
+    "ORDERS",
+    "PROTOCOLS",
+    "SAMPLING_WORDS",
     "ClipDataset",
     "DataConfig",
     "DataSet",
+    "EvalConfig",
+    "TestProtocol",
     "TrainKey",
     "eval_batches",
     "find_data",
     "normalise",
     "open_data",
+    "reordered",
     "train_batches",
 ]

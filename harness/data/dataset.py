@@ -7,8 +7,8 @@ what a model drew. That is what makes variants with the same seed comparable.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,8 +21,9 @@ from harness.data import generated
 from harness.data.frames import decode_all, first_frames, open_frames
 from harness.data.generated import GeneratedConfig
 from harness.data.index import Index
-from harness.data.sampling import segment_test, segment_train
-from harness.data.transforms import centre_crop, train_crop
+from harness.data.protocols import EvalConfig, TestProtocol
+from harness.data.sampling import SAMPLING_WORDS, WINDOW, dense_train, frames_at_test, segment_train
+from harness.data.transforms import place_crop, train_crop
 from harness.data.writing import Progress
 from harness.errors import DataError, nearest
 
@@ -35,6 +36,8 @@ class DataConfig:
     """Which clips, and how they are sampled and cropped. Defaults: MixTConv paper, Sec. 4.1, and TSN's crops.
 
     dataset: a name, or a mapping of `name` and the data set's own settings.
+    sampling: "segment", one frame from each of T equal segments; "dense", T frames of a 64-frame window.
+    test: how results are taken.
     """
 
     dataset: str | Mapping[str, Any] = "generated"
@@ -42,6 +45,8 @@ class DataConfig:
     short_side: int = 256  # pixels, before cropping
     crop: int = 224  # pixels, what the network sees
     scales: tuple[float, ...] = (1.0, 0.875, 0.75, 0.66)  # of short_side, training crops
+    sampling: str = "segment"
+    test: EvalConfig = field(default_factory=EvalConfig)
 
     def __post_init__(self) -> None:
         for name in ("num_frames", "short_side", "crop"):
@@ -51,6 +56,17 @@ class DataConfig:
             raise DataError(f"crop: {self.crop} pixels do not fit into short_side {self.short_side}")
         if not self.scales or not all(0 < scale <= 1 for scale in self.scales):
             raise DataError(f"scales: {list(self.scales)}: use one or more numbers above 0 and up to 1")
+        if self.sampling not in SAMPLING_WORDS:
+            raise DataError(f"sampling: {self.sampling!r} is none of {', '.join(SAMPLING_WORDS)}")
+        if self.sampling == "dense" and self.num_frames > WINDOW:
+            raise DataError(
+                f"num_frames: {self.num_frames} frames do not fit into a dense window of {WINDOW}"
+            )
+        if self.sampling == "segment" and self.test.resolved().clips > 2:
+            raise DataError(
+                f"test.clips: {self.test.resolved().clips}: segment sampling has 1 or 2 clips a video; "
+                "use sampling: dense for more"
+            )
         self.source()
 
     def source(self) -> GeneratedConfig:
@@ -141,7 +157,7 @@ Batch = tuple[Tensor, Tensor, Tensor]
 
 
 class ClipDataset(Dataset[Item]):
-    """One split: `dataset[TrainKey(...)]` is sampled and cropped at random, `dataset[index]` in the middle.
+    """One split: `dataset[TrainKey(...)]` is sampled and cropped at random, `views` as a test protocol says.
 
     Raises:
         ValueError: no such split.
@@ -162,19 +178,38 @@ class ClipDataset(Dataset[Item]):
     def __len__(self) -> int:
         return len(self.clips)
 
-    def __getitem__(self, key: TrainKey | int) -> Item:
+    def __getitem__(self, key: TrainKey) -> Item:
+        n, config = self.clips[key.clip].frames, self.config
+        rng = np.random.default_rng(list(key))
+        draw = segment_train if config.sampling == "segment" else dense_train
+        frames = self._read(key.clip, draw(n, config.num_frames, rng))
+        clip = train_crop(frames, config.crop, config.scales, rng)
+        return clip, int(self.labels[key.clip]), key.clip
+
+    def views(self, index: int, protocol: TestProtocol, order: str = "as_is", seed: int = 0) -> Tensor:
+        """What a test protocol shows of one video, (views, T, 3, side, side) uint8, in the order of its views.
+
+        Args:
+            order: in which order the frames are shown, one of ORDERS.
+            seed: decides the order "shuffled", together with the video and the clip.
+        """
+        config = self.config
+        times = frames_at_test(self.clips[index].frames, config.num_frames, config.sampling, protocol.clips)
+        side = config.crop if protocol.size == "crop" else config.short_side
+        decoded = self._read(index, times.ravel())
+        decoded = decoded.reshape(*times.shape, *decoded.shape[1:])
+        clips = [reordered(frames, order, (seed, index, i)) for i, frames in enumerate(decoded)]
+        views = []
+        for view in protocol.views():
+            crop = place_crop(clips[view.clip], side, view.along, view.across)
+            views.append(crop.flip(-1) if view.mirrored else crop)
+        return torch.stack([view.permute(0, 2, 3, 1) for view in views]).permute(0, 1, 4, 2, 3)
+
+    def _read(self, index: int, times: np.ndarray) -> np.ndarray:
+        """Frames `times` of a video, (len(times), H, W, 3)."""
         if self._frames is None:
             self._frames = open_frames(self.index, self.config.short_side)
-        index = key.clip if isinstance(key, TrainKey) else int(key)
-        n, config = self.clips[index].frames, self.config
-        if isinstance(key, TrainKey):
-            rng = np.random.default_rng(list(key))
-            frames = self._frames[self._first[index] + segment_train(n, config.num_frames, rng)]
-            clip = train_crop(frames, config.crop, config.scales, rng)
-        else:
-            frames = self._frames[self._first[index] + segment_test(n, config.num_frames)]
-            clip = centre_crop(frames, config.crop)
-        return clip, int(self.labels[index]), index
+        return self._frames[self._first[index] + times]
 
     def __getstate__(self) -> dict[str, Any]:
         # Pickling a memory map would copy every frame to every worker.
@@ -206,13 +241,79 @@ def train_batches(
     )
 
 
-def eval_batches(dataset: ClipDataset, batch_size: int, workers: int = 0) -> DataLoader[Item]:
-    """Every clip once, in order, sampled and cropped in the middle."""
-    return DataLoader(dataset, batch_size, num_workers=workers, collate_fn=collate)
+ORDERS = ("as_is", "reversed", "shuffled", "frozen")
+"""In which order a test shows the frames of a clip: probes of what a network makes of order."""
+
+
+def reordered(frames: np.ndarray, order: str, seed: Sequence[int] = (0,)) -> np.ndarray:
+    """The frames of one clip in another order, (T, ...) -> (T, ...); "frozen" shows the middle one T times.
+
+    Raises:
+        ValueError: no such order.
+    """
+    t = len(frames)
+    if order == "as_is":
+        return frames
+    if order == "reversed":
+        return frames[::-1]
+    if order == "shuffled":
+        return frames[np.random.default_rng(list(seed)).permutation(t)]
+    if order == "frozen":
+        return frames[np.full(t, t // 2)]
+    raise ValueError(f"no order {order!r}{nearest(order, ORDERS)}")
+
+
+class _TestClips(Dataset[Item]):
+    """Chosen videos of a split under a test protocol: all views of one, its label, its index within the split."""
+
+    def __init__(
+        self, clips: ClipDataset, indices: Sequence[int], protocol: TestProtocol, order: str, seed: int
+    ) -> None:
+        self.clips, self.indices = clips, indices
+        self.how = (protocol, order, seed)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, place: int) -> Item:
+        index = self.indices[place]
+        return self.clips.views(index, *self.how), int(self.clips.labels[index]), index
+
+
+def eval_batches(
+    dataset: ClipDataset,
+    batch_size: int,
+    workers: int = 0,
+    *,
+    protocol: TestProtocol | None = None,
+    indices: Sequence[int] | None = None,
+    order: str = "as_is",
+    seed: int = 0,
+) -> DataLoader[Item]:
+    """Videos in order, under a test protocol: clips (N * views, T, 3, side, side), labels (N,) and indices (N,).
+
+    Args:
+        batch_size: clips; a batch holds batch_size // views videos, at least one.
+        protocol: the settings' own without it.
+        indices: which videos of the split; all without it.
+        order, seed: see ClipDataset.views.
+    """
+    protocol = protocol or dataset.config.test.resolved()
+    chosen = range(len(dataset)) if indices is None else [int(i) for i in indices]
+    videos = max(1, batch_size // len(protocol.views()))
+    clips = _TestClips(dataset, chosen, protocol, order, seed)
+    return DataLoader(clips, videos, num_workers=workers, collate_fn=_collate_views)
 
 
 def collate(items: list[Item]) -> Batch:
     """Items -> a batch that keeps the channels last in memory, and `clips.flatten(0, 1)` a view."""
     clips, labels, indices = zip(*items, strict=True)
     frames = torch.stack([clip.permute(0, 2, 3, 1) for clip in clips])
+    return frames.permute(0, 1, 4, 2, 3), torch.tensor(labels), torch.tensor(indices)
+
+
+def _collate_views(items: list[Item]) -> Batch:
+    """The same for items of several views each."""
+    views, labels, indices = zip(*items, strict=True)
+    frames = torch.cat([clips.permute(0, 1, 3, 4, 2) for clips in views])
     return frames.permute(0, 1, 4, 2, 3), torch.tensor(labels), torch.tensor(indices)

@@ -59,8 +59,12 @@ def train_crop(frames: np.ndarray, crop: int, scales: Sequence[float], rng: np.r
     return _resize(frames[:, top : top + h, left : left + w], crop, crop)
 
 
-def centre_crop(frames: np.ndarray, crop: int) -> Tensor:
-    """The middle of every frame: (T, H, W, 3) -> (T, 3, crop, crop).
+def place_crop(frames: np.ndarray, crop: int, along: float, across: float) -> Tensor:
+    """A square of every frame: (T, H, W, 3) -> (T, 3, crop, crop), cut and not resampled.
+
+    Args:
+        along: where on the longer side, as a part of the free room; 0 is left (top in portrait), 1 right (bottom).
+        across: the same on the shorter side.
 
     Raises:
         ValueError: a frame is smaller than the crop.
@@ -68,8 +72,18 @@ def centre_crop(frames: np.ndarray, crop: int) -> Tensor:
     height, width = frames.shape[1:3]
     if min(height, width) < crop:
         raise ValueError(f"cannot crop {crop} pixels from frames of {width}x{height}")
-    top, left = (height - crop) // 2, (width - crop) // 2
+    x, y = (along, across) if width >= height else (across, along)
+    top, left = int((height - crop) * y), int((width - crop) * x)
     return _resize(frames[:, top : top + crop, left : left + crop], crop, crop)
+
+
+def centre_crop(frames: np.ndarray, crop: int) -> Tensor:
+    """The middle of every frame: (T, H, W, 3) -> (T, 3, crop, crop).
+
+    Raises:
+        ValueError: a frame is smaller than the crop.
+    """
+    return place_crop(frames, crop, 0.5, 0.5)
 
 
 def resize_short_side(frames: np.ndarray, short_side: int) -> np.ndarray:
