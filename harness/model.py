@@ -6,8 +6,6 @@ parameter names are those of torchvision's public checkpoints. Shape letters as 
 
 from __future__ import annotations
 
-import os
-import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from harness import weights
 from harness.errors import StudyError, nearest
 from harness.seeds import seed_for
 from operators import TemporalOp, make_operator
@@ -35,7 +34,8 @@ class ModelConfig:
             "inner" after it (and its batch norm and ReLU).
         stages: which of the stages 1 to 4 carry operators.
         dropout: before the classifier.
-        weights: a local checkpoint of the backbone ("" starts from random weights).
+        weights: "imagenet", torchvision's public file; or the path of a checkpoint with its names, or of a folder
+            that holds it (harness/weights.py); "" starts from random weights.
     """
 
     backbone: str = "resnet50"
@@ -55,6 +55,9 @@ class ModelConfig:
         for stage in self.stages:
             if stage not in (1, 2, 3, 4):
                 raise ValueError(f"stages: {stage} is none of 1, 2, 3, 4")
+        if self.weights == "imagenet" and self.backbone not in weights.PUBLIC:
+            known = ", ".join(weights.PUBLIC)
+            raise ValueError(f"weights: no public file of {self.backbone}, only of {known}; give a path")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout: {self.dropout} is not in [0, 1)")
 
@@ -189,7 +192,7 @@ class MSTNet(nn.Module):
 
     Raises:
         ValueError: the operator refuses its settings or the channels of a block.
-        StudyError: `config.weights` cannot be read, or is of another architecture.
+        StudyError: the file of `config.weights` is not there, cannot be read, or is of another architecture.
     """
 
     def __init__(self, config: ModelConfig, num_frames: int, num_classes: int, seed: int = 0) -> None:
@@ -218,7 +221,7 @@ class MSTNet(nn.Module):
             if not self.fc.weight.is_meta:  # shapes alone: drawing there imports a second's worth of torch
                 self._draw_weights()
         if config.weights:
-            load_backbone(self, Path(config.weights))
+            load_backbone(self, weights.find(config.weights, config.backbone))
         self._insert_operators(config, seed)
 
     def _draw_weights(self) -> None:
@@ -272,18 +275,7 @@ def load_backbone(model: MSTNet, path: Path) -> None:
     Raises:
         StudyError: no such file, not a checkpoint, or keys or shapes that do not match.
     """
-    path = Path(os.path.expanduser(path))
-    if not path.is_file():
-        raise StudyError(f"model.weights: no file {path}")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise StudyError(f"model.weights: {path} is not a checkpoint of tensors ({reason})") from None
-    state = state.get("state_dict", state) if isinstance(state, dict) else state
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise StudyError(f"model.weights: {path} holds no dict of tensors by name")
-    state = {key.removeprefix("module."): value for key, value in state.items()}
+    state = weights.read(path)
     own = {key: value for key, value in model.state_dict().items() if not key.startswith("fc.")}
     given = {key: value for key, value in state.items() if not key.startswith("fc.")}
     wrong = [f"missing {key}" for key in own if key not in given and not key.endswith("num_batches_tracked")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import platform
 import subprocess
@@ -17,9 +18,10 @@ from pathlib import Path
 import torch
 from rich.table import Table
 
-from harness import allocator, cost, schedule, training
+from harness import allocator, cost, schedule, training, weights
 from harness.data import PROTOCOLS, SAMPLING_WORDS, DataSet, find_data, open_data
 from harness.errors import DataError, StudyError, nearest
+from harness.model import ModelConfig
 from harness.progress import bar, comparison, console
 from harness.records import CostRecord, StudyRecord, TrialRecord
 from harness.study import Study, Trial, load_study, operator_source
@@ -161,15 +163,15 @@ class Plan:
         """The pending trials with where and on what to run them."""
         assert not isinstance(self.resources.gpus, str)
         paths = tuple(dict.fromkeys([str(self.study.folder), os.getcwd()]))
-        jobs = [
-            training.Job(
-                trial_id=t.trial_id, variant=t.variant, seed=t.seed, settings=t.settings,
+        jobs = []
+        for t in self.pending:
+            settings, start = _with_weights_file(t.settings)
+            jobs.append(training.Job(
+                trial_id=t.trial_id, variant=t.variant, seed=t.seed, settings=settings,
                 data_dir=self.data_dir, folder=self.data_dir / "trials" / t.trial_id,
                 cpus=self.resources.cpus, gpus=self.resources.gpus, import_paths=paths,
-                environment=self.environment,
-            )
-            for t in self.pending
-        ]  # fmt: skip
+                environment=self.environment | start,
+            ))  # fmt: skip
         if self.force:
             for job in jobs:
                 training.discard(job.folder)
@@ -219,6 +221,9 @@ def check_request(args: argparse.Namespace) -> Study:
             schedule.check_address(args.address)
         else:
             study.resources.check({"cpus": os.cpu_count() or 1, "gpus": torch.cuda.device_count()})
+        for model in (settings.model for settings in study.variants.values()):
+            if model.weights:
+                weights.find(model.weights, model.backbone)
         _check_writable(args.data_dir)
     return study
 
@@ -245,6 +250,16 @@ def make_plan(study: Study, args: argparse.Namespace, done: Collection[str]) -> 
                     opened[key] = open_data(settings.data, args.data_dir, progress=advance)
         data[name] = opened[key]
     return Plan(study, args, data, done, how)
+
+
+def _with_weights_file(settings: training.Settings) -> tuple[training.Settings, dict[str, str]]:
+    """`imagenet` as the file that it means here: a worker's own environment may say something else."""
+    model = settings.model
+    if not model.weights:
+        return settings, {}
+    path = weights.find(model.weights, model.backbone)
+    model = dataclasses.replace(model, weights=str(path))
+    return dataclasses.replace(settings, model=model), {"weights": weights.describe(path)}
 
 
 def _check_writable(folder: Path) -> None:
@@ -276,12 +291,18 @@ def protocol(study: Study, data: DataSet) -> dict[str, str]:
         "validation while training": PROTOCOLS["center_1clip"].words(d.crop, d.short_side),
         "consensus": "scores averaged over frames",
         "network": f"{m.backbone}, operators at `{m.placement}` of every block of stages "
-        f"{', '.join(map(str, m.stages))}, dropout {m.dropout:g}, weights: {m.weights or 'random start'}",
+        f"{', '.join(map(str, m.stages))}, dropout {m.dropout:g}, weights: {_start(m)}",
         "optimiser": f"{t.optimizer}, lr {t.lr:g} ({schedule}), weight decay {t.weight_decay:g}, batch {t.batch_size}, "
         f"gradient norm clipped at {t.clip_gradient:g}",
         "epochs": f"{t.epochs}; results are those of the last one",
         "precision": t.precision,
     }
+
+
+def _start(model: ModelConfig) -> str:
+    if not model.weights:
+        return "random start"
+    return f"{model.weights}, from {weights.describe(weights.find(model.weights, model.backbone))}"
 
 
 def environment() -> dict[str, str]:

@@ -25,6 +25,7 @@ from typing import Any
 import torch
 import yaml
 
+from harness import weights
 from harness.cost import CostConfig
 from harness.errors import DataError, StudyError, nearest
 from harness.model import MSTNet
@@ -153,10 +154,11 @@ class Study:
 
 def trial_id(settings: Settings, seed: int, fingerprint: str) -> str:
     """A hash of all that decides a trial's result: the settings, the seed, the data, the code's results version,
-    and the source of an operator that is not ours."""
+    the content of the weights that it starts from, and the source of an operator that is not ours."""
     decisive = plain(settings)
     for room, key in _NOT_DECISIVE:
         decisive[room].pop(key, None)
+    decisive["model"]["weights"] = weights.fingerprint(settings.model.weights, settings.model.backbone)
     parts = {
         "settings": decisive,
         "seed": seed,

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from harness import allocator, metrics
+from harness import allocator, metrics, weights
 from harness.data import PROTOCOLS, DataConfig, DataSet, open_data, train_batches
 from harness.errors import UserError
 from harness.evaluation import PRECISIONS, autocast, evaluate, to_device
@@ -316,6 +316,9 @@ def _run_trial(job: Job, environment: dict[str, str], on_epoch: OnEpoch) -> Tria
         "threads": str(threads),
         "torch": torch.__version__,
     }
+    start, planned = job.settings.model.weights, job.environment.get("weights")
+    if start and planned and (found := weights.describe(Path(start))) != planned:
+        raise TrainingError(f"model.weights: {start} is now {found}; the trial was planned with {planned}")
     data = open_data(job.settings.data, job.data_dir)
     checkpoint = job.folder / "checkpoint.pt"
     _, state, scores = fit(job.settings, job.seed, data, device, checkpoint=checkpoint, on_epoch=on_epoch)

@@ -24,13 +24,14 @@ DOORS = {  # package -> the modules that may import it
     "av": {"harness.data.generated"},
     "scipy": {"harness.stats"},
     "matplotlib": {"harness.plots"},
+    "safetensors": {"harness.weights"},
     "rich": {"harness.progress", "harness.plan"},
 }
 
 ORDER = [  # each may import those before it, and its own line
     {"operators"},
     {"harness.errors", "harness.seeds", "harness.records", "harness.metrics"},
-    {"harness.model", "harness.data", "harness.stats"},
+    {"harness.weights", "harness.model", "harness.data", "harness.stats"},
     {"harness.cost", "harness.training", "harness.evaluation", "harness.allocator"},
     {"harness.study", "harness.reference", "harness.plots"},
     {"harness.breakdown", "harness.summary", "harness.schedule"},
