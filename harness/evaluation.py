@@ -45,6 +45,8 @@ def evaluate(
 ) -> Evaluation:
     """Show every video once to the network, which is left in evaluation mode.
 
+    Videos that cannot be read have no row, where `data.on_unreadable` lets them be skipped.
+
     Args:
         model: (N, T, 3, H, W) -> (N, classes), for any H and W.
         protocol: the settings' own (`data.test`) without it.
@@ -62,7 +64,9 @@ def evaluate(
     )  # fmt: skip
     scores = [torch.empty(0, len(data.classes))]
     labels, places = [torch.empty(0, dtype=torch.int64)], [torch.empty(0, dtype=torch.int64)]
-    for clips, label, index in batches:
+    for clips, label, index, _ in batches:
+        if not len(label):  # none of its videos can be read
+            continue
         inputs = to_device(clips, config, device)
         with autocast(config, device):
             logits = [model(some).float() for some in inputs.split(config.batch_size)]

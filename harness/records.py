@@ -21,6 +21,8 @@ class TrialRecord:
         "val/top1", "val/top5", "group/<name>", "time/epoch_s".
     predictions: "clip" (ids), "cluster" (clips with the same one are not independent), "label" and "predicted"
         (class indices), parallel lists, last epoch.
+    skipped: ids of the clips that were left out because they cannot be read, by split; `data.on_unreadable: skip`.
+        Accuracies are those of the others, and `predictions` lists the others alone.
     probes: "order" (accuracy on reordered clips), "filters" (taps before and after) and "reach" of the trained
         network, as harness/probes.py says; empty where they were switched off.
     """
@@ -35,6 +37,7 @@ class TrialRecord:
     per_class: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
     predictions: dict[str, list[Any]] = field(default_factory=dict)
+    skipped: dict[str, list[str]] = field(default_factory=dict)
     probes: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0

@@ -223,7 +223,9 @@ def _train_epoch(
     batches = train_batches(data.split("train"), config.batch_size, seed, epoch, workers=config.workers)
     steps = len(batches)
     losses, right, clips, lr, busy = [], 0, 0, 0.0, time.perf_counter()
-    for step, (frames, labels, _) in enumerate(batches):
+    for step, (frames, labels, _, _) in enumerate(batches):
+        if not len(labels):  # none of its clips can be read
+            continue
         lr = learning_rate(config, epoch, step, steps)
         for group in optimizer.param_groups:
             group["lr"] = lr

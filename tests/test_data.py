@@ -305,7 +305,7 @@ def test_the_shared_frames_equal_direct_decoding(data: DataSet) -> None:
 
 def test_an_evaluation_clip_is_the_centre_of_its_sampled_frames(data: DataSet) -> None:
     val = data.split("val")
-    clips, labels, indices = next(iter(eval_batches(val, 1, indices=[5])))
+    clips, labels, indices, _ = next(iter(eval_batches(val, 1, indices=[5])))
     clip, label, index = clips[0], labels.item(), indices.item()
     video_file = val.clips[5].file
     frames = read_frames(video_file, segment_test(count_frames(video_file), 4))
@@ -315,7 +315,7 @@ def test_an_evaluation_clip_is_the_centre_of_its_sampled_frames(data: DataSet) -
 
 
 def by_clip(batches: Any) -> Iterator[tuple[int, torch.Tensor, int]]:
-    for clips, labels, indices in batches:
+    for clips, labels, indices, _ in batches:
         yield from zip(indices.tolist(), clips, labels.tolist(), strict=True)
 
 
@@ -348,7 +348,7 @@ def test_evaluation_goes_through_every_clip_in_order(data: DataSet) -> None:
 
 
 def test_a_batch_flattens_to_images_without_a_copy(data: DataSet) -> None:
-    clips, labels, _ = next(iter(eval_batches(data.split("val"), 6)))
+    clips, labels, *_ = next(iter(eval_batches(data.split("val"), 6)))
     assert clips.shape == (6, 4, 3, 40, 40)
     assert clips.dtype == torch.uint8
     assert labels.dtype == torch.int64
@@ -358,7 +358,7 @@ def test_a_batch_flattens_to_images_without_a_copy(data: DataSet) -> None:
 
 
 def test_the_only_batch_is_kept_however_small(data: DataSet) -> None:
-    assert [len(labels) for _, labels, _ in train_batches(data.split("train"), 64, 0, 0)] == [40]
+    assert [len(batch.labels) for batch in train_batches(data.split("train"), 64, 0, 0)] == [40]
 
 
 def test_workers_are_not_sent_the_frames(data: DataSet) -> None:

@@ -7,7 +7,8 @@ what a model drew. That is what makes variants with the same seed comparable.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,18 +18,26 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from harness.data import generated
-from harness.data.frames import decode_all, first_frames, open_frames
+from harness.data import generated, indexing
+from harness.data.frames import decode_all, first_frames, open_frames, read_clip
 from harness.data.generated import GeneratedConfig
 from harness.data.index import Index
+from harness.data.labels import mirrored_classes
 from harness.data.protocols import EvalConfig, TestProtocol
+from harness.data.readers import READERS, ReaderConfig
 from harness.data.sampling import SAMPLING_WORDS, WINDOW, dense_train, frames_at_test, segment_train
 from harness.data.transforms import place_crop, train_crop
 from harness.data.writing import Progress
 from harness.errors import DataError, nearest
 
-DATASETS: dict[str, type[GeneratedConfig]] = {"generated": GeneratedConfig}
+DATASETS: dict[str, type[GeneratedConfig] | type[ReaderConfig]] = {
+    "generated": GeneratedConfig,
+    **READERS,
+}
 """Settings of each data set, by its name."""
+
+ON_UNREADABLE = ("error", "skip")
+MIRRORING = ("off", "on", "swap_labels")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +46,10 @@ class DataConfig:
 
     dataset: a name, or a mapping of `name` and the data set's own settings.
     sampling: "segment", one frame from each of T equal segments; "dense", T frames of a 64-frame window.
+    mirror: of training clips. "on" mirrors each with probability 1/2; "swap_labels" also makes a mirrored clip of
+        "left" one of "right", and so for every class that names a direction (labels.py).
+    on_unreadable: what becomes of a clip that cannot be read: "error" stops, "skip" leaves it out, and counts and
+        names it in the result. No clip ever takes another one's place.
     test: how results are taken.
     """
 
@@ -46,6 +59,8 @@ class DataConfig:
     crop: int = 224  # pixels, what the network sees
     scales: tuple[float, ...] = (1.0, 0.875, 0.75, 0.66)  # of short_side, training crops
     sampling: str = "segment"
+    mirror: bool | str = "off"  # YAML reads a bare on and off as true and false
+    on_unreadable: str = "error"
     test: EvalConfig = field(default_factory=EvalConfig)
 
     def __post_init__(self) -> None:
@@ -67,9 +82,14 @@ class DataConfig:
                 f"test.clips: {self.test.resolved().clips}: segment sampling has 1 or 2 clips a video; "
                 "use sampling: dense for more"
             )
+        if isinstance(self.mirror, bool):
+            object.__setattr__(self, "mirror", "on" if self.mirror else "off")
+        for name, choices in (("mirror", MIRRORING), ("on_unreadable", ON_UNREADABLE)):
+            if getattr(self, name) not in choices:
+                raise DataError(f"{name}: {getattr(self, name)!r} is none of {', '.join(choices)}")
         self.source()
 
-    def source(self) -> GeneratedConfig:
+    def source(self) -> GeneratedConfig | ReaderConfig:
         """The checked settings of the data set itself.
 
         Raises:
@@ -80,12 +100,15 @@ class DataConfig:
         if name not in DATASETS:
             raise DataError(f"dataset: no data set {name!r}{nearest(str(name), DATASETS)}")
         kind = DATASETS[name]
+        hints = typing.get_type_hints(kind)
         known = [field.name for field in dataclasses.fields(kind)]
         for key, value in settings.items():
             if key not in known:
                 raise DataError(f"dataset: {name} has no setting {key!r}{nearest(key, known)}")
-            if type(value) is not int:
-                raise DataError(f"dataset.{key}: {value!r} is not a whole number")
+            if type(value) is not hints[key]:
+                raise DataError(
+                    f"dataset.{key}: {value!r} is not {'text' if hints[key] is str else 'a whole number'}"
+                )
         try:
             return kind(**settings)
         except DataError as error:
@@ -97,23 +120,39 @@ def _silent(done: int, total: int) -> None:
 
 
 def open_data(config: DataConfig, data_dir: Path, progress: Progress = _silent) -> DataSet:
-    """The data set, generated and decoded first where that was not done before.
+    """The data set. The generated one is written and decoded first, another one indexed, where not done before.
 
     Args:
-        progress: told (done, total) of two passes over the clips: writing, then decoding.
+        progress: told (done, total) of each pass over the clips.
 
     Raises:
         DataError: the folder cannot be written, or a clip cannot be used.
     """
-    index = generated.prepare(config.source(), data_dir, progress)
-    decode_all(index, config.short_side, progress)
+    source = config.source()
+    if isinstance(source, GeneratedConfig):
+        index = generated.prepare(source, data_dir, progress)
+        decode_all(index, config.short_side, progress)
+    else:
+        index = indexing.prepare(source, data_dir, progress, look_again=config.on_unreadable == "error")
     return DataSet(config, index)
 
 
 def find_data(config: DataConfig, data_dir: Path) -> DataSet | None:
-    """The data set if it was written before, else None. Writes nothing; its frames may not be decoded yet."""
-    index = generated.find(config.source(), data_dir)
-    return None if index is None else DataSet(config, index)
+    """The data set if it was written or indexed before, else None, also where its folder is missing. Writes nothing;
+    its frames may not be decoded yet."""
+    source = config.source()
+    found = (
+        generated.find(source, data_dir)
+        if isinstance(source, GeneratedConfig)
+        else indexing.find(source, data_dir)
+    )
+    return None if found is None else DataSet(config, found)
+
+
+def missing_data(config: DataConfig) -> str:
+    """Which folder or file is missing before this data set can be used, and what to do; "" where none is."""
+    source = config.source()
+    return "" if isinstance(source, GeneratedConfig) else indexing.missing(source)
 
 
 class DataSet:
@@ -123,14 +162,23 @@ class DataSet:
         fingerprint: changes whenever any clip or label does.
         classes: class names; labels are positions in it.
         groups: the group of each class, "" where the data set has none.
+        mirrored: the class that each class becomes in a mirror, indices.
+        skipped: ids of the clips that were left out when the data set was indexed, by split.
+
+    Raises:
+        DataError: a clip cannot be read and `on_unreadable` is "error"; or there are no class names to swap.
     """
 
     def __init__(self, config: DataConfig, index: Index) -> None:
         self.config = config
-        self.index = index
+        self.index = index = index.readable(config.on_unreadable)
+        if "swap_labels" in (config.mirror, config.test.resolved().mirror) and not index.named_classes:
+            raise DataError("mirror: swap_labels needs class names; give dataset.labels, or use on or off")
         self.fingerprint = index.fingerprint
         self.classes = index.classes
         self.groups = index.groups
+        self.mirrored = mirrored_classes(index.classes)
+        self.skipped = index.skipped
 
     def split(self, name: str) -> ClipDataset:
         """The clips of "train" or "val"."""
@@ -149,11 +197,26 @@ class TrainKey(NamedTuple):
     clip: int  # index within the split
 
 
-Item = tuple[Tensor, int, int]
-"""A clip (T, 3, crop, crop) uint8, its label, its index within the split."""
+Item = tuple[Tensor | None, int, int]
+"""A clip (T, 3, crop, crop) uint8, or None where it cannot be read; its label; its index within the split."""
 
-Batch = tuple[Tensor, Tensor, Tensor]
-"""Clips (N, T, 3, crop, crop) uint8, channels last in memory; labels (N,) and indices (N,) int64."""
+
+class Batch(NamedTuple):
+    """What a step sees. N may be smaller than asked for, down to 0, where clips cannot be read.
+
+    clips: (N, T, 3, crop, crop) uint8, channels last in memory.
+    labels, indices: (N,) int64; indices within the split.
+    unreadable: indices of the clips that this batch was left without, int64.
+    """
+
+    clips: Tensor
+    labels: Tensor
+    indices: Tensor
+    unreadable: Tensor
+
+
+class UnreadableError(Exception):
+    """A clip cannot be read, and the user chose to leave such clips out."""
 
 
 class ClipDataset(Dataset[Item]):
@@ -161,7 +224,8 @@ class ClipDataset(Dataset[Item]):
 
     Raises:
         ValueError: no such split.
-        DataError: on reading, the frames were not decoded yet.
+        DataError: on reading, the frames were not decoded yet, or the clip cannot be read.
+        UnreadableError: instead, with `on_unreadable` "skip".
     """
 
     def __init__(self, config: DataConfig, index: Index, split: str) -> None:
@@ -172,6 +236,7 @@ class ClipDataset(Dataset[Item]):
         self.index = index
         self.clips = [index.clips[place] for place in places]
         self.labels = np.array([clip.label for clip in self.clips])
+        self._mirrored = mirrored_classes(index.classes)
         self._first = first_frames(index)[places]
         self._frames: np.ndarray | None = None  # opened when first read
 
@@ -179,12 +244,18 @@ class ClipDataset(Dataset[Item]):
         return len(self.clips)
 
     def __getitem__(self, key: TrainKey) -> Item:
-        n, config = self.clips[key.clip].frames, self.config
+        n, label, config = self.clips[key.clip].frames, int(self.labels[key.clip]), self.config
         rng = np.random.default_rng(list(key))
         draw = segment_train if config.sampling == "segment" else dense_train
-        frames = self._read(key.clip, draw(n, config.num_frames, rng))
+        try:
+            frames = self._read(key.clip, draw(n, config.num_frames, rng))
+        except UnreadableError:
+            return None, label, key.clip
         clip = train_crop(frames, config.crop, config.scales, rng)
-        return clip, int(self.labels[key.clip]), key.clip
+        if config.mirror != "off" and rng.random() < 0.5:  # drawn last: frames and crops are those without it
+            clip = clip.flip(-1)
+            label = self._mirrored[label] if config.mirror == "swap_labels" else label
+        return clip, label, key.clip
 
     def views(self, index: int, protocol: TestProtocol, order: str = "as_is", seed: int = 0) -> Tensor:
         """What a test protocol shows of one video, (views, T, 3, side, side) uint8, in the order of its views.
@@ -207,9 +278,17 @@ class ClipDataset(Dataset[Item]):
 
     def _read(self, index: int, times: np.ndarray) -> np.ndarray:
         """Frames `times` of a video, (len(times), H, W, 3)."""
-        if self._frames is None:
-            self._frames = open_frames(self.index, self.config.short_side)
-        return self._frames[self._first[index] + times]
+        if self.index.one_size:
+            if self._frames is None:
+                self._frames = open_frames(self.index, self.config.short_side)
+            decoded: np.ndarray = self._frames[self._first[index] + times]
+            return decoded
+        try:
+            return read_clip(self.clips[index], times, self.config.short_side)
+        except DataError as error:
+            if self.config.on_unreadable == "skip":
+                raise UnreadableError(str(error)) from None
+            raise DataError(f"clip {self.clips[index].id}: {error}") from None
 
     def __getstate__(self) -> dict[str, Any]:
         # Pickling a memory map would copy every frame to every worker.
@@ -277,7 +356,11 @@ class _TestClips(Dataset[Item]):
 
     def __getitem__(self, place: int) -> Item:
         index = self.indices[place]
-        return self.clips.views(index, *self.how), int(self.clips.labels[index]), index
+        label = int(self.clips.labels[index])
+        try:
+            return self.clips.views(index, *self.how), label, index
+        except UnreadableError:
+            return None, label, index
 
 
 def eval_batches(
@@ -307,13 +390,20 @@ def eval_batches(
 
 def collate(items: list[Item]) -> Batch:
     """Items -> a batch that keeps the channels last in memory, and `clips.flatten(0, 1)` a view."""
-    clips, labels, indices = zip(*items, strict=True)
-    frames = torch.stack([clip.permute(0, 2, 3, 1) for clip in clips])
-    return frames.permute(0, 1, 4, 2, 3), torch.tensor(labels), torch.tensor(indices)
+    return _batch(items, torch.stack)
 
 
 def _collate_views(items: list[Item]) -> Batch:
     """The same for items of several views each."""
-    views, labels, indices = zip(*items, strict=True)
-    frames = torch.cat([clips.permute(0, 1, 3, 4, 2) for clips in views])
-    return frames.permute(0, 1, 4, 2, 3), torch.tensor(labels), torch.tensor(indices)
+    return _batch(items, torch.cat)
+
+
+def _batch(items: list[Item], join: Callable[[list[Tensor]], Tensor]) -> Batch:
+    clips = [clip.movedim(-3, -1) for clip, _, _ in items if clip is not None]
+    frames = join(clips) if clips else torch.empty(0, 1, 1, 1, 3, dtype=torch.uint8)
+    return Batch(
+        clips=frames.movedim(-1, -3),
+        labels=torch.tensor([label for clip, label, _ in items if clip is not None], dtype=torch.int64),
+        indices=torch.tensor([index for clip, _, index in items if clip is not None], dtype=torch.int64),
+        unreadable=torch.tensor([index for clip, _, index in items if clip is None], dtype=torch.int64),
+    )

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from harness.data.index import Clip, Index
-from harness.data.transforms import resized
+from harness.data.transforms import resize_short_side, resized
 from harness.data.video import read_frames
 from harness.data.writing import Progress, in_parallel, write_once
 from harness.errors import DataError
@@ -99,3 +100,25 @@ def _decode(job: _Job) -> None:
         raise DataError(f"{clip.file}: changed since it was listed; delete {clip.file.parent.parent}")
     everything = np.load(job.file, mmap_mode="r+")
     everything[job.first : job.first + clip.frames] = frames
+
+
+def read_clip(clip: Clip, wanted: np.ndarray, short_side: int) -> np.ndarray:
+    """Frames of a clip, straight from its video or its pictures: (len(wanted), H, W, 3) uint8 RGB.
+
+    Raises:
+        DataError: the clip cannot be read.
+    """
+    if clip.is_video:
+        return read_frames(clip.file, wanted, short_side)
+    unique, where = np.unique(wanted, return_inverse=True)
+    frames = []
+    for frame in unique:
+        file = clip.picture(int(frame))
+        try:
+            with Image.open(file) as picture:
+                frames.append(np.asarray(picture.convert("RGB")))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{file}: cannot be read as a picture ({error})") from None
+    if len({frame.shape for frame in frames}) > 1:
+        raise DataError(f"{clip.file}: its pictures differ in size")
+    return resize_short_side(np.stack(frames), short_side)[where]

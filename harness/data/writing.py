@@ -65,6 +65,20 @@ def write_once(final: Path, write: Callable[[Path], None]) -> None:
         ) from error
 
 
+def replace(final: Path, write: Callable[[Path], None]) -> None:
+    """Make a file by `write(temporary)` and put it in the place of the one that is there; readers see either, whole.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
+    try:
+        with tempfile.TemporaryDirectory(dir=final.parent, prefix=f".{final.name}.", suffix=".tmp") as folder:
+            write(Path(folder) / final.name)
+            os.replace(Path(folder) / final.name, final)
+    except OSError as error:
+        raise DataError(f"{final}: cannot be written: {error.strerror or error}; make room") from error
+
+
 def in_parallel(function: Callable[[Job], Result], jobs: Sequence[Job], progress: Progress) -> list[Result]:
     """function(job) for every job, in order, on as many processes as there are cores and jobs enough.
 

@@ -1,0 +1,237 @@
+"""Reading annotation files as the publishers of data sets wrote them.
+
+What is wrong in a file is a Problem, given to `report`: `refuse` makes the first one an error, a check collects them
+all (check.py). Reading goes on after a problem, without the entry that has it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from harness.errors import DataError
+
+
+class Problem(NamedTuple):
+    """Something wrong with an annotation or a clip.
+
+    kind: "annotation", "bad id", "duplicate id", "unknown label", "missing", "unreadable" or "wrong frame count".
+    place: the file and line, or the clip's own path.
+    clip: its id, "" where none is concerned.
+    """
+
+    kind: str
+    place: str
+    text: str
+    split: str = ""
+    clip: str = ""
+
+
+Report = Callable[[Problem], None]
+
+
+def refuse(problem: Problem) -> None:
+    """A Report that stops at the first problem.
+
+    Raises:
+        DataError: always.
+    """
+    raise DataError(f"{problem.place}: {problem.text}")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One annotated clip. label: in the annotation's own words, None in a test list. frames: 0 where not stated."""
+
+    place: str
+    id: str
+    label: str | None = None
+    frames: int = 0
+
+
+# --- Class lists --------------------------------------------------------------------------------------------
+
+
+def classes_csv(path: Path, report: Report) -> list[str]:
+    """One class a line, in the file's order."""
+    return list(_distinct(_lines(path, report), report))
+
+
+def classes_json(path: Path, report: Report) -> list[str]:
+    """{class: "index"}, in the order of the indices, which count from 0."""
+    content = _json(path, dict, report) or {}
+    try:
+        numbered = {int(index): str(label) for label, index in content.items()}
+    except (ValueError, TypeError):
+        numbered = {}
+    if content and sorted(numbered) != list(range(len(content))):
+        report(Problem("annotation", str(path), "the classes are not numbered from 0, each number once"))
+        return list(content)
+    return [numbered[index] for index in sorted(numbered)]
+
+
+def _distinct(lines: Iterable[tuple[str, str]], report: Report) -> Iterator[str]:
+    seen: set[str] = set()
+    for place, line in lines:
+        if line in seen:
+            report(Problem("annotation", place, f"class {line!r} is listed twice"))
+        else:
+            seen.add(line)
+            yield line
+
+
+# --- Clip lists ---------------------------------------------------------------------------------------------
+
+
+def clips_csv(path: Path, report: Report, *, labelled: bool = True) -> list[Entry]:
+    """Lines `id;label`; of a test list, `id` alone."""
+    entries = []
+    for place, line in _lines(path, report):
+        id_, separator, label = line.partition(";")
+        if labelled and not (separator and label.strip()):
+            found = next((f"; it seems to be separated by {c!r}" for c in (",", "\t") if c in line), "")
+            report(Problem("annotation", place, f"{_short(line)} is not `id;label`{found}"))
+        elif not labelled and re.search(r"[;,\t]", line):
+            report(Problem("annotation", place, f"{_short(line)} is not an id alone, as a test list has it"))
+        else:
+            entries.append(Entry(place, id_.strip(), label.strip() if labelled else None))
+    return entries
+
+
+def clips_json(path: Path, report: Report, *, labelled: bool = True) -> list[Entry]:
+    """A list of {"id": "78687", "template": "Holding [something]", ...}; the class is the template without brackets."""
+    entries = []
+    for number, item in enumerate(_json(path, list, report) or (), start=1):
+        place = f"{path}: entry {number}"
+        keys = ("id", "template") if labelled else ("id",)
+        if not isinstance(item, dict) or not all(isinstance(item.get(key), str) for key in keys):
+            report(Problem("annotation", place, f"{_short(item)} has no text under {' and '.join(keys)}"))
+            continue
+        label = item["template"].replace("[", "").replace("]", "") if labelled else None
+        entries.append(Entry(place, item["id"], label))
+    return entries
+
+
+def clips_list(path: Path, report: Report) -> list[Entry]:
+    """Lines `path num_frames label`; the path may hold spaces, the label is a class number from 0."""
+    entries = []
+    for place, line in _lines(path, report):
+        parts = line.rsplit(maxsplit=2)
+        if len(parts) != 3 or not all(re.fullmatch(r"\d+", part) for part in parts[1:]):
+            report(
+                Problem(
+                    "annotation", place, f"{_short(line)} is not `path num_frames label`, two numbers last"
+                )
+            )
+        elif int(parts[1]) == 0:
+            report(Problem("annotation", place, f"{_short(line)} has no frames", clip=parts[0]))
+        else:
+            entries.append(Entry(place, parts[0], str(int(parts[2])), int(parts[1])))
+    return entries
+
+
+# --- What must hold over all lists --------------------------------------------------------------------------
+
+
+def checked(
+    lists: Mapping[str, list[Entry]], classes: list[str], report: Report
+) -> dict[str, list[tuple[Entry, int]]]:
+    """The entries that can be used, by split, with the index of their class; -1 where there is no label.
+
+    An id must be a relative path downwards, and stand in one list, once: a clip in training and in validation would
+    be measured on what it was trained with.
+    """
+    places = {label: place for place, label in enumerate(classes)}
+    seen: dict[str, str] = {}
+    good: dict[str, list[tuple[Entry, int]]] = {}
+    for split, entries in lists.items():
+        good[split] = []
+        for entry in entries:
+            rule = id_problem(entry.id)
+            if rule:
+                report(Problem("bad id", entry.place, f"id {entry.id!r} {rule}", split, entry.id))
+            elif entry.id in seen:
+                text = f"id {entry.id!r} stands also at {seen[entry.id]}"
+                report(Problem("duplicate id", entry.place, text, split, entry.id))
+            elif entry.label is not None and entry.label not in places:
+                text = f"label {entry.label!r} is no class{_nearest(entry.label, classes)}"
+                report(Problem("unknown label", entry.place, text, split, entry.id))
+            else:
+                good[split].append((entry, -1 if entry.label is None else places[entry.label]))
+            seen.setdefault(entry.id, entry.place)
+    return good
+
+
+def id_problem(id_: str) -> str:
+    """Why an id cannot name a file under the data set's root; "" where it can."""
+    if not id_.strip() or any(ord(letter) < 32 for letter in id_):
+        return "is empty or holds control characters"
+    if "\\" in id_ or id_.startswith(("/", "~")) or re.match(r"[A-Za-z]:", id_):
+        return "is not a path relative to the data set's root"
+    if any(part in ("", ".", "..") for part in id_.split("/")):
+        return "leaves the data set's root or goes in circles; it may not hold '.', '..' or '//'"
+    return ""
+
+
+def _nearest(label: str, classes: list[str]) -> str:
+    close = difflib.get_close_matches(label, classes, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; none of the {len(classes)} classes is near"
+
+
+# --- Files --------------------------------------------------------------------------------------------------
+
+
+def _lines(path: Path, report: Report) -> list[tuple[str, str]]:
+    """(place, line) of every line that is not blank. A byte-order mark is no part of the first one."""
+    text = _text(path, report)
+    lines = [
+        (f"{path}: line {number}", line.strip()) for number, line in enumerate(text.split("\n"), start=1)
+    ]
+    lines = [(place, line) for place, line in lines if line]
+    if text and not lines:
+        report(Problem("annotation", str(path), "the file holds nothing but blank lines"))
+    return lines
+
+
+def _json(path: Path, kind: type, report: Report) -> Any:
+    """The file's content, None after a problem."""
+    text = _text(path, report)
+    try:
+        content = json.loads(text) if text else None
+    except ValueError as error:
+        report(Problem("annotation", str(path), f"is not JSON: {error}"))
+        return None
+    if content is not None and not isinstance(content, kind):
+        wanted = "a mapping of class to index" if kind is dict else "a list of clips"
+        report(Problem("annotation", str(path), f"is not {wanted}"))
+        return None
+    if content is not None and not content:
+        report(Problem("annotation", str(path), "the file lists nothing"))
+    return content
+
+
+def _text(path: Path, report: Report) -> str:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        report(Problem("annotation", str(path), "no such annotation file"))
+        return ""
+    except OSError as error:
+        report(Problem("annotation", str(path), f"cannot be read: {error.strerror}"))
+        return ""
+    except UnicodeDecodeError as error:
+        report(Problem("annotation", str(path), f"is not UTF-8 text (byte {error.start}); save it as UTF-8"))
+        return ""
+    if not text:
+        report(Problem("annotation", str(path), "the file is empty"))
+    return text
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:56]}...{text[-1]}"
