@@ -16,13 +16,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
-from rich.table import Table
 
 from harness import allocator, cost, schedule, training, weights
-from harness.data import PROTOCOLS, SAMPLING_WORDS, DataSet, find_data, open_data
+from harness.data import DataSet, find_data, open_data
 from harness.errors import DataError, StudyError, nearest
-from harness.model import ModelConfig
 from harness.progress import bar, comparison, console
+from harness.protocol import dataset_name, protocol
 from harness.records import CostRecord, StudyRecord, TrialRecord
 from harness.study import Study, Trial, load_study, operator_source
 
@@ -51,7 +50,7 @@ class Plan:
         self.costs: dict[str, CostRecord] = {}
         self.environment = environment()
         self._allocator = how
-        self._data = data
+        self.data = data
         fingerprints = {name: one.fingerprint if one else "" for name, one in data.items()}
         self.trials = study.trials(fingerprints, self.seeds)
         chosen_seeds, chosen = args.seeds or self.seeds, args.variants or list(study.variants)
@@ -90,35 +89,12 @@ class Plan:
         rest = f", {left_out} left out by --variants or --seeds" if left_out else ""
         print(f"plan     {trials}; {len(self.done)} done before, {len(self.pending)} to run{rest}")
         first = next(iter(study.variants.values()))
-        data = next(iter(self._data.values()))
+        data = next(iter(self.data.values()))
         made = f"{data.fingerprint[:12]}" if data else "not made yet"
-        print(f"data     {_dataset_name(first)} ({made}) in {self.data_dir}")
+        print(f"data     {dataset_name(first)} ({made}) in {self.data_dir}")
         print(
             f"each     {r.cpus:g} cpu, {r.gpus:g} gpu, {first.train.epochs} epochs of {first.model.backbone}"
         )
-
-    def show_costs(self) -> int:
-        """Print parameters and MACs of every variant. Returns the exit code."""
-        self.costs = {
-            name: cost.count(self.study.cost, s.model, s.data.num_frames)
-            for name, s in self.study.variants.items()
-        }
-        table = Table("variant", "operator", box=None, pad_edge=False)
-        table.columns[1].no_wrap = True
-        for title in ("parameters", "added", "MACs [G]", "added [G]"):
-            table.add_column(title, justify="right", no_wrap=True)
-        for name, record in self.costs.items():
-            operator = dict(self.study.variants[name].model.operator)
-            settings = ", ".join(f"{key} {value}" for key, value in operator.items() if key != "name")
-            table.add_row(
-                name, f"{operator['name']} {settings}".strip(), f"{record.params_total:,}",
-                f"+{record.params_added:,}", giga(record.macs_total), giga(record.macs_added, "+.5f"),
-            )  # fmt: skip
-        print()
-        console.print(table)
-        print(geometry(next(iter(self.costs.values()))))
-        print("dry run: nothing was trained, nothing was written")
-        return 0
 
     def measure_costs(self) -> None:
         """Take parameters, MACs and latency of all variants, alone on the device before any trial starts."""
@@ -145,7 +121,7 @@ class Plan:
         if not self.costs:  # nothing pending: the latencies are those kept from before, if any
             self.measure_costs()
         first = next(iter(study.variants))
-        data = self._data[first]
+        data = self.data[first]
         assert data is not None
         return StudyRecord(
             name=study.name, question=study.question, source=study.source, reference=study.reference,
@@ -179,7 +155,7 @@ class Plan:
 
     def classes(self) -> list[str]:
         """Names of the classes."""
-        data = next(iter(self._data.values()))
+        data = next(iter(self.data.values()))
         assert data is not None
         return data.classes
 
@@ -272,39 +248,6 @@ def _check_writable(folder: Path) -> None:
         raise DataError(f"--data-dir {folder}: cannot be written: {there}: {error.strerror}") from None
 
 
-def protocol(study: Study, data: DataSet) -> dict[str, str]:
-    """How clips are sampled, cropped and scored, and how networks are trained, in words."""
-    s = study.variants[study.baseline]
-    t, m, d = s.train, s.model, s.data
-    schedule = (
-        f"x{t.gamma:g} at epochs {', '.join(map(str, t.milestones))}"
-        if t.schedule == "step"
-        else f"one cycle, rising for {100 * t.warmup:g} % of the steps"
-    )
-    clips = f"{len(data.split('train')):,} training and {len(data.split('val')):,} validation clips"
-    return {
-        "data set": f"{_dataset_name(s)}, {len(data.classes)} classes, {clips}, fingerprint {data.fingerprint[:16]}",
-        "frames": f"{d.num_frames} a clip (T), {SAMPLING_WORDS[d.sampling]}",
-        "training crops": f"short side {d.short_side}, multi-scale corner crops of x{list(d.scales)} "
-        f"to {d.crop}x{d.crop}, no mirroring",
-        "test": d.test.resolved().words(d.crop, d.short_side),
-        "validation while training": PROTOCOLS["center_1clip"].words(d.crop, d.short_side),
-        "consensus": "scores averaged over frames",
-        "network": f"{m.backbone}, operators at `{m.placement}` of every block of stages "
-        f"{', '.join(map(str, m.stages))}, dropout {m.dropout:g}, weights: {_start(m)}",
-        "optimiser": f"{t.optimizer}, lr {t.lr:g} ({schedule}), weight decay {t.weight_decay:g}, batch {t.batch_size}, "
-        f"gradient norm clipped at {t.clip_gradient:g}",
-        "epochs": f"{t.epochs}; results are those of the last one",
-        "precision": t.precision,
-    }
-
-
-def _start(model: ModelConfig) -> str:
-    if not model.weights:
-        return "random start"
-    return f"{model.weights}, from {weights.describe(weights.find(model.weights, model.backbone))}"
-
-
 def environment() -> dict[str, str]:
     """Code and versions; the trial adds its device."""
     names = {"torch": "torch", "ray": "ray", "mlflow": "mlflow", "decord": "decord"}
@@ -335,19 +278,9 @@ def commit() -> str:
         return "unknown"
 
 
-def giga(macs: int | None, form: str = ".2f") -> str:
-    """MACs in units of 1e9."""
-    return "not stated" if macs is None else f"{macs / 1e9:{form}}"
-
-
 def geometry(record: CostRecord) -> str:
     """At which geometry a cost was taken, in words."""
     g = record.geometry
     return (
         f"at {g['backbone']}, {g['num_frames']} frames of {g['size']}x{g['size']}, {g['num_classes']} classes"
     )
-
-
-def _dataset_name(settings: training.Settings) -> str:
-    dataset = settings.data.dataset
-    return str(dataset["name"]) if isinstance(dataset, dict) else str(dataset)

@@ -43,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from harness import dryrun
     from harness.plan import check_request, make_plan
 
     study = check_request(args)
@@ -50,7 +51,8 @@ def _run(args: argparse.Namespace) -> int:
     plan = make_plan(study, args, store.done(study.name) if store else {})
     plan.show()
     if store is None or args.dry_run:
-        return plan.show_costs()
+        dryrun.show(plan)
+        return 0
     with plan.claim():
         if plan.pending:
             plan.measure_costs()
@@ -132,7 +134,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("study", help="a study file, such as studies/kernel_sizes.yaml")
-    add("--dry-run", action="store_true", help="print the plan, parameters and MACs; train nothing")
+    add(
+        "--dry-run",
+        action="store_true",
+        help="print the plan, its costs and what is missing here; train nothing",
+    )
     add("--serial", action="store_true", help="one trial after the other in this process, without Ray")
     add("--seeds", type=_seeds, metavar="0,1,...", help="run only these seeds; new ones join the study's")
     add("--variants", type=_names, metavar="A,B,...", help="run only these variants")

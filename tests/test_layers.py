@@ -26,18 +26,18 @@ DOORS = {  # package -> the modules that may import it
     "scipy": {"harness.stats"},
     "matplotlib": {"harness.plots"},
     "safetensors": {"harness.weights"},
-    "rich": {"harness.progress", "harness.plan"},
+    "rich": {"harness.progress", "harness.dryrun"},
 }
 
 ORDER = [  # each may import those before it, and its own line
     {"operators"},
     {"harness.errors", "harness.seeds", "harness.records", "harness.metrics"},
     {"harness.weights", "harness.model", "harness.data", "harness.stats"},
-    {"harness.cost", "harness.training", "harness.evaluation", "harness.allocator"},
+    {"harness.cost", "harness.training", "harness.memory", "harness.evaluation", "harness.allocator"},
     {"harness.study", "harness.reference", "harness.plots"},
     {"harness.breakdown", "harness.summary", "harness.schedule"},
     {"harness.tracking", "harness.progress", "harness.page"},
-    {"harness.plan"},
+    {"harness.protocol", "harness.plan", "harness.dryrun"},
     {"harness.run", "harness.report", "harness.ui", "harness.bench", "harness.data.__main__"},
 ]
 

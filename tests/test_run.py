@@ -287,7 +287,7 @@ def test_a_dry_run_prints_the_costs_of_table_2_and_writes_nothing(place: Workpla
     outcome = place.run(ROOT / "studies" / "kernel_sizes.yaml", "--dry-run")
     assert outcome.code == 0
     assert "10 variants x 3 seeds = 30 trials; 0 done before, 30 to run" in outcome.out
-    rows = {line.split()[0]: line.split()[-4:] for line in outcome.out.splitlines() if " +" in line}
+    rows = {line.split()[0]: line.split()[-5:-1] for line in outcome.out.splitlines() if " +" in line}
     expected = {  # parameters and GMACs added to ResNet-50, 8 frames, 224x224: FACTS.md section 1
         "tsn": ("+0", "+0.00000"),
         "tsm": ("+0", "+0.00000"),
@@ -304,6 +304,39 @@ def test_a_dry_run_prints_the_costs_of_table_2_and_writes_nothing(place: Workpla
     assert rows["tsn"][2] == "32.70"
     assert round(float(rows["ordinary"][3]), 2) == 74.30
     assert list(place.folder.iterdir()) == []
+
+
+def test_a_dry_run_names_the_protocol_the_memory_of_a_step_and_what_is_missing(place: Workplace) -> None:
+    model = {"backbone": "resnet50", "weights": str(place.folder / "none.pth")}
+    data = TINY["data"] | {"num_frames": 8, "short_side": 256, "crop": 224}
+    study = place.study(model=model, data=data, train={"batch_size": 64}, resources={"gpus": 10_000})
+    before = sorted(place.folder.rglob("*"))
+    outcome = place.run(study, "--dry-run")
+    assert outcome.code == 0, outcome.err
+    assert (
+        "optimiser                  sgd, lr 0.01 (x0.1 at epochs 30, 40, 45), weight decay 0.0005, batch 64"
+        in outcome.out
+    )
+    assert f"missing  weights: model.weights: no file {place.folder}/none.pth\n" in outcome.out
+    assert "missing  GPUs: resources.gpus: 10000 asked for each trial, but there are " in outcome.out
+    assert "1 clip of the 64" in outcome.out
+    assert sorted(place.folder.rglob("*")) == before
+
+
+def test_a_dry_run_says_when_nothing_is_missing(place: Workplace) -> None:
+    outcome = place.run(place.study(resources={"gpus": 0}), "--dry-run")
+    assert "missing  nothing: this machine can run it\n" in outcome.out
+
+
+def test_a_dry_run_goes_on_where_an_operator_needs_real_tensors(place: Workplace) -> None:
+    (place.folder / "own_real.py").write_text(
+        "from operators import TemporalOp\n\n\nclass Real(TemporalOp):\n"
+        "    def forward(self, x):\n        return x + float(x.sum())\n"
+    )
+    study = place.study(variants=TINY["variants"] | {"own": {"model.operator": {"name": "own_real.Real"}}})
+    outcome = place.run(study, "--dry-run")
+    assert outcome.code == 0, outcome.err
+    assert "memory   of own is not known: its operator does not run on shapes alone (" in outcome.out
 
 
 def test_a_dry_run_knows_what_is_done_and_changes_nothing(ready: Workplace) -> None:

@@ -1,0 +1,123 @@
+"""What `harness.run --dry-run` prints: the protocol, every variant's costs and memory, and what is missing here.
+
+Nothing is trained and nothing written; neither data nor weights nor GPUs need to be there.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+
+import torch
+from rich.table import Table
+
+from harness import cost, weights
+from harness.errors import StudyError
+from harness.memory import StepMemory, step_memory
+from harness.plan import Plan, geometry
+from harness.progress import console
+from harness.protocol import protocol
+
+
+def show(plan: Plan) -> None:
+    """Print it, after what `plan.show()` says."""
+    print("\nprotocol")
+    data = plan.data[plan.study.baseline]
+    for name, words in protocol(plan.study, data).items():
+        print(f"  {name:<26} {words}")
+    print()
+    _show_variants(plan)
+    print()
+    for line in missing(plan) or ["nothing: this machine can run it"]:
+        print(f"missing  {line}")
+    print("dry run: nothing was trained, nothing was written")
+
+
+def _show_variants(plan: Plan) -> None:
+    """One line a variant: its trials, parameters, MACs, and the memory of a training step."""
+    table = Table("variant", "operator", box=None, pad_edge=False)
+    table.columns[1].no_wrap = True
+    for title in ("to run", "parameters", "added", "MACs [G]", "added [G]", "memory [MiB]"):
+        table.add_column(title, justify="right", no_wrap=True)
+    unknown: dict[str, str] = {}
+    costs, largest = [], None
+    for name, settings in plan.study.variants.items():
+        record = cost.count(plan.study.cost, settings.model, settings.data.num_frames)
+        costs.append(record)
+        operator = dict(settings.model.operator)
+        words = ", ".join(f"{key} {value}" for key, value in operator.items() if key != "name")
+        try:
+            memory = _memory(plan, name)
+        except Exception as error:  # an operator from outside need not run on tensors without memory
+            memory = None
+            unknown[name] = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
+        if memory and (largest is None or memory.total > largest.total):
+            largest = memory
+        pending = sum(trial.variant == name for trial in plan.pending)
+        table.add_row(
+            name, f"{operator['name']} {words}".strip(), str(pending), f"{record.params_total:,}",
+            f"+{record.params_added:,}", giga(record.macs_total), giga(record.macs_added, "+.5f"),
+            mib(memory.total) if memory else "not known",
+        )  # fmt: skip
+    console.print(table)
+    print(f"MACs     {geometry(costs[0])}; one multiply-add is 1")
+    if largest:
+        print(f"memory   {_memory_words(plan, largest)}")
+    for name, reason in unknown.items():
+        print(f"memory   of {name} is not known: its operator does not run on shapes alone ({reason})")
+
+
+def _memory(plan: Plan, variant: str) -> StepMemory:
+    settings = plan.study.variants[variant]
+    clips = math.ceil(settings.train.batch_size / _processes(plan))
+    return step_memory(settings.model, settings.data, settings.train, plan.study.cost.num_classes, clips)
+
+
+def _processes(plan: Plan) -> int:
+    """How many processes share a trial's batch."""
+    return max(1, int(plan.resources.gpus))
+
+
+def _memory_words(plan: Plan, memory: StepMemory) -> str:
+    parts = {
+        "activations": memory.activations + memory.frames,
+        "weights, gradients and optimiser": memory.weights + memory.gradients + memory.optimiser,
+    }
+    share = ", ".join(f"{name} {mib(size)}" for name, size in parts.items())
+    device = "GPU" if plan.resources.gpus else "process"
+    batch = plan.study.variants[plan.study.baseline].train.batch_size
+    clips = f"{memory.clips} clip{'s' * (memory.clips > 1)}" + (
+        f" of the {batch}" if memory.clips < batch else ""
+    )
+    return (
+        f"of one training step on each {device}, {clips}, at most {mib(memory.total)} MiB: {share}; "
+        "computed from shapes, without the libraries' workspaces"
+    )
+
+
+def missing(plan: Plan) -> list[str]:
+    """What a run would need and this machine does not have, a line each."""
+    lines: list[str] = []
+    for settings in plan.study.variants.values():
+        model = settings.model
+        try:
+            if model.weights:
+                weights.find(model.weights, model.backbone)
+        except StudyError as error:
+            lines.append(f"weights: {error}")
+    for name, has in (("cpus", os.cpu_count() or 1), ("gpus", torch.cuda.device_count())):
+        try:
+            plan.resources.check({name: has})
+        except StudyError as error:
+            lines.append(f"{'GPUs' if name == 'gpus' else 'CPUs'}: {error}")
+    return list(dict.fromkeys(lines))
+
+
+def giga(macs: int | None, form: str = ".2f") -> str:
+    """MACs in units of 1e9."""
+    return "not stated" if macs is None else f"{macs / 1e9:{form}}"
+
+
+def mib(size: int) -> str:
+    """Bytes in units of 2**20."""
+    return f"{size / 2**20:,.0f}"
