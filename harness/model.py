@@ -19,6 +19,7 @@ from harness import weights
 from harness.errors import StudyError, nearest
 from harness.seeds import seed_for
 from operators import TemporalOp, make_operator
+from operators.stencil import check_path
 
 PLACEMENTS = ("head", "inner")
 
@@ -33,6 +34,7 @@ class ModelConfig:
         placement: "head" puts the operator before a block's first convolution, the identity branch untouched;
             "inner" after it (and its batch norm and ReLU).
         stages: which of the stages 1 to 4 carry operators.
+        stencil: how depthwise operators compute, "auto" by device; see operators/stencil. Decides the last bits.
         dropout: before the classifier.
         weights: "imagenet", torchvision's public file; or the path of a checkpoint with its names, or of a folder
             that holds it (harness/weights.py); "" starts from random weights.
@@ -42,6 +44,7 @@ class ModelConfig:
     operator: dict[str, Any] = field(default_factory=lambda: {"name": "identity"})
     placement: str = "head"
     stages: tuple[int, ...] = (1, 2, 3, 4)
+    stencil: str = "auto"
     dropout: float = 0.5
     weights: str = ""
 
@@ -52,6 +55,10 @@ class ModelConfig:
             raise ValueError("operator: no name; give one, as in {name: depthwise, kernel_size: 3}")
         if self.placement not in PLACEMENTS:
             raise ValueError(f"placement: {self.placement!r} is none of {', '.join(PLACEMENTS)}")
+        try:
+            check_path(self.stencil)
+        except ValueError as error:
+            raise ValueError(f"stencil: {error}") from None
         for stage in self.stages:
             if stage not in (1, 2, 3, 4):
                 raise ValueError(f"stages: {stage} is none of 1, 2, 3, 4")
@@ -181,18 +188,23 @@ class SeededDropout(nn.Module):
 class MSTNet(nn.Module):
     """Scores a clip: the backbone on every frame, operators between frames, the average over frames.
 
-    Args:
-        config: the network.
-        num_frames: T.
-        num_classes: width of the classifier.
-        seed: decides all initial weights. The backbone's do not depend on the operator.
+        Args:
+            config: the network.
+            num_frames: T.
+            num_classes: width of the classifier.
+            seed: decides all initial weights. The backbone's do not depend on the operator.
 
-    Shape:
-        (N, T, 3, H, W) -> (N, num_classes).
+        Shape:
+            (N, T, 3, H, W) -> (N, num_classes).
 
-    Raises:
-        ValueError: the operator refuses its settings or the channels of a block.
-        StudyError: the file of `config.weights` is not there, cannot be read, or is of another architecture.
+        Raises:
+    <<<<<<< HEAD
+            ValueError: the operator refuses its settings or the channels of a block.
+            StudyError: the file of `config.weights` is not there, cannot be read, or is of another architecture.
+    =======
+            ValueError: the operator refuses its settings or the channels of a block; clips of another T.
+            StudyError: `config.weights` cannot be read, or is of another architecture.
+    >>>>>>> 2feff9b (Give the stencil four paths behind one operator: a setting chooses, and a missing one says so)
     """
 
     def __init__(self, config: ModelConfig, num_frames: int, num_classes: int, seed: int = 0) -> None:
@@ -240,7 +252,9 @@ class MSTNet(nn.Module):
                 def make(channels: int, where: str = f"layer{stage}.{i}") -> TemporalOp:
                     with torch.random.fork_rng(devices=[]):
                         torch.manual_seed(seed_for(seed, "operator", where))
-                        return make_operator(config.operator["name"], channels, self.num_frames, **settings)
+                        op = make_operator(config.operator["name"], channels, self.num_frames, **settings)
+                    op.stencil_path = config.stencil
+                    return op
 
                 block.place(config.placement, make)
 
@@ -251,6 +265,8 @@ class MSTNet(nn.Module):
                 yield name, module
 
     def forward(self, clips: Tensor) -> Tensor:
+        if clips.dim() != 5 or clips.shape[1] != self.num_frames:  # flattened, clips would mix
+            raise ValueError(f"clips {tuple(clips.shape)} are not (N, {self.num_frames}, 3, H, W)")
         x = clips.flatten(0, 1)
         x = F.relu(self.bn1(self.conv1(x)), inplace=True)
         if self.big_stem:

@@ -35,11 +35,13 @@ class TemporalOp(nn.Module):
 
     Attributes:
         reach: how many frames the operator looks to each side; None where that is not stated.
+        stencil_path: which implementation `operators.stencil` takes, for operators that hand it on.
     """
 
     registry: ClassVar[dict[str, type[TemporalOp]]] = {}
     name: ClassVar[str] = ""
     reach: int | None = None
+    stencil_path: str = "auto"
 
     def __init_subclass__(cls, name: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

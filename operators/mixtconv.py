@@ -76,7 +76,7 @@ class MixTConv(TemporalOp, name="mixtconv"):
         return torch.cat(columns, dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return stencil(x, self.table(), self.spans)
+        return stencil(x, self.table(), self.spans, path=self.stencil_path)
 
     def macs(self, height: int, width: int) -> int:
         return sum(taps.numel() for taps in self.taps) * self.num_frames * height * width

@@ -27,6 +27,7 @@ DOORS = {  # package -> the modules that may import it
     "matplotlib": {"harness.plots"},
     "safetensors": {"harness.weights"},
     "rich": {"harness.progress", "harness.dryrun"},
+    "triton": {"operators.stencil.triton", "operators.stencil.kernels"},
 }
 
 ORDER = [  # each may import those before it, and its own line

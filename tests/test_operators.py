@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from operators import Depthwise, Identity, MixTConv, Ordinary, Shift, TemporalOp, make_operator
 from operators.base import find_operator
 from operators.contract import CHECKS, ContractError, check
-from operators.stencil import Span, reference, stencil
+from operators.stencil import reference
 
 SETTINGS: list[tuple[str, dict[str, Any]]] = [
     *((name, {}) for name in sorted(TemporalOp.registry)),
@@ -202,66 +202,6 @@ def test_half_precision_clips_keep_their_dtype_and_are_near_the_exact_result(
     assert y.dtype == dtype
     assert y.stride() == x.stride()
     assert (y.double() - exact).norm() / exact.norm() < 5e-3
-
-
-@pytest.mark.parametrize("channels_last", [False, True])
-def test_stencil_passes_gradcheck(channels_last: bool) -> None:
-    x = clips(4, 3, channels_last)[:, :, :, :2, :2].contiguous().requires_grad_()
-    table = torch.randn(5, 4, dtype=torch.float64).requires_grad_()
-    assert torch.autograd.gradcheck(lambda a, b: stencil(a, b, [Span(4, 0, 4, 1)]), (x, table))
-
-
-@pytest.mark.parametrize("channels_last", [False, True])
-def test_stencil_is_a_well_formed_custom_operator(channels_last: bool) -> None:
-    x = clips(4, 3, channels_last, torch.float32).requires_grad_()
-    table = torch.randn(3, 4).requires_grad_()
-    torch.library.opcheck(torch.ops.mixtbench.stencil.default, (x, table, [4, 0, 2, 1]))
-
-
-def test_stencil_of_no_clips_is_no_clips_and_gives_zero_gradient() -> None:
-    table = torch.ones(3, 4, requires_grad=True)
-    y = stencil(torch.zeros(0, 5, 4, 2, 2), table, [Span(4, 0, 2, 1)])
-    assert y.shape == (0, 5, 4, 2, 2)
-    y.sum().backward()
-    assert table.grad is not None
-    assert not table.grad.any()
-
-
-def test_stencil_of_a_slice_equals_that_of_its_copy() -> None:
-    x = clips(8)[:, :, ::2]
-    table = torch.randn(3, 4, dtype=torch.float64)
-    spans = [Span(4, 0, 2, 1)]
-    assert torch.equal(stencil(x, table, spans), stencil(x.contiguous(), table, spans))
-
-
-def test_gradient_that_comes_back_in_the_other_memory_format_is_understood() -> None:
-    table = torch.randn(3, 4, dtype=torch.float64)
-    for channels_last in (False, True):
-        x = clips(4, channels_last=channels_last).requires_grad_()
-        cotangent = clips(4, channels_last=not channels_last)
-        (ours,) = torch.autograd.grad(stencil(x, table, [Span(4, 0, 2, 1)]), x, cotangent)
-        (exact,) = torch.autograd.grad(reference(x, table), x, cotangent)
-        torch.testing.assert_close(ours, exact)
-
-
-@pytest.mark.parametrize(
-    ("x", "table", "spans", "words"),
-    [
-        (torch.zeros(2, 3, 4, 5), torch.zeros(3, 4), [Span(4, 0, 2, 1)], "x has 4 dimensions"),
-        (torch.zeros(1, 2, 4, 1, 1), torch.zeros(3, 5), [Span(4, 0, 2, 1)], "does not fit 4 channels"),
-        (torch.zeros(1, 2, 4, 1, 1), torch.zeros(2, 4), [Span(4, 0, 1, 1)], "does not fit 4 channels"),
-        (torch.zeros(1, 2, 4, 1, 1), torch.zeros(3, 4), [Span(3, 0, 2, 1)], "spans cover 3 of 4"),
-        (
-            torch.zeros(1, 2, 4, 1, 1),
-            torch.zeros(3, 4, device="meta"),
-            [Span(4, 0, 2, 1)],
-            "table is on meta",
-        ),
-    ],
-)
-def test_stencil_refuses_what_does_not_fit(x: Tensor, table: Tensor, spans: list[Span], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        stencil(x, table, spans)
 
 
 @pytest.mark.parametrize(
