@@ -10,11 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from harness.data import DataSet, TestProtocol, eval_batches, normalise
+from harness.recipe import PRECISIONS, TrainConfig
 
 if TYPE_CHECKING:
-    from harness.training import Settings, TrainConfig
-
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    from harness.training import Settings
 
 
 class Evaluation(NamedTuple):

@@ -167,18 +167,23 @@ class SeededDropout(nn.Module):
     """Dropout whose mask depends on `seed` alone, not on what an operator drew before it.
 
     The training loop sets `seed` before every step. Masks are drawn on the CPU, so that every device draws alike.
+    Where a batch is worked on in parts, `clips_before` says how many of its clips come before this part: together the
+    parts get the masks of the whole.
     """
 
-    def __init__(self, p: float) -> None:
+    def __init__(self, p: float, num_frames: int = 1) -> None:
         super().__init__()
         self.p = p
+        self.num_frames = num_frames
         self.seed = 0
+        self.clips_before = 0
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0:
             return x
         generator = torch.Generator().manual_seed(self.seed)
-        keep = torch.rand(x.shape, generator=generator) >= self.p
+        before = self.clips_before * self.num_frames  # rows: (N*T, C)
+        keep = torch.rand((before + len(x), *x.shape[1:]), generator=generator)[before:] >= self.p
         return x * (keep.to(x.device, non_blocking=True) / (1 - self.p)).to(x.dtype)
 
     def extra_repr(self) -> str:
@@ -228,7 +233,7 @@ class MSTNet(nn.Module):
                     blocks.append(spec.block(channels, width << stage, stride))
                     channels = (width << stage) * spec.block.expansion
                 self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
-            self.dropout = SeededDropout(config.dropout)
+            self.dropout = SeededDropout(config.dropout, num_frames)
             self.fc = nn.Linear(channels, num_classes)
             if not self.fc.weight.is_meta:  # shapes alone: drawing there imports a second's worth of torch
                 self._draw_weights()

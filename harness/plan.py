@@ -24,6 +24,7 @@ from harness.progress import bar, comparison, console
 from harness.protocol import dataset_name, protocol
 from harness.records import CostRecord, StudyRecord, TrialRecord
 from harness.study import Study, Trial, load_study, operator_source
+from harness.trial import Job, discard
 
 try:
     import fcntl
@@ -92,8 +93,10 @@ class Plan:
         data = next(iter(self.data.values()))
         made = f"{data.fingerprint[:12]}" if data else "not made yet"
         print(f"data     {dataset_name(first)} ({made}) in {self.data_dir}")
+        together = f" in {r.ranks} processes" if r.ranks != 1 else ""
         print(
-            f"each     {r.cpus:g} cpu, {r.gpus:g} gpu, {first.train.epochs} epochs of {first.model.backbone}"
+            f"each     {r.cpus:g} cpu, {r.gpus:g} gpu{together}, {first.train.epochs} epochs of "
+            f"{first.model.backbone}"
         )
 
     def measure_costs(self) -> None:
@@ -135,22 +138,23 @@ class Plan:
             costs=self.costs, environment=self.environment,
         )  # fmt: skip
 
-    def jobs(self) -> list[training.Job]:
+    def jobs(self) -> list[Job]:
         """The pending trials with where and on what to run them."""
         assert not isinstance(self.resources.gpus, str)
+        assert not isinstance(self.resources.ranks, str)
         paths = tuple(dict.fromkeys([str(self.study.folder), os.getcwd()]))
         jobs = []
         for t in self.pending:
             settings, start = _with_weights_file(t.settings)
-            jobs.append(training.Job(
+            jobs.append(Job(
                 trial_id=t.trial_id, variant=t.variant, seed=t.seed, settings=settings,
                 data_dir=self.data_dir, folder=self.data_dir / "trials" / t.trial_id,
-                cpus=self.resources.cpus, gpus=self.resources.gpus, import_paths=paths,
+                cpus=self.resources.cpus, gpus=self.resources.gpus, ranks=self.resources.ranks, import_paths=paths,
                 environment=self.environment | start,
             ))  # fmt: skip
         if self.force:
             for job in jobs:
-                training.discard(job.folder)
+                discard(job.folder)
         return jobs
 
     def classes(self) -> list[str]:
@@ -197,6 +201,7 @@ def check_request(args: argparse.Namespace) -> Study:
             schedule.check_address(args.address)
         else:
             study.resources.check({"cpus": os.cpu_count() or 1, "gpus": torch.cuda.device_count()})
+        _check_recipes(study)
         for model in (settings.model for settings in study.variants.values()):
             if model.weights:
                 weights.find(model.weights, model.backbone)
@@ -236,6 +241,15 @@ def _with_weights_file(settings: training.Settings) -> tuple[training.Settings, 
     path = weights.find(model.weights, model.backbone)
     model = dataclasses.replace(model, weights=str(path))
     return dataclasses.replace(settings, model=model), {"weights": weights.describe(path)}
+
+
+def _check_recipes(study: Study) -> None:
+    resources = study.resources.resolved()
+    for name, settings in study.variants.items():
+        try:
+            settings.train.check(on_gpu=bool(resources.gpus), ranks=int(resources.ranks))
+        except ValueError as error:
+            raise StudyError(f"variants.{name}: train.{error}") from None
 
 
 def _check_writable(folder: Path) -> None:

@@ -13,7 +13,8 @@ from rich.table import Table
 
 from harness.records import StudyRecord, TrialRecord
 from harness.summary import Row, summarize
-from harness.training import Job, discard, plain, saved_result
+from harness.training import plain
+from harness.trial import Job, discard, saved_result
 
 if TYPE_CHECKING:
     from harness.plan import Plan

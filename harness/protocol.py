@@ -6,8 +6,19 @@ from harness import weights
 from harness.data import PROTOCOLS, SAMPLING_WORDS, DataSet
 from harness.errors import StudyError
 from harness.model import ModelConfig
+from harness.recipe import TrainConfig
 from harness.study import Study
 from harness.training import Settings
+
+_GROUPS = {
+    "plain": "one rate for all parameters",
+    "tsm": "biases at twice the rate, the classifier's weight at 5 times, its bias at 10 times, no decay of biases and "
+    "batch norm",
+}
+_SELECT = {
+    "last": "the last one",
+    "best": "the best one on the validation clips, which flatters: it is chosen on the clips that it is reported on",
+}
 
 
 def protocol(study: Study, data: DataSet | None) -> dict[str, str]:
@@ -33,10 +44,11 @@ def protocol(study: Study, data: DataSet | None) -> dict[str, str]:
         "consensus": "scores averaged over frames",
         "network": f"{m.backbone}, operators at `{m.placement}` of every block of stages "
         f"{', '.join(map(str, m.stages))}, dropout {m.dropout:g}, weights: {_start(m)}",
-        "optimiser": f"{t.optimizer}, lr {t.lr:g} ({schedule}), weight decay {t.weight_decay:g}, batch {t.batch_size}, "
+        "optimiser": f"{t.optimizer}, lr {t.lr:g} ({schedule}), weight decay {t.weight_decay:g}, {_GROUPS[t.groups]}, "
         f"gradient norm clipped at {t.clip_gradient:g}",
-        "epochs": f"{t.epochs}; results are those of the last one",
-        "precision": t.precision,
+        "batch": batch(t, int(study.resources.resolved().ranks)),
+        "epochs": f"{t.epochs}; results are those of {_SELECT[t.select]}",
+        "precision": f"{t.precision}, compiled" if t.compile else t.precision,
     }
 
 
@@ -44,6 +56,25 @@ def dataset_name(settings: Settings) -> str:
     """The data set's key."""
     dataset = settings.data.dataset
     return str(dataset if isinstance(dataset, str) else dataset["name"])
+
+
+def batch(config: TrainConfig, ranks: int) -> str:
+    """Of how many clips a step is, and over how many of them batch norm takes its statistics."""
+    words = f"{config.batch_size} clips"
+    if ranks > 1:
+        words += f", shared out among {ranks} processes"
+    if config.micro_batch:
+        words += f", at most {config.micro_batch} at once"
+    if config.freeze_batch_norm == "all":
+        return f"{words}; batch norm frozen"
+    if config.freeze_batch_norm == "partial":
+        words += "; batch norm frozen but for the first, which is"
+    else:
+        words += "; batch norm is"
+    if config.sync_batch_norm and ranks > 1:
+        return f"{words} over the clips that all processes have at once"
+    at_once = "at once" if config.micro_batch else "of the batch"
+    return f"{words} over the clips {at_once}" + (" of each process by itself" if ranks > 1 else "")
 
 
 def _clips(data: DataSet | None) -> str:

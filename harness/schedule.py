@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from harness.errors import StudyError
 from harness.records import TrialRecord, to_json
 from harness.study import Resources
-from harness.training import Job, run_trial
+from harness.trial import Job, run_trial
 
 
 class Observer(Protocol):

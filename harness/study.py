@@ -46,10 +46,15 @@ Source = Callable[[str], str]
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What one trial gets. gpus may be a fraction, or "auto": one where this machine has any."""
+    """What one trial gets.
+
+    gpus: may be a fraction, or "auto": where this machine has any, one for each of its processes.
+    ranks: processes that train a trial together, each on its part of every batch; "auto" is one for each whole GPU.
+    """
 
     cpus: float = 1.0
     gpus: float | str = "auto"
+    ranks: int | str = "auto"
 
     def __post_init__(self) -> None:
         if self.cpus <= 0:
@@ -62,12 +67,24 @@ class Resources:
             raise ValueError(
                 f"gpus: {self.gpus:g} is above 1 and not whole; a trial shares one GPU, or has several"
             )
+        if isinstance(self.ranks, str) and self.ranks != "auto":
+            raise ValueError(f"ranks: {self.ranks!r} is neither a whole number nor auto")
+        if isinstance(self.ranks, int) and self.ranks < 1:
+            raise ValueError(f"ranks: {self.ranks} is below 1")
+        shares_one = self.ranks == 1 and isinstance(self.gpus, float) and self.gpus < 1
+        if self.ranks != "auto" and self.gpus not in ("auto", 0, self.ranks) and not shares_one:
+            raise ValueError(
+                f"ranks: {self.ranks} processes with {self.gpus:g} gpus; each process has one GPU: leave ranks out"
+            )
 
     def resolved(self) -> Resources:
         """With "auto" replaced by a number."""
-        if self.gpus == "auto":
-            return dataclasses.replace(self, gpus=1.0 if torch.cuda.is_available() else 0.0)
-        return self
+        ranks, gpus = self.ranks, self.gpus
+        if gpus == "auto":
+            gpus = float(1 if ranks == "auto" else ranks) if torch.cuda.is_available() else 0.0
+        if ranks == "auto":
+            ranks = max(1, int(gpus))
+        return dataclasses.replace(self, gpus=gpus, ranks=ranks)
 
     def check(self, there: Mapping[str, float]) -> None:
         """Refuse to ask for more than there is: "cpus" and "gpus".
@@ -135,7 +152,7 @@ class Study:
         """
         return [
             Trial(
-                trial_id=trial_id(settings, seed, fingerprints[name]),
+                trial_id=trial_id(settings, seed, fingerprints[name], int(self.resources.resolved().ranks)),
                 variant=name,
                 seed=seed,
                 settings=settings,
@@ -152,9 +169,10 @@ class Study:
         return {name: {key: one[key] for key in varying if key in one} for name, one in flat.items()}
 
 
-def trial_id(settings: Settings, seed: int, fingerprint: str) -> str:
+def trial_id(settings: Settings, seed: int, fingerprint: str, ranks: int = 1) -> str:
     """A hash of all that decides a trial's result: the settings, the seed, the data, the code's results version,
-    the content of the weights that it starts from, and the source of an operator that is not ours."""
+    the content of the weights that it starts from, the number of processes among which a batch is shared out (each
+    takes batch norm over its own part), and the source of an operator that is not ours."""
     decisive = plain(settings)
     for room, key in _NOT_DECISIVE:
         decisive[room].pop(key, None)
@@ -163,6 +181,7 @@ def trial_id(settings: Settings, seed: int, fingerprint: str) -> str:
         "settings": decisive,
         "seed": seed,
         "data": fingerprint,
+        "ranks": ranks,
         "results_version": RESULTS_VERSION,
         "operator": operator_source(settings.model.operator["name"]),
     }

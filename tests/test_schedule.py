@@ -14,7 +14,8 @@ from harness.errors import StudyError, TrackingError
 from harness.model import ModelConfig
 from harness.records import TrialRecord
 from harness.study import Resources
-from harness.training import Job, Settings, TrainConfig
+from harness.training import Settings, TrainConfig
+from harness.trial import Job
 
 
 def jobs(folder: Path, data: Path, count: int = 2, epochs: int = 2) -> list[Job]:

@@ -534,9 +534,9 @@ SMALLEST = ["data.dataset=" + yaml.safe_dump(TINY_DATA, default_flow_style=True)
 def test_every_variant_of_a_shipped_study_trains_for_one_step(path: Path, tiny_data: Path) -> None:
     study = load_study(path, overrides=SMALLEST)
     for settings in study.variants.values():
-        model, state, scores = fit(settings, 0, open_data(settings.data, tiny_data), torch.device("cpu"))
+        model, state, tested = fit(settings, 0, open_data(settings.data, tiny_data), torch.device("cpu"))
         assert state.epoch == 1
-        assert scores.shape == (16, model.fc.out_features)
+        assert tested.scores.shape == (16, model.fc.out_features)
         parameters = dict(model.named_parameters())
         assert all(p.grad is not None for p in parameters.values()), (
             "a parameter that the loss does not reach"

@@ -17,16 +17,13 @@ from harness import metrics
 from harness.data import DataConfig, DataSet, normalise, open_data, train_batches
 from harness.model import ModelConfig, MSTNet
 from harness.training import (
-    Job,
     Settings,
     TrainConfig,
     TrainingError,
     fit,
     learning_rate,
-    reason_of,
-    run_trial,
-    saved_result,
 )
+from harness.trial import Job, reason_of, run_trial, saved_result
 from operators import TemporalOp
 
 DATASET = {"name": "generated", "train_clips": 32, "val_clips": 16, "width": 32, "height": 24}
@@ -88,7 +85,7 @@ def test_a_resumed_trial_ends_with_the_same_weights_bit_for_bit(
     data: DataSet, tmp_path: Path, optimizer: str
 ) -> None:
     s = settings(epochs=3, optimizer=optimizer, schedule="one_cycle", lr=0.01)
-    whole, history, scores = fit(s, 0, data, CPU)
+    whole, history, tested = fit(s, 0, data, CPU)
 
     def stop_in_epoch_3(entry: dict[str, float]) -> None:
         if entry["epoch"] == 3:
@@ -99,11 +96,11 @@ def test_a_resumed_trial_ends_with_the_same_weights_bit_for_bit(
         fit(s, 0, data, CPU, checkpoint=checkpoint, on_epoch=stop_in_epoch_3)
     torch.rand(7)  # whatever the process did in between
     seen: list[float] = []
-    resumed, again, resumed_scores = fit(
+    resumed, again, resumed_tested = fit(
         s, 0, data, CPU, checkpoint=checkpoint, on_epoch=lambda entry: seen.append(entry["epoch"])
     )
     assert same_weights(whole, resumed)
-    assert np.array_equal(scores, resumed_scores)
+    assert np.array_equal(tested.scores, resumed_tested.scores)
     assert seen == [1, 2, 3]
     for a, b in zip(history.history, again.history, strict=True):
         timing = {"time/epoch_s", "train/clips_per_s"}
@@ -130,10 +127,10 @@ class Gambler(TemporalOp, name="gambler_for_a_test"):
 
 def test_what_an_operator_draws_changes_nothing_for_the_others(data: DataSet) -> None:
     """Fair pairing: the same clips, crops, backbone start and dropout masks."""
-    plain, _, plain_scores = fit(settings({"name": "identity"}), 0, data, CPU)
-    gambled, _, scores = fit(settings({"name": "gambler_for_a_test"}), 0, data, CPU)
+    plain, _, plain_tested = fit(settings({"name": "identity"}), 0, data, CPU)
+    gambled, _, tested = fit(settings({"name": "gambler_for_a_test"}), 0, data, CPU)
     assert same_weights(plain, gambled)
-    assert np.array_equal(plain_scores, scores)
+    assert np.array_equal(plain_tested.scores, tested.scores)
 
 
 class FiveAxes(TemporalOp, name="five_axes_for_a_test"):
@@ -211,7 +208,7 @@ def test_a_finished_trial_leaves_its_result_and_no_checkpoint(
 ) -> None:
     record = run_trial(job(tmp_path / "trial", data_dir, settings()))
     assert record.status == "done"
-    assert sorted(p.name for p in (tmp_path / "trial").iterdir()) == ["result.json", "scores.npz"]
+    assert sorted(p.name for p in (tmp_path / "trial").iterdir()) == ["model.pt", "result.json", "scores.npz"]
     assert saved_result(tmp_path / "trial") == record
     scores = np.load(tmp_path / "trial" / "scores.npz")["scores"]
     labels = np.array(record.predictions["label"])
@@ -243,13 +240,17 @@ def test_a_trial_that_asks_for_a_gpu_where_none_is_does_not_fall_back(data_dir: 
     assert "sees no GPU" in record.reason
 
 
+OUT_OF_MEMORY = (
+    "out of memory at batch_size 8; try train.micro_batch: 4, which keeps the batch, or train.batch_size: 4"
+)
+
+
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        (torch.OutOfMemoryError("CUDA out of memory."), "out of memory at batch_size 8; try train.batch_size: 4"),
-        (MemoryError(), "out of memory at batch_size 8; try train.batch_size: 4"),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "out of memory at batch_size 8; "
-         "try train.batch_size: 4"),
+        (torch.OutOfMemoryError("CUDA out of memory."), OUT_OF_MEMORY),
+        (MemoryError(), OUT_OF_MEMORY),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), OUT_OF_MEMORY),
         (IndexError("list index out of range\nmore"), "IndexError: list index out of range"),
         (ZeroDivisionError(), "ZeroDivisionError"),
         (TrainingError("loss is nan"), "loss is nan"),

@@ -16,7 +16,8 @@ from harness import weights
 from harness.errors import StudyError
 from harness.model import ModelConfig, MSTNet
 from harness.study import load_study
-from harness.training import Job, Settings, run_trial
+from harness.training import Settings
+from harness.trial import Job, run_trial
 
 STAGES = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3)}
 

@@ -295,29 +295,41 @@ class ClipDataset(Dataset[Item]):
         return {**self.__dict__, "_frames": None}
 
 
-class _TrainOrder(Sampler[TrainKey]):
-    """All clips once, in an order that only seed and epoch decide."""
+class _TrainBatches(Sampler[list[TrainKey]]):
+    """All clips once, in an order that only seed and epoch decide, in batches; of each, one of `world` parts."""
 
-    def __init__(self, size: int, seed: int, epoch: int) -> None:
-        self.size, self.seed, self.epoch = size, seed, epoch
+    def __init__(self, size: int, batch_size: int, seed: int, epoch: int, rank: int, world: int) -> None:
+        self.size, self.batch_size, self.seed, self.epoch = size, batch_size, seed, epoch
+        self.rank, self.world = rank, world
 
     def __len__(self) -> int:
-        return self.size
+        return max(1, self.size // self.batch_size)
 
-    def __iter__(self) -> Iterator[TrainKey]:
-        for index in np.random.default_rng([self.seed, self.epoch]).permutation(self.size):
-            yield TrainKey(self.seed, self.epoch, int(index))
+    def __iter__(self) -> Iterator[list[TrainKey]]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.size)
+        for step in range(len(self)):
+            batch = order[step * self.batch_size : (step + 1) * self.batch_size]
+            part = batch[self.rank * len(batch) // self.world : (self.rank + 1) * len(batch) // self.world]
+            yield [TrainKey(self.seed, self.epoch, int(index)) for index in part]
 
 
 def train_batches(
-    dataset: ClipDataset, batch_size: int, seed: int, epoch: int, workers: int = 0
+    dataset: ClipDataset,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    workers: int = 0,
+    *,
+    rank: int = 0,
+    world: int = 1,
 ) -> DataLoader[Item]:
-    """One epoch of shuffled, augmented batches; a last, smaller one is dropped unless it is the only one."""
-    order = _TrainOrder(len(dataset), seed, epoch)
-    drop_last = len(dataset) > batch_size
-    return DataLoader(
-        dataset, batch_size, sampler=order, drop_last=drop_last, num_workers=workers, collate_fn=collate
-    )
+    """One epoch of shuffled, augmented batches; a last, smaller one is dropped unless it is the only one.
+
+    Args:
+        rank, world: give this one of `world` parts of every batch; together they are the batch, in its order.
+    """
+    batches = _TrainBatches(len(dataset), batch_size, seed, epoch, rank, world)
+    return DataLoader(dataset, batch_sampler=batches, num_workers=workers, collate_fn=collate)
 
 
 ORDERS = ("as_is", "reversed", "shuffled", "frozen")
