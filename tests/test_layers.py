@@ -22,7 +22,7 @@ DOORS = {  # package -> the modules that may import it
     "sqlalchemy": {"harness.tracking"},
     "decord": {"harness.data.video"},
     "PIL": {"harness.data.frames", "harness.data.extraction"},
-    "av": {"harness.data.generated"},
+    "av": {"harness.data.generated", "harness.data.video"},
     "scipy": {"harness.stats"},
     "matplotlib": {"harness.plots"},
     "safetensors": {"harness.weights"},
