@@ -12,6 +12,7 @@ import torch
 from rich.table import Table
 
 from harness import cost, weights
+from harness.data import missing_data
 from harness.errors import StudyError
 from harness.memory import StepMemory, step_memory
 from harness.plan import Plan, geometry
@@ -100,6 +101,8 @@ def missing(plan: Plan) -> list[str]:
     lines: list[str] = []
     for settings in plan.study.variants.values():
         model = settings.model
+        if gone := missing_data(settings.data):
+            lines.append(f"data: {gone}")
         try:
             if model.weights:
                 weights.find(model.weights, model.backbone)
