@@ -70,13 +70,9 @@ def _show_variants(plan: Plan) -> None:
 
 def _memory(plan: Plan, variant: str) -> StepMemory:
     settings = plan.study.variants[variant]
-    clips = math.ceil(settings.train.batch_size / _processes(plan))
+    clips = math.ceil(settings.train.batch_size / int(plan.resources.ranks))
+    clips = min(clips, settings.train.micro_batch or clips)
     return step_memory(settings.model, settings.data, settings.train, plan.study.cost.num_classes, clips)
-
-
-def _processes(plan: Plan) -> int:
-    """How many processes share a trial's batch."""
-    return max(1, int(plan.resources.gpus))
 
 
 def _memory_words(plan: Plan, memory: StepMemory) -> str:
