@@ -14,12 +14,12 @@ from harness.data import (
     ClipDataset,
     DataConfig,
     DataSet,
+    TrainBatches,
     TrainKey,
     eval_batches,
     find_data,
     normalise,
     open_data,
-    train_batches,
 )
 from harness.data.frames import frames_file, open_frames, read_clip
 from harness.data.index import Clip, Index
@@ -193,7 +193,7 @@ def by_clip(batches: Any) -> Iterator[tuple[int, torch.Tensor, int]]:
 def test_augmentation_depends_on_seed_epoch_and_clip_alone(data: DataSet, workers: int) -> None:
     train = data.split("train")
     alone = {index: train[TrainKey(3, 1, index)][0] for index in reversed(range(len(train)))}
-    batches = list(by_clip(train_batches(train, 7, seed=3, epoch=1, workers=workers)))
+    batches = list(by_clip(TrainBatches(train, 7, 3, workers).epoch(1)))
     assert len(batches) == 35  # 40 clips, the last 5 dropped
     for index, clip, label in batches:
         assert torch.equal(clip, alone[index])
@@ -202,12 +202,29 @@ def test_augmentation_depends_on_seed_epoch_and_clip_alone(data: DataSet, worker
 
 def test_another_epoch_or_seed_draws_other_crops_in_another_order(data: DataSet) -> None:
     train = data.split("train")
-    a, b, c = (list(by_clip(train_batches(train, 40, *key))) for key in ((0, 0), (0, 1), (1, 0)))
+    a, b, c = (
+        list(by_clip(TrainBatches(train, 40, key[0]).epoch(key[1]))) for key in ((0, 0), (0, 1), (1, 0))
+    )
     for other in (b, c):
         assert [index for index, *_ in a] != [index for index, *_ in other]
         assert sorted(index for index, *_ in other) == list(range(40))
         clips = {index: clip for index, clip, _ in other}
         assert not any(torch.equal(clip, clips[index]) for index, clip, _ in a)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.filterwarnings("ignore:.*use of fork\\(\\):DeprecationWarning")
+def test_epochs_from_one_loader_are_those_of_fresh_ones_also_after_one_was_left_half_read(
+    data: DataSet, workers: int
+) -> None:
+    batches = TrainBatches(data.split("train"), 16, 3, workers)
+    assert len(batches) == 2
+    next(iter(batches.epoch(7)))
+    for epoch in (1, 0):
+        fresh = list(by_clip(TrainBatches(data.split("train"), 16, 3).epoch(epoch)))
+        again = list(by_clip(batches.epoch(epoch)))
+        assert [index for index, *_ in again] == [index for index, *_ in fresh]
+        assert all(torch.equal(a[1], b[1]) for a, b in zip(again, fresh, strict=True))
 
 
 def test_evaluation_goes_through_every_clip_in_order(data: DataSet) -> None:
@@ -227,7 +244,7 @@ def test_a_batch_flattens_to_images_without_a_copy(data: DataSet) -> None:
 
 
 def test_the_only_batch_is_kept_however_small(data: DataSet) -> None:
-    assert [len(batch.labels) for batch in train_batches(data.split("train"), 64, 0, 0)] == [40]
+    assert [len(batch.labels) for batch in TrainBatches(data.split("train"), 64, 0).epoch(0)] == [40]
 
 
 def test_workers_are_not_sent_the_frames(data: DataSet) -> None:
