@@ -24,7 +24,7 @@ DOORS = {  # package -> the modules that may import it
     "PIL": {"harness.data.frames", "harness.data.extraction"},
     "av": {"harness.data.generated", "harness.data.video"},
     "scipy": {"harness.stats"},
-    "matplotlib": {"harness.plots"},
+    "matplotlib": {"harness.plots.style", "harness.plots.accuracy", "harness.plots.details"},
     "safetensors": {"harness.weights"},
     "rich": {"harness.progress", "harness.dryrun"},
     "triton": {"operators.stencil.triton", "operators.stencil.kernels"},
@@ -39,8 +39,11 @@ ORDER = [  # each may import those before it, and its own line
     {"harness.trial"},
     {"harness.study", "harness.reference", "harness.plots"},
     {"harness.breakdown", "harness.summary", "harness.schedule"},
-    {"harness.tracking", "harness.progress", "harness.page"},
-    {"harness.protocol", "harness.plan", "harness.dryrun"},
+    {"harness.document", "harness.words"},
+    {"harness.markdown", "harness.html", "harness.latex"},
+    {"harness.answer", "harness.tables", "harness.evidence"},
+    {"harness.tracking", "harness.progress", "harness.page", "harness.figures", "harness.export"},
+    {"harness.comparison", "harness.protocol", "harness.plan", "harness.dryrun"},
     {"harness.run", "harness.report", "harness.ui", "harness.bench", "harness.data.__main__"},
 ]
 
