@@ -3,12 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 STUDY ?= studies/kernel_sizes.yaml
 
-.PHONY: study test test-all check ui setup clean
+.PHONY: study test test-all check ui tensorboard setup clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make study    train, measure and report $(STUDY) (about 20 minutes on two CPU cores)"
 	@echo "make ui       browse what was run in MLflow, on this machine only"
+	@echo "make tensorboard   browse profiles (python -m harness.cost STUDY --profile) in TensorBoard"
 	@echo "make test     the tests; test-all adds the slow ones"
 	@echo "make check    lint, format and types"
 
@@ -29,6 +30,9 @@ check: setup
 
 ui: setup
 	$(BIN)/python -m harness.ui
+
+tensorboard: setup
+	$(BIN)/python -m harness.ui --tensorboard --port 6006
 
 setup: .venv/.ready
 

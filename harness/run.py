@@ -46,32 +46,21 @@ def _run(args: argparse.Namespace) -> int:
     from harness import dryrun
     from harness.plan import check_request, make_plan
 
-    studies = check_request(args)
+    study = check_request(args)
     store = _store(args)
-    codes = []
-    for study in studies:
-        plan = make_plan(study, args, store.done(study.name) if store else {})
-        plan.show()
-        if store is None or args.dry_run:
-            dryrun.show(plan)
-            codes.append(0)
-        else:
-            codes.append(_carry_out(plan, store, args))
-        if codes[-1] > 128:  # stopped by a signal
-            break
-        if study is not studies[-1]:
-            print()
-    return max(codes)
-
-
-def _carry_out(plan: Plan, store: Store, args: argparse.Namespace) -> int:
-    """Run one study's pending trials and compare. Returns the exit code."""
+    plan = make_plan(study, args, store.done(study.name) if store else {})
+    plan.show()
+    if store is None or args.dry_run:
+        dryrun.show(plan)
+        return 0
     with plan.claim():
         if plan.pending:
             plan.measure_costs()
         store.begin_study(plan.record())
+        if plan.profiles is not None:
+            store.attach_profiles(study.name, plan.profiles)
         stopped = _train(plan, store, args) if plan.pending else 0
-    return plan.show_results(store.load_study(plan.study.name), stopped)
+    return plan.show_results(store.load_study(study.name), stopped)
 
 
 def _store(args: argparse.Namespace) -> Store | None:
@@ -155,7 +144,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--serial", action="store_true", help="one trial after the other in this process, without Ray")
     add("--seeds", type=_seeds, metavar="0,1,...", help="run only these seeds; new ones join the study's")
     add("--variants", type=_names, metavar="A,B,...", help="run only these variants")
-    add("--parts", type=_names, metavar="A,B,...", help="run only these parts of a study that has parts")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting: train.epochs=2")
     add("--profile", default="", help="the study at another scale, as its file describes it")
     add(
@@ -163,7 +151,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="run again what is done; an old result goes when the new one is there",
     )
-    add("--data-dir", type=Path, default=_default_data_dir(), metavar="DIR", help="data sets, caches, checkpoints "
+    add("--data-dir", type=Path, default=default_data_dir(), metavar="DIR", help="data sets, caches, checkpoints "
         "(default: %(default)s)")  # fmt: skip
     add("--tracking-uri", default="", metavar="URI", help="MLflow store (default: $MLFLOW_TRACKING_URI, or "
         "sqlite:///mlflow.db)")  # fmt: skip
@@ -175,7 +163,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _default_data_dir() -> Path:
+def default_data_dir() -> Path:
+    """For data sets, caches, checkpoints and traces: $MIXTBENCH_DATA_DIR, or a folder of the user's cache."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get("MIXTBENCH_DATA_DIR") or Path(cache) / "mixtbench")
 

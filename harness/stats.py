@@ -240,6 +240,11 @@ def quartiles(samples: Sequence[float]) -> Quartiles | None:
     return Quartiles(q1=q1, median=median, q3=q3, n=len(ordered))
 
 
+def percentile(samples: Sequence[float], part: float) -> float:
+    """The value that `part` (0 to 1) of the samples lie below, by linear interpolation between order statistics."""
+    return _quantile(sorted(samples), part)
+
+
 def _quantile(ordered: Sequence[float], part: float) -> float:
     position = part * (len(ordered) - 1)
     below = math.floor(position)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import gzip
 import json
 import logging
 import os
@@ -25,6 +26,7 @@ import yaml
 
 from harness.errors import TrackingError, nearest
 from harness.records import SCHEMA, CostRecord, StudyRecord, TrialRecord, study_from_json, to_json
+from harness.stats import percentile
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -198,6 +200,24 @@ class Store:
         with _named_errors(self.uri):
             summary = self._find_summary(name)
             self._client.log_artifacts(summary.info.run_id, str(folder), "report")
+
+    def attach_profiles(self, name: str, folder: Path) -> None:
+        """Put a study's traces, its timeline and its table of operations on the summary run, traces compressed."""
+        with _named_errors(self.uri), tempfile.TemporaryDirectory() as scratch:
+            run_id = self._find_summary(name).info.run_id
+            for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+                copy = Path(scratch) / path.relative_to(folder)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                if path.name.endswith(".pt.trace.json"):
+                    with gzip.GzipFile(f"{copy}.gz", "wb", mtime=0) as packed:
+                        packed.write(path.read_bytes())
+                elif path.suffix == ".csv":
+                    copy.with_suffix(".json").write_text(_as_table(path))
+                else:
+                    copy.write_bytes(path.read_bytes())
+            self._client.log_artifacts(run_id, scratch, "profile")
+            tables = [{"path": "profile/operators.json", "type": "table"}]
+            self._client.set_tag(run_id, "mlflow.loggedArtifacts", json.dumps(tables))
 
     # ---- what a report reads -----------------------------------------------------------------------------------
 
@@ -413,6 +433,20 @@ def _rounded(value: float) -> float:
     return float(f"{value:.6g}")
 
 
+def _as_table(path: Path) -> str:
+    """A CSV in the form of MLflow's log_table, which its pages show as a table; log_table itself needs pandas."""
+    with path.open(encoding="utf-8", newline="") as file:
+        columns, *rows = csv.reader(file)
+    return json.dumps({"columns": columns, "data": [[_number(cell) for cell in row] for row in rows]})
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 def _metric_name(name: str) -> str:
     return "".join(c if c.isalnum() or c in "_-. :/" else "_" for c in name)
 
@@ -425,8 +459,17 @@ def _cost_metrics(cost: CostRecord) -> dict[str, float]:
     values = {"cost/params_added": float(cost.params_added), "cost/params_total_m": cost.params_total / 1e6}
     if cost.macs_total is not None and cost.macs_added is not None:
         values |= {"cost/macs_added_g": cost.macs_added / 1e9, "cost/macs_total_g": cost.macs_total / 1e9}
+    if cost.activation_mib is not None:
+        values["cost/activation_mib"] = cost.activation_mib
     if cost.latency_ms:
         values["cost/latency_ms"] = statistics.median(cost.latency_ms)
+        values["cost/latency_p95_ms"] = percentile(cost.latency_ms, 0.95)
+        values["cost/clips_per_s"] = 1e3 / values["cost/latency_ms"]
+    for name, samples in cost.samples_ms.items():
+        key = f"cost/{name.replace('@', '_')}"
+        values |= {f"{key}_ms": statistics.median(samples), f"{key}_p95_ms": percentile(samples, 0.95)}
+    values |= {f"cost/peak_memory_{name}_mib": value for name, value in cost.peak_memory_mib.items()}
+    values |= {f"cost/temporal_share_{name}": value for name, value in cost.temporal_share.items()}
     return values
 
 

@@ -8,19 +8,26 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import FrameType
 
 from harness.errors import TrackingError, UserError
+from harness.run import default_data_dir
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m harness.ui", description="Browse the tracking store.")
     parser.add_argument("--port", type=int, default=5000)
     parser.add_argument("--tracking-uri", default="", metavar="URI")
+    parser.add_argument("--tensorboard", action="store_true", help="show profiles in TensorBoard instead")
+    parser.add_argument("--data-dir", type=Path, default=default_data_dir(), metavar="DIR", help="where the "
+        "profiles lie (default: %(default)s)")  # fmt: skip
     args = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, _stop)
     try:
+        if args.tensorboard:
+            return _tensorboard(args.data_dir / "profiles", args.port)
         return _serve(args.tracking_uri, args.port)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -47,6 +54,23 @@ def _serve(uri: str, port: int) -> int:
     environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PYTHONWARNINGS": "ignore"}
     command = ["mlflow", "ui", "--backend-store-uri", store.uri, "--port", str(port), "--workers", "1"]
     command += ["--uvicorn-opts", "--log-level warning"]
+    return _until_stopped(command, environment)
+
+
+def _tensorboard(profiles: Path, port: int) -> int:
+    if not any(profiles.glob("*/trace/*.pt.trace.json")):
+        raise UserError(f"no profile in {profiles} yet; write one: python -m harness.cost STUDY --profile")
+    _check_free(port)
+    print(f"http://127.0.0.1:{port}/#pytorch_profiler   ready in about 5 s; stop with Ctrl-C")
+    print(
+        "The plugin loads its charts from the internet. Without it: timeline.html beside the traces.",
+        flush=True,
+    )
+    command = ["tensorboard.main", "--logdir", str(profiles), "--host", "127.0.0.1", "--port", str(port)]
+    return _until_stopped(command, os.environ | {"PYTHONWARNINGS": "ignore"})
+
+
+def _until_stopped(command: list[str], environment: Mapping[str, str]) -> int:
     server = subprocess.Popen([sys.executable, "-m", *command], env=environment)
     try:
         return server.wait()

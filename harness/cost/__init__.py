@@ -1,0 +1,11 @@
+"""What a variant costs at a stated geometry: parameters, MACs, memory, and time.
+
+The geometry is the paper's (ResNet-50, 224x224) whatever the study trains, so that costs of all studies compare.
+`python -m harness.cost STUDY` measures all of it.
+"""
+
+from harness.cost.cache import costs, trace_file, warnings
+from harness.cost.counting import CostConfig, count
+from harness.cost.latency import cpu_name
+
+__all__ = ["CostConfig", "costs", "count", "cpu_name", "trace_file", "warnings"]

@@ -1,0 +1,241 @@
+"""python -m harness.cost STUDY: everything that the study's variants cost, beside what the paper prints.
+
+Exit code: 0 measured, 2 the request cannot be carried out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import StudyError, UserError, nearest
+from harness.run import default_data_dir
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from harness.records import CostRecord
+    from harness.study import Study
+
+COSTS = "costs.json"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = _parser().parse_args(argv)
+    try:
+        return _run(args)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _run(args: argparse.Namespace) -> int:
+    from harness.progress import console
+    from harness.reference import load_reference
+    from harness.study import load_study
+
+    sys.path[:0] = [p for p in [os.getcwd()] if p not in sys.path]
+    study = load_study(args.study, profile=args.study_profile, overrides=args.set)
+    for name in args.variants or []:
+        if name not in study.variants:
+            raise StudyError(f"--variants: no variant {name!r}{nearest(name, study.variants)}")
+    reference = load_reference(study.reference) if study.reference else {}
+    data_dir = args.data_dir.expanduser().absolute()
+    folder = (args.out or data_dir / "profiles") / study.name
+    records = _measure(study, args, data_dir, folder)
+    rows = [_against_paper(name, record, reference) for name, record in records.items()]
+    _write(folder / COSTS, {"study": study.name, "reference": study.reference, "rows": rows}, args.out)
+    console.print(_counts_table(records, rows))
+    for suffix, title in _ways(records).items() if study.cost.latency else ():
+        console.print()
+        console.print(_times_table(records, suffix, title, study.baseline))
+    _print_notes(records, reference)
+    print(f"written  {folder / COSTS}")
+    if args.profile:
+        print(f"profile  {folder / 'timeline.html'} opens in any browser; traces beside it open in Perfetto")
+    return 0
+
+
+def _measure(study: Study, args: argparse.Namespace, data_dir: Path, folder: Path) -> dict[str, CostRecord]:
+    from harness import allocator, cost
+    from harness.progress import bar
+    from harness.study import operator_source
+
+    how = allocator.keep_freed_memory()
+
+    import torch
+
+    chosen = {name: study.variants[name] for name in args.variants or study.variants}
+    first = next(iter(chosen.values()))
+    with bar("cost", "rounds") as advance:
+        return cost.costs(
+            dataclasses.replace(study.cost, step=True),
+            {name: (s.model, s.data.num_frames) for name, s in chosen.items()},
+            {name: operator_source(s.model.operator["name"]) for name, s in chosen.items()},
+            torch.device("cuda" if study.resources.resolved().gpus else "cpu"),
+            data_dir / "cost",
+            channels_last=first.train.channels_last,
+            allocator=how,
+            profiles=folder if args.profile else None,
+            progress=advance,
+        )
+
+
+def _against_paper(name: str, record: CostRecord, reference: dict[str, Any]) -> dict[str, Any]:
+    """A record as plain values, and what the paper prints for the same row at the same geometry."""
+    from harness.records import to_json
+    from harness.reference import is_reproduced, same_geometry
+
+    comparable = same_geometry(reference, record.geometry)
+    return {
+        "variant": name,
+        "paper_gmacs": reference.get("rows", {}).get(name, {}).get("gmacs") if comparable else None,
+        "reproduced": is_reproduced(reference, name, record.macs_added) if comparable else None,
+        **to_json(record),
+    }
+
+
+def _counts_table(records: dict[str, CostRecord], rows: list[dict[str, Any]]) -> Table:
+    table = _table(
+        "variant",
+        "parameters",
+        "added",
+        "MACs [G]",
+        "added [G]",
+        "torch counts [G]",
+        "kept [MiB]",
+        "paper: MACs [G]",
+    )
+    table.add_column("", no_wrap=True)
+    for (name, r), row in zip(records.items(), rows, strict=True):
+        counted = None if r.macs_counted_added is None else r.macs_counted_added
+        verdict = (
+            f"not reproduced: computed {_giga(r.macs_added, '+.4g')}" if row["reproduced"] is False else ""
+        )
+        table.add_row(
+            name, f"{r.params_total:,}", f"{r.params_added:+,}", _giga(r.macs_total, ".2f"),
+            _giga(r.macs_added, "+.5f"), _giga(counted, "+.5f"), _number(r.activation_mib, ".0f"),
+            "-" if row["paper_gmacs"] is None else f"{row['paper_gmacs']:g}", verdict,
+        )  # fmt: skip
+    return table
+
+
+def _ways(records: dict[str, CostRecord]) -> dict[str, str]:
+    """The ways in which latencies were taken, by the end of their samples' names."""
+    names = {name.partition("@")[2] for record in records.values() for name in record.samples_ms}
+    titles = {"1_thread": "on one thread", "cold": "caches flushed before each", "graph": "as a CUDA graph"}
+    return {"": "all threads, warm"} | {name: titles[name] for name in titles if name in names}
+
+
+def _times_table(records: dict[str, CostRecord], way: str, title: str, baseline: str) -> Table:
+    """Medians, 95th percentiles and the ratio to the baseline."""
+    from harness.stats import percentile
+
+    kinds = {"forward": "forward", "forward_backward": "fwd+bwd", "step": "step"}
+
+    def samples(record: CostRecord, kind: str) -> list[float]:
+        if kind == "forward" and not way:
+            return record.latency_ms
+        return record.samples_ms.get(f"{kind}@{way}" if way else kind, [])
+
+    there = {key: word for key, word in kinds.items() if any(samples(r, key) for r in records.values())}
+    table = _table(title)
+    for word in there.values():
+        table.add_column(f"{word} p50, p95 [ms]", justify="right", no_wrap=True)
+        table.add_column("ratio", justify="right", no_wrap=True)
+    extra = ["clips/s", "step clips/s", "peak [MiB]", "temporal: forward", "step"] if not way else []
+    for word in extra:
+        table.add_column(word, justify="right", no_wrap=True)
+    for name, record in records.items():
+        cells = [name]
+        for kind in there:
+            own, base = samples(record, kind), samples(records[baseline], kind) if baseline in records else []
+            p50 = percentile(own, 0.5) if own else None
+            cells.append(f"{p50:.1f}, {percentile(own, 0.95):.1f}" if p50 else "not measured")
+            cells.append(f"{p50 / percentile(base, 0.5):.2f}" if p50 and base else "-")
+        if extra:
+            rates = [samples(record, kind) for kind in ("forward", "step")]
+            cells += [f"{1e3 / percentile(one, 0.5):.2f}" if one else "-" for one in rates]
+            cells.append(_number(record.peak_memory_mib.get("step"), ".0f"))
+            cells += [_number(record.temporal_share.get(kind), ".1%") for kind in ("forward", "step")]
+        table.add_row(*cells)
+    return table
+
+
+def _print_notes(records: dict[str, CostRecord], reference: dict[str, Any]) -> None:
+    from harness.cost import warnings
+    from harness.plan import geometry
+
+    record = next(iter(records.values()))
+    print(f"\n{geometry(record)}, one clip; kept: for the backward pass. One multiply-add is 1 MAC.")
+    if record.measured_on:
+        print(", ".join(f"{key} {value}" for key, value in record.measured_on.items() if value))
+    if reference:
+        print(f"paper: {reference['paper']}, {reference['title']}, which counts from a plain network of "
+              f"{reference.get('added_to', '-')} G; compared is what a variant adds.")  # fmt: skip
+    for warning in warnings(records):
+        print(f"warning  {warning}")
+
+
+def _table(*titles: str) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for i, title in enumerate(titles):
+        table.add_column(title, justify="right" if i else "left", no_wrap=True)
+    return table
+
+
+def _giga(macs: int | None, form: str) -> str:
+    return "not stated" if macs is None else f"{macs / 1e9:{form}}"
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else f"{value:{form}}"
+
+
+def _write(path: Path, data: dict[str, Any], out: Path | None) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        partial.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as error:
+        option = f"--out {out}" if out else f"--data-dir: {path.parent}"
+        raise StudyError(f"{option}: cannot be written: {error.strerror}") from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m harness.cost",
+        allow_abbrev=False,  # --profile and --study-profile are two things
+        description="Measure all that the variants of a study cost, at the geometry under its key `cost`, and show "
+        "it beside the paper's figures. Trains nothing. Leave the machine alone meanwhile.",
+    )
+    add = parser.add_argument
+    add("study", help="a study file, such as studies/kernel_sizes.yaml")
+    add("--profile", action="store_true", help="write traces of profiled training steps, and a timeline")
+    add("--study-profile", default="", metavar="NAME", help="the study at another scale, as its file describes "
+        "it (harness.run calls this --profile)")  # fmt: skip
+    add("--variants", type=_names, metavar="A,B,...", help="only these variants")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting: cost.repeats=10, "
+        "or cost.latency=false to count only")  # fmt: skip
+    add("--out", type=Path, metavar="DIR", help="folder for DIR/STUDY/costs.json and profiles (default: "
+        "`profiles` in the data folder)")  # fmt: skip
+    add("--data-dir", type=Path, default=default_data_dir(), metavar="DIR", help="where measurements are kept "
+        "(default: %(default)s)")  # fmt: skip
+    return parser
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,186 @@
+"""What can be said of a variant without running it: parameters, multiply-adds, and memory kept for backward.
+
+One multiply-add is one MAC; convolutions, the classifier and the operators count, taps outside the clip included;
+batch norm, activations and pooling do not (as in the paper, which prints MACs as "FLOPS").
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from harness.evaluation import PRECISIONS
+from harness.memory import saved_bytes
+from harness.model import BACKBONES, ModelConfig, MSTNet
+from harness.records import CostRecord
+from operators import TemporalOp
+
+
+@dataclass(frozen=True, kw_only=True)
+class CostConfig:
+    """At which geometry costs are taken, and what is measured. Defaults: MixTConv paper, Table 2.
+
+    Attributes:
+        num_classes: of the classifier (174: Something-Something).
+        size: pixels of a square frame.
+        num_frames: T; 0 takes the variant's own.
+        latency: measure it, or only count.
+        step: measure training steps too, and on a CPU everything on one thread as well.
+        precision: "fp32", or autocast to "bf16" or "fp16".
+        repeats: timed rounds on a CPU; ten times as many on a GPU.
+    """
+
+    backbone: str = "resnet50"
+    num_classes: int = 174
+    size: int = 224
+    num_frames: int = 0
+    latency: bool = True
+    step: bool = False
+    precision: str = "fp32"
+    repeats: int = 5
+
+    def __post_init__(self) -> None:
+        if self.backbone not in BACKBONES:
+            raise ValueError(f"backbone: no backbone {self.backbone!r}; known: {', '.join(BACKBONES)}")
+        for name in ("num_classes", "size", "repeats"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: {getattr(self, name)} is below 1")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision: {self.precision!r} is none of {', '.join(PRECISIONS)}")
+
+
+def network(config: CostConfig, model: ModelConfig, num_frames: int) -> MSTNet:
+    """The variant's network at the geometry of `config`, with random weights, on the default device."""
+    placed = dataclasses.replace(model, backbone=config.backbone, weights="")
+    return MSTNet(placed, config.num_frames or num_frames, config.num_classes)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """MACs of one clip: the network's own, and the operators' (None where one does not state them)."""
+
+    network: int
+    operators: int | None
+
+
+def count_macs(model: MSTNet, size: int) -> Counts:
+    """Count by shapes alone: the model must be on the meta device, and nothing is computed."""
+    macs = 0
+    added: list[int | None] = []
+
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal macs
+        if isinstance(module, nn.Conv2d):
+            macs += output.numel() * module.weight[0].numel()
+        elif isinstance(module, nn.Linear):
+            macs += output.numel() * module.in_features
+        elif isinstance(module, TemporalOp):
+            added.append(module.macs(*inputs[0].shape[3:]))
+
+    bypassed = [op for _, op in model.operators()]
+    hooks = [module.register_forward_hook(count) for module in model.modules()]
+    for op in bypassed:  # shapes are kept by contract, and an outside operator need not run on meta tensors
+        op.forward = lambda x: x  # type: ignore[method-assign]
+    try:
+        model.eval()(torch.empty(1, model.num_frames, 3, size, size, device="meta"))
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for op in bypassed:
+            del op.forward
+    stated = [one for one in added if one is not None]
+    return Counts(macs, sum(stated) if len(stated) == len(added) else None)
+
+
+def count(config: CostConfig, model: ModelConfig, num_frames: int) -> CostRecord:
+    """Parameters and MACs of a variant, from shapes and from what its operator states; all else is left empty.
+
+    Raises:
+        ValueError: the operator refuses its settings or the channels of a block.
+    """
+    with torch.device("meta"):
+        net = network(config, model, num_frames)
+    counts = count_macs(net, config.size)
+    params = sum(p.numel() for p in net.parameters())
+    added = sum(p.numel() for _, op in net.operators() for p in op.parameters())
+    return CostRecord(
+        geometry={
+            "backbone": config.backbone, "placement": model.placement, "num_frames": net.num_frames,
+            "size": config.size, "num_classes": config.num_classes,
+        },
+        params_total=params, params_added=added,
+        macs_total=None if counts.operators is None else counts.network + counts.operators,
+        macs_added=counts.operators,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TorchCounts:
+    """One clip's forward pass as torch counts it (multiply-adds, operators' own) and what it keeps for backward."""
+
+    macs_total: int
+    macs_added: int
+    activation_mib: float
+
+
+def count_by_torch(config: CostConfig, model: ModelConfig, num_frames: int) -> TorchCounts:
+    """Run a training pass on the meta device, operators included, under torch's own counter.
+
+    Raises:
+        Exception: whatever an outside operator raises that cannot run on tensors without memory.
+    """
+    from torch.utils.flop_counter import FlopCounterMode  # imports a second's worth of torch
+
+    with torch.device("meta"):
+        net = network(config, model, num_frames).train()
+    added, before = 0, 0
+
+    def enter(op: nn.Module, inputs: object) -> None:
+        nonlocal before
+        before = counter.get_total_flops()
+
+    def leave(op: nn.Module, inputs: object, output: object) -> None:
+        nonlocal added
+        added += counter.get_total_flops() - before
+
+    hooks = [op.register_forward_pre_hook(enter) for _, op in net.operators()]
+    hooks += [op.register_forward_hook(leave) for _, op in net.operators()]
+    clip = torch.empty(1, net.num_frames, 3, config.size, config.size, device="meta")
+    try:
+        with FlopCounterMode(display=False) as counter:
+            kept = saved_bytes(lambda: net(clip), [*net.parameters(), *net.buffers()])
+            total = counter.get_total_flops()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return TorchCounts(total // 2, added // 2, kept / 2**20)  # torch counts 2 a multiply-add
+
+
+def counted(config: CostConfig, model: ModelConfig, num_frames: int) -> CostRecord:
+    """`count` with torch's count beside it; where the two differ, or torch has none, a warning says so."""
+    record = count(config, model, num_frames)
+    try:
+        by_torch = count_by_torch(config, model, num_frames)
+    except Exception as error:  # an operator's own, whatever it is: `count` does without running it
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        name = model.operator["name"]
+        warning = (
+            f"counts: torch could not run {name} without memory ({reason}); what it states was not checked"
+        )
+        return dataclasses.replace(record, warnings=[warning])
+    warnings = []
+    if record.macs_added is not None and by_torch.macs_added != record.macs_added:
+        warnings = [
+            f"counts: {model.operator['name']} states {record.macs_added:,} added MACs, torch counts "
+            f"{by_torch.macs_added:,}; check its `macs`, or register a FLOP formula for its custom operation"
+        ]
+    return dataclasses.replace(
+        record,
+        macs_counted_total=by_torch.macs_total,
+        macs_counted_added=by_torch.macs_added,
+        activation_mib=by_torch.activation_mib,
+        warnings=warnings,
+    )
