@@ -12,6 +12,7 @@ import torch
 from rich.table import Table
 
 from harness import cost, weights
+from harness.data import missing_data
 from harness.errors import StudyError
 from harness.memory import StepMemory, step_memory
 from harness.plan import Plan, geometry
@@ -69,13 +70,9 @@ def _show_variants(plan: Plan) -> None:
 
 def _memory(plan: Plan, variant: str) -> StepMemory:
     settings = plan.study.variants[variant]
-    clips = math.ceil(settings.train.batch_size / _processes(plan))
+    clips = math.ceil(settings.train.batch_size / int(plan.resources.ranks))
+    clips = min(clips, settings.train.micro_batch or clips)
     return step_memory(settings.model, settings.data, settings.train, plan.study.cost.num_classes, clips)
-
-
-def _processes(plan: Plan) -> int:
-    """How many processes share a trial's batch."""
-    return max(1, int(plan.resources.gpus))
 
 
 def _memory_words(plan: Plan, memory: StepMemory) -> str:
@@ -100,6 +97,8 @@ def missing(plan: Plan) -> list[str]:
     lines: list[str] = []
     for settings in plan.study.variants.values():
         model = settings.model
+        if gone := missing_data(settings.data):
+            lines.append(f"data: {gone}")
         try:
             if model.weights:
                 weights.find(model.weights, model.backbone)

@@ -57,6 +57,7 @@ def evaluate(
     config = settings.train
     protocol = protocol or settings.data.test.resolved()
     views = protocol.views()
+    mirrored = [place for place, view in enumerate(views) if view.mirrored]
     batches = eval_batches(
         data.split(split), config.batch_size, config.workers,
         protocol=protocol, indices=indices, order=order, seed=seed,
@@ -68,8 +69,11 @@ def evaluate(
             continue
         inputs = to_device(clips, config, device)
         with autocast(config, device):
-            logits = [model(some).float() for some in inputs.split(config.batch_size)]
-        scores.append(fuse(torch.cat(logits).unflatten(0, (-1, len(views))), protocol.fusion).cpu())
+            parts = [model(some).float() for some in inputs.split(config.batch_size)]
+        logits = torch.cat(parts).unflatten(0, (-1, len(views)))
+        if protocol.mirror == "swap_labels":
+            logits[:, mirrored] = logits[:, mirrored][:, :, data.mirrored]
+        scores.append(fuse(logits, protocol.fusion).cpu())
         labels.append(label)
         places.append(index)
     return Evaluation(torch.cat(scores).numpy(), torch.cat(labels).numpy(), torch.cat(places).numpy())

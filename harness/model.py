@@ -193,23 +193,18 @@ class SeededDropout(nn.Module):
 class MSTNet(nn.Module):
     """Scores a clip: the backbone on every frame, operators between frames, the average over frames.
 
-        Args:
-            config: the network.
-            num_frames: T.
-            num_classes: width of the classifier.
-            seed: decides all initial weights. The backbone's do not depend on the operator.
+    Args:
+        config: the network.
+        num_frames: T.
+        num_classes: width of the classifier.
+        seed: decides all initial weights. The backbone's do not depend on the operator.
 
-        Shape:
-            (N, T, 3, H, W) -> (N, num_classes).
+    Shape:
+        (N, T, 3, H, W) -> (N, num_classes).
 
-        Raises:
-    <<<<<<< HEAD
-            ValueError: the operator refuses its settings or the channels of a block.
-            StudyError: the file of `config.weights` is not there, cannot be read, or is of another architecture.
-    =======
-            ValueError: the operator refuses its settings or the channels of a block; clips of another T.
-            StudyError: `config.weights` cannot be read, or is of another architecture.
-    >>>>>>> 2feff9b (Give the stencil four paths behind one operator: a setting chooses, and a missing one says so)
+    Raises:
+        ValueError: the operator refuses its settings or the channels of a block; clips of another T.
+        StudyError: the file of `config.weights` is not there, cannot be read, or is of another architecture.
     """
 
     def __init__(self, config: ModelConfig, num_frames: int, num_classes: int, seed: int = 0) -> None:

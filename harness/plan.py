@@ -18,12 +18,12 @@ from pathlib import Path
 import torch
 
 from harness import allocator, cost, schedule, training, weights
-from harness.data import DataSet, find_data, open_data
+from harness.data import DataSet, find_data, missing_data, open_data
 from harness.errors import DataError, StudyError, nearest
 from harness.progress import bar, comparison, console
 from harness.protocol import dataset_name, protocol
 from harness.records import CostRecord, StudyRecord, TrialRecord
-from harness.study import Study, Trial, load_study, operator_source
+from harness.study import Study, Trial, load_studies, operator_source
 from harness.trial import Job, discard
 
 try:
@@ -92,6 +92,7 @@ class Plan:
         first = next(iter(study.variants.values()))
         data = next(iter(self.data.values()))
         made = f"{data.fingerprint[:12]}" if data else "not made yet"
+        made = "not on this machine" if missing_data(first.data) else made
         print(f"data     {dataset_name(first)} ({made}) in {self.data_dir}")
         together = f" in {r.ranks} processes" if r.ranks != 1 else ""
         print(
@@ -192,29 +193,37 @@ class Plan:
         return 1 if failed or missing else 0
 
 
-def check_request(args: argparse.Namespace) -> Study:
-    """Read the study and check whatever can be checked before anything is written.
+def check_request(args: argparse.Namespace) -> list[Study]:
+    """Read the study, or each of its parts, and check whatever can be checked before anything is written.
 
     Raises:
         UserError: the study, the choice of variants, the resources or the data folder cannot be used.
     """
     args.data_dir = args.data_dir.expanduser().absolute()
     sys.path[:0] = [p for p in [os.getcwd()] if p not in sys.path]
-    study = load_study(args.study, profile=args.profile, overrides=args.set)
-    for name in args.variants or []:
-        if name not in study.variants:
-            raise StudyError(f"--variants: no variant {name!r}{nearest(name, study.variants)}")
+    studies = load_studies(args.study, profile=args.profile, overrides=args.set, parts=args.parts or ())
+    for study in studies:
+        for name in args.variants or []:
+            if name not in study.variants:
+                raise StudyError(f"--variants: no variant {name!r}{nearest(name, study.variants)}")
+        if not args.dry_run:
+            _check_possible(study, args)
     if not args.dry_run:
-        if args.address:
-            schedule.check_address(args.address)
-        else:
-            study.resources.check({"cpus": os.cpu_count() or 1, "gpus": torch.cuda.device_count()})
-        _check_recipes(study)
-        for model in (settings.model for settings in study.variants.values()):
-            if model.weights:
-                weights.find(model.weights, model.backbone)
         _check_writable(args.data_dir)
-    return study
+    return studies
+
+
+def _check_possible(study: Study, args: argparse.Namespace) -> None:
+    if args.address:
+        schedule.check_address(args.address)
+    else:
+        study.resources.check({"cpus": os.cpu_count() or 1, "gpus": torch.cuda.device_count()})
+    _check_recipes(study)
+    for settings in study.variants.values():
+        if settings.model.weights:
+            weights.find(settings.model.weights, settings.model.backbone)
+        if gone := missing_data(settings.data):
+            raise DataError(gone)
 
 
 def make_plan(study: Study, args: argparse.Namespace, done: Collection[str]) -> Plan:

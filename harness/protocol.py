@@ -19,6 +19,11 @@ _SELECT = {
     "last": "the last one",
     "best": "the best one on the validation clips, which flatters: it is chosen on the clips that it is reported on",
 }
+_MIRROR_WORDS = {
+    "off": "no mirroring",
+    "on": "every other clip mirrored, its label kept",
+    "swap_labels": "every other clip mirrored, classes that name a direction swapped",
+}
 
 
 def protocol(study: Study, data: DataSet | None) -> dict[str, str]:
@@ -35,10 +40,10 @@ def protocol(study: Study, data: DataSet | None) -> dict[str, str]:
         else f"one cycle, rising for {100 * t.warmup:g} % of the steps"
     )
     return {
-        "data set": f"{dataset_name(s)}, {_clips(data)}",
+        "data set": f"{dataset_name(s)}, {_clips(s, data)}",
         "frames": f"{d.num_frames} a clip (T), {SAMPLING_WORDS[d.sampling]}",
         "training crops": f"short side {d.short_side}, multi-scale corner crops of x{list(d.scales)} "
-        f"to {d.crop}x{d.crop}, no mirroring",
+        f"to {d.crop}x{d.crop}, {_MIRROR_WORDS[str(d.mirror)]}",
         "test": d.test.resolved().words(d.crop, d.short_side),
         "validation while training": PROTOCOLS["center_1clip"].words(d.crop, d.short_side),
         "consensus": "scores averaged over frames",
@@ -77,11 +82,19 @@ def batch(config: TrainConfig, ranks: int) -> str:
     return f"{words} over the clips {at_once}" + (" of each process by itself" if ranks > 1 else "")
 
 
-def _clips(data: DataSet | None) -> str:
+def _clips(settings: Settings, data: DataSet | None) -> str:
+    order = getattr(settings.data.source(), "label_order", "")
+    words = (
+        [f"classes numbered in {'sorted order' if order == 'sorted' else 'the order of their file'}"]
+        if order
+        else []
+    )
     if data is None:
-        return "not read yet"
-    clips = f"{len(data.split('train')):,} training and {len(data.split('val')):,} validation clips"
-    return f"{len(data.classes)} classes, {clips}, fingerprint {data.fingerprint[:16]}"
+        return ", ".join([*words, "not read yet"])
+    words.append(f"{len(data.classes)} classes")
+    words.append(f"{len(data.split('train')):,} training and {len(data.split('val')):,} validation clips")
+    words += [f"{len(ids):,} unreadable {split} clips left out" for split, ids in data.skipped.items() if ids]
+    return ", ".join([*words, f"fingerprint {data.fingerprint[:16]}"])
 
 
 def _start(model: ModelConfig) -> str:

@@ -46,21 +46,34 @@ def _run(args: argparse.Namespace) -> int:
     from harness import dryrun
     from harness.plan import check_request, make_plan
 
-    study = check_request(args)
+    studies = check_request(args)
     store = _store(args)
-    plan = make_plan(study, args, store.done(study.name) if store else {})
-    plan.show()
-    if store is None or args.dry_run:
-        dryrun.show(plan)
-        return 0
+    codes = []
+    for study in studies:
+        plan = make_plan(study, args, store.done(study.name) if store else {})
+        plan.show()
+        if store is None or args.dry_run:
+            dryrun.show(plan)
+            codes.append(0)
+        else:
+            codes.append(_carry_out(plan, store, args))
+        if codes[-1] > 128:  # stopped by a signal
+            break
+        if study is not studies[-1]:
+            print()
+    return max(codes)
+
+
+def _carry_out(plan: Plan, store: Store, args: argparse.Namespace) -> int:
+    """Run one study's pending trials and compare. Returns the exit code."""
     with plan.claim():
         if plan.pending:
             plan.measure_costs()
         store.begin_study(plan.record())
         if plan.profiles is not None:
-            store.attach_profiles(study.name, plan.profiles)
+            store.attach_profiles(plan.study.name, plan.profiles)
         stopped = _train(plan, store, args) if plan.pending else 0
-    return plan.show_results(store.load_study(study.name), stopped)
+    return plan.show_results(store.load_study(plan.study.name), stopped)
 
 
 def _store(args: argparse.Namespace) -> Store | None:
@@ -144,6 +157,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--serial", action="store_true", help="one trial after the other in this process, without Ray")
     add("--seeds", type=_seeds, metavar="0,1,...", help="run only these seeds; new ones join the study's")
     add("--variants", type=_names, metavar="A,B,...", help="run only these variants")
+    add("--parts", type=_names, metavar="A,B,...", help="run only these parts of a study that has parts")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting: train.epochs=2")
     add("--profile", default="", help="the study at another scale, as its file describes it")
     add(

@@ -29,6 +29,7 @@ from harness import weights
 from harness.cost import CostConfig
 from harness.errors import DataError, StudyError, nearest
 from harness.model import MSTNet
+from harness.reference import load_reference
 from harness.training import Settings, plain
 from operators import make_operator
 from operators.base import find_operator
@@ -129,7 +130,7 @@ class Study:
     """A checked study.
 
     Attributes:
-        name: the file's stem, and the profile's name where one was chosen.
+        name: the file's stem, and the names of the profile and of the part where there are such.
         folder: where the file lies; operators beside it can be imported.
         profile: write traces of a training step of every variant, beside its cost.
         variants: resolved settings by variant name, in the file's order.
@@ -206,30 +207,75 @@ def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def load_study(path: str | Path, *, profile: str = "", overrides: Sequence[str] = ()) -> Study:
+def load_studies(
+    path: str | Path, *, profile: str = "", overrides: Sequence[str] = (), parts: Sequence[str] = ()
+) -> list[Study]:
+    """Read and check a study file: one study, or one for each of its `parts`, of which `parts` may name some.
+
+    Raises:
+        StudyError: anything in it cannot be used, or there is no such part.
+    """
+    known = list(_layers(Path(path), profile).parts)
+    for part in parts:
+        if part not in known:
+            raise StudyError(
+                f"{path}: parts: no part {part!r}{nearest(part, known) if known else '; the study has none'}"
+            )
+    chosen = [part for part in known if part in parts] if parts else known
+    return [load_study(path, profile=profile, overrides=overrides, part=part) for part in chosen or [""]]
+
+
+class _Layers(typing.NamedTuple):
+    """A study file with one profile merged in: what holds for all variants, the variants, and the parts."""
+
+    base: dict[str, Any]
+    variants: dict[str, Any]
+    parts: dict[str, Any]
+
+
+def _layers(path: Path, profile: str) -> _Layers:
+    where = str(path)
+    raw = _read(path)
+    _check_keys(raw, where)
+    apart = ("variants", "profiles", "parts")
+    variants, profiles = _mapping(raw, "variants", where), _mapping(raw, "profiles", where)
+    parts = _mapping(raw, "parts", where)
+    base = _merged({}, {key: value for key, value in raw.items() if key not in apart})
+    if profile:
+        if profile not in profiles:
+            known = nearest(profile, profiles) if profiles else "; the study has none"
+            raise StudyError(f"{where}: profiles: no profile {profile!r}{known}")
+        place = f"{where}: profiles.{profile}"
+        chosen = dict(_mapping(profiles, profile, f"{where}: profiles"))
+        _check_keys(chosen, place, without=("profiles",))
+        variants = _merged(variants, _mapping(chosen, "variants", place))
+        parts = _mapping(chosen, "parts", place) or parts
+        base = _merged(base, {key: value for key, value in chosen.items() if key not in apart})
+    for name in parts:
+        _check_name(name, f"{where}: parts")
+        _check_keys(_mapping(parts, name, f"{where}: parts"), f"{where}: parts.{name}", without=apart)
+    return _Layers(base, variants, parts)
+
+
+def load_study(
+    path: str | Path, *, profile: str = "", overrides: Sequence[str] = (), part: str = ""
+) -> Study:
     """Read and check a study.
 
     Args:
         profile: one of the file's `profiles`: the same question at another scale.
         overrides: `key=value` with a dotted key and a YAML value, as given to `--set`.
+        part: one of the file's `parts`: the same rows under other settings, a comparison of its own.
 
     Raises:
         StudyError: anything in it cannot be used.
     """
     path = Path(path)
     where = str(path)
-    raw = _read(path)
-    _check_keys(raw, where)
-    variants, profiles = _mapping(raw, "variants", where), _mapping(raw, "profiles", where)
-    base = _merged({}, {key: value for key, value in raw.items() if key not in ("variants", "profiles")})
-    if profile:
-        if profile not in profiles:
-            known = nearest(profile, profiles) if profiles else "; the study has none"
-            raise StudyError(f"{where}: profiles: no profile {profile!r}{known}")
-        chosen = dict(_mapping(profiles, profile, f"{where}: profiles"))
-        _check_keys(chosen, f"{where}: profiles.{profile}", inside_profile=True)
-        variants = _merged(variants, _mapping(chosen, "variants", f"{where}: profiles.{profile}"))
-        base = _merged(base, {key: value for key, value in chosen.items() if key != "variants"})
+    base, variants, parts = _layers(path, profile)
+    if part not in parts and (part or parts):
+        raise StudyError(f"{where}: parts: no part {part!r}; known: {', '.join(parts) or 'none'}")
+    base = _merged(base, parts.get(part, {}))
     variants = {str(name): change for name, change in variants.items()}
     if not variants:
         raise StudyError(f"{where}: variants: missing; give at least one, as in tsn: {{model.operator: ...}}")
@@ -257,7 +303,7 @@ def load_study(path: str | Path, *, profile: str = "", overrides: Sequence[str] 
     resolved = {name: _variant(name, rooms, change, where, source) for name, change in variants.items()}
     _check_distinct(resolved, where)
     return Study(
-        name=f"{path.stem}-{profile}" if profile else path.stem,
+        name="-".join(word for word in (path.stem, profile, part) if word),
         folder=path.resolve().parent,
         variants=resolved,
         **{item.name: getattr(head, item.name) for item in dataclasses.fields(_Head)},
@@ -310,12 +356,13 @@ def _mapping(raw: dict[str, Any], key: str, where: str) -> dict[str, Any]:
     return value
 
 
-def _check_keys(raw: dict[str, Any], where: str, *, inside_profile: bool = False) -> None:
-    known = [item.name for item in dataclasses.fields(_Head)] + [*_ROOMS, "variants"]
-    known += [] if inside_profile else ["profiles"]
+def _check_keys(raw: dict[str, Any], where: str, *, without: Sequence[str] = ()) -> None:
+    known = [item.name for item in dataclasses.fields(_Head)] + [*_ROOMS, "variants", "profiles", "parts"]
+    known = [key for key in known if key not in without]
     for key in raw:
-        if str(key).split(".")[0] not in known:
-            raise StudyError(f"{where}: {key}: unknown key{nearest(key, known)}")
+        first = str(key).split(".")[0]
+        if first not in known:
+            raise StudyError(f"{where}: {key}: unknown key{nearest(first, known)}")
 
 
 def _parse_override(override: str) -> tuple[str, Any]:
@@ -324,7 +371,7 @@ def _parse_override(override: str) -> tuple[str, Any]:
     if not equals or not key:
         raise StudyError(f"--set {override}: not key=value, as in --set train.epochs=2")
     first = key.split(".")[0]
-    if first in ("variants", "profiles", "question", "reference", "source"):
+    if first in ("variants", "profiles", "parts", "question", "reference", "source"):
         raise StudyError(f"--set {override}: {first} cannot be set here; edit the file")
     _check_keys({key: None}, f"--set {override}")
     try:
@@ -379,6 +426,12 @@ def _check_head(head: _Head, variants: dict[str, Any], source: Source) -> None:
     if head.baseline not in variants:
         known = nearest(head.baseline, map(str, variants))
         raise StudyError(f"{source('baseline')}: no variant {head.baseline!r}{known}")
+    if head.reference:
+        try:
+            load_reference(head.reference)
+        except StudyError as error:
+            place = source("reference").removesuffix("reference")
+            raise StudyError(f"{place}{error}") from None
     if not head.seeds:
         raise StudyError(f"{source('seeds')}: empty; give at least one")
     if len(set(head.seeds)) < len(head.seeds):
@@ -386,8 +439,12 @@ def _check_head(head: _Head, variants: dict[str, Any], source: Source) -> None:
     if min(head.seeds) < 0:
         raise StudyError(f"{source('seeds')}: {min(head.seeds)} is below 0")
     for name in variants:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_+-]*", str(name)):
-            raise StudyError(f"{source('variants')}: {name!r} is no name; use letters, digits, _ + -")
+        _check_name(name, source("variants"))
+
+
+def _check_name(name: Any, place: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_+-]*", str(name)):
+        raise StudyError(f"{place}: {name!r} is no name; use letters, digits, _ + -")
 
 
 def _check_distinct(variants: dict[str, Settings], where: str) -> None:

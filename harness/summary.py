@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,12 +11,15 @@ from harness.breakdown import Breakdown
 from harness.records import CostRecord, StudyRecord, TrialRecord
 from harness.reference import is_reproduced, load_reference, same_geometry
 from harness.stats import (
+    BETTER,
     Cheapest,
     Difference,
     Estimate,
     Quartiles,
     Tested,
     compare,
+    holm,
+    judge,
     mean_interval,
     paired_difference,
     quartiles,
@@ -71,6 +75,7 @@ class Summary:
     hypotheses: those of the study, corrected together; everything else is exploratory.
     cheapest: the engineer's question, by MACs and by latency; empty without a margin.
     breakdowns: where each variant's gain comes from.
+    clear_best: every other row with an accuracy is worse than the best, corrected for all of them.
     """
 
     record: StudyRecord
@@ -87,6 +92,7 @@ class Summary:
     hypotheses: list[Tested] = field(default_factory=list)
     cheapest: list[Cheapest] = field(default_factory=list)
     breakdowns: dict[str, Breakdown] = field(default_factory=dict)
+    clear_best: bool = False
 
     @property
     def missing(self) -> list[TrialRecord]:
@@ -152,7 +158,30 @@ def summarize(record: StudyRecord) -> Summary:
             for trial in trials
             if trial.status == "done" and trial.seed not in values["top1"][trial.variant]
         ],
+        clear_best=_is_clear(values["top1"], [row.variant for row in ranked]),
     )
+
+
+def judge_together(table: Mapping[str, Difference]) -> dict[str, Difference]:
+    """The differences of one table with verdicts corrected together by Holm's method."""
+    tested = {key: gap.p for key, gap in table.items() if gap.p is not None}
+    corrected = dict(zip(tested, holm(list(tested.values())), strict=True))
+    return {key: judge(gap, corrected.get(key)) for key, gap in table.items()}
+
+
+def _is_clear(top1: Mapping[str, Mapping[int, float]], ranked: Sequence[str]) -> bool:
+    """Whether the first is better than each of the others, corrected for all of them."""
+    gaps = {variant: paired_difference(top1[ranked[0]], top1[variant]) for variant in ranked[1:]}
+    return bool(gaps) and all(gap.verdict == BETTER for gap in judge_together(gaps).values())
+
+
+def pareto_front(points: Sequence[tuple[float, float]]) -> set[int]:
+    """Places of the points (cost, accuracy) of which no other is as cheap and as accurate, and better in one."""
+    return {
+        place
+        for place, (cost, accuracy) in enumerate(points)
+        if not any(c <= cost and a >= accuracy and (c, a) != (cost, accuracy) for c, a in points)
+    }
 
 
 def finite(value: float | None) -> bool:

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from harness import metrics
-from harness.data import PROTOCOLS, DataConfig, DataSet, TestProtocol, train_batches
+from harness.data import PROTOCOLS, DataConfig, DataSet, TestProtocol, TrainBatches
 from harness.distributed import ALONE, World
 from harness.evaluation import Evaluation, autocast, evaluate, merge, shard, to_device
 from harness.model import ModelConfig, MSTNet, to_memory_format
@@ -160,6 +160,9 @@ class _Training:
             self.model.compile()
         self.network: nn.Module = self.model
         self.unreadable: set[int] = set()
+        self.batches = TrainBatches(
+            data.split("train"), config.batch_size, seed, config.workers, rank=world.rank, world=world.size
+        )
 
     def join(self) -> None:
         """Meet the other ranks; from here on all of them must take the same steps."""
@@ -171,13 +174,9 @@ class _Training:
         self.model.train()
         freeze_batch_norm(self.model, config.freeze_batch_norm)
         _seed_all(seed_for(self.seed, "epoch", epoch, *([world.rank] if world.rank else [])))
-        batches = train_batches(
-            self.data.split("train"), config.batch_size, self.seed, epoch, workers=config.workers,
-            rank=world.rank, world=world.size,
-        )  # fmt: skip
-        steps = len(batches)
+        steps = len(self.batches)
         losses, right, clips, lr, busy = [], 0, 0, 0.0, time.perf_counter()
-        for step, (frames, labels, _, unreadable) in enumerate(batches):
+        for step, (frames, labels, _, unreadable) in enumerate(self.batches.epoch(epoch)):
             self.unreadable.update(unreadable.tolist())
             lr = learning_rate(config, epoch, step, steps)
             for group in self.optimizer.param_groups:

@@ -1,164 +1,33 @@
 """Reading videos, cropping, and the clips that training and evaluation see."""
 
-import contextlib
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from harness.data import (
+    ClipDataset,
     DataConfig,
     DataSet,
+    TrainBatches,
     TrainKey,
     eval_batches,
     find_data,
     normalise,
     open_data,
-    train_batches,
-    video,
 )
-from harness.data.frames import frames_file, open_frames
+from harness.data.frames import frames_file, open_frames, read_clip
+from harness.data.index import Clip, Index
 from harness.data.protocols import PROTOCOLS
 from harness.data.sampling import segment_test
 from harness.data.transforms import OFFSETS, centre_crop, crop_sizes, draw_crop, resize_short_side, train_crop
 from harness.data.video import count_frames, read_frames
 from harness.errors import DataError
-
-# --- Videos whose frames carry their own number -------------------------------------------------------------
-
-FRAMES = 48
-BITS = 6
-ENCODINGS: dict[str, tuple[str, dict[str, str]]] = {
-    "h264-without-b-frames.mp4": ("libx264", {"bf": "0", "g": "250"}),
-    "h264-one-group.mp4": ("libx264", {"bf": "3", "g": "250"}),
-    "h264-closed-groups.mp4": ("libx264", {"bf": "2", "g": "12"}),
-    "h264-open-groups.mp4": ("libx264", {"bf": "3", "g": "12", "x264-params": "open-gop=1:scenecut=0"}),
-    "vp9.webm": ("libvpx-vp9", {"deadline": "realtime", "cpu-used": "8"}),
-    "mpeg4-with-b-frames.avi": ("mpeg4", {"bf": "2", "g": "12"}),
-}
-
-
-def numbered_frames(count: int = FRAMES) -> np.ndarray:
-    """Frame i shows the bits of i as black and white columns, 16 pixels wide: (count, 64, 96, 3)."""
-    bits = (np.arange(count)[:, None] >> np.arange(BITS)) & 1
-    columns = np.repeat(bits * 255, 16, axis=1).astype(np.uint8)
-    return np.broadcast_to(columns[:, None, :, None], (count, 64, 16 * BITS, 3)).copy()
-
-
-def numbers_of(frames: np.ndarray) -> list[int]:
-    width = frames.shape[2] // BITS
-    columns = frames.mean(axis=(1, 3))[:, width // 2 :: width]
-    return ((columns > 127) << np.arange(BITS)).sum(axis=1).tolist()
-
-
-def write_video(path: Path, frames: np.ndarray, codec: str, options: dict[str, str]) -> Path:
-    with av.open(str(path), "w") as output:
-        stream: Any = output.add_stream(codec, rate=12, options=options)
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = "yuv420p"
-        for frame in frames:
-            output.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        output.mux(stream.encode())
-    return path
-
-
-@pytest.fixture(scope="session")
-def videos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("videos")
-    return {name: write_video(folder / name, numbered_frames(), *how) for name, how in ENCODINGS.items()}
-
-
-@pytest.mark.parametrize("name", ENCODINGS)
-def test_reading_returns_exactly_the_frames_asked_for(
-    name: str, videos: dict[str, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = videos[name]
-    assert count_frames(path) == FRAMES
-    assert numbers_of(read_frames(path)) == list(range(FRAMES))
-    monkeypatch.setattr(video, "CHUNK_FRAMES", 7)  # chunks end within groups of pictures
-    rng = np.random.default_rng(0)
-    for _ in range(10):
-        wanted = rng.integers(FRAMES, size=8)  # any order, some twice
-        assert numbers_of(read_frames(path, wanted)) == wanted.tolist()
-    assert numbers_of(read_frames(path, [47])) == [47]
-
-
-def test_reading_resizes_the_short_side_and_keeps_the_aspect(videos: dict[str, Path]) -> None:
-    frames = read_frames(videos["vp9.webm"], [5, 3], short_side=32)
-    assert frames.shape == (2, 32, 48, 3)
-    assert numbers_of(frames) == [5, 3]
-
-
-def test_a_frame_beyond_the_end_names_the_file(videos: dict[str, Path]) -> None:
-    with pytest.raises(DataError, match=r"vp9\.webm: frame 48 was asked for, of 48 frames"):
-        read_frames(videos["vp9.webm"], [0, 48])
-
-
-@pytest.mark.parametrize("indices", [[], [-1]])
-def test_asking_for_no_frame_is_a_wrong_call(indices: list[int], videos: dict[str, Path]) -> None:
-    with pytest.raises(ValueError, match="from 0"):
-        read_frames(videos["vp9.webm"], indices)
-
-
-def broken(kind: str, videos: dict[str, Path], folder: Path) -> Path:
-    path = folder / f"{kind}.mp4"
-    whole = videos["h264-one-group.mp4"].read_bytes()
-    if kind == "empty":
-        path.write_bytes(b"")
-    elif kind == "text":
-        path.write_text("a note, not a video\n" * 50)
-    elif kind == "truncated":
-        path.write_bytes(whole[: len(whole) // 2])
-    elif kind == "noise":
-        path.write_bytes(np.random.default_rng(0).bytes(5000))
-    elif kind == "folder":
-        path.mkdir()
-    return path
-
-
-@pytest.mark.parametrize("kind", ["missing", "empty", "text", "truncated", "noise", "folder"])
-def test_an_unusable_video_is_one_line_that_names_it(
-    kind: str, videos: dict[str, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    path = broken(kind, videos, tmp_path)
-    with pytest.raises(DataError) as caught:
-        read_frames(path, [0, 40])
-    assert str(path) in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert (
-        capfd.readouterr().err.count("\n") <= 1
-    )  # libav keeps quiet; decord's own line cannot be turned off
-
-
-@pytest.mark.parametrize("name", ["vp9.webm", "mpeg4-with-b-frames.avi"])
-def test_a_truncated_stream_never_passes_for_a_whole_one(
-    name: str, videos: dict[str, Path], tmp_path: Path
-) -> None:
-    path = tmp_path / name
-    path.write_bytes(videos[name].read_bytes()[: videos[name].stat().st_size // 2])
-    with pytest.raises(DataError, match=name):  # decord opens it, and counts fewer frames
-        read_frames(path, range(FRAMES))
-
-
-def test_a_damaged_video_is_refused_or_read_but_never_crashes(
-    videos: dict[str, Path], tmp_path: Path
-) -> None:
-    rng = np.random.default_rng(0)
-    for name, whole in videos.items():
-        for attempt in range(5):
-            data = bytearray(whole.read_bytes())
-            for place in rng.integers(len(data), size=40):
-                data[place] = rng.integers(256)
-            path = tmp_path / f"{attempt}-{name}"
-            path.write_bytes(data)
-            with contextlib.suppress(DataError):
-                assert len(read_frames(path)) == count_frames(path)
-
 
 # --- Crops --------------------------------------------------------------------------------------------------
 
@@ -324,7 +193,7 @@ def by_clip(batches: Any) -> Iterator[tuple[int, torch.Tensor, int]]:
 def test_augmentation_depends_on_seed_epoch_and_clip_alone(data: DataSet, workers: int) -> None:
     train = data.split("train")
     alone = {index: train[TrainKey(3, 1, index)][0] for index in reversed(range(len(train)))}
-    batches = list(by_clip(train_batches(train, 7, seed=3, epoch=1, workers=workers)))
+    batches = list(by_clip(TrainBatches(train, 7, 3, workers).epoch(1)))
     assert len(batches) == 35  # 40 clips, the last 5 dropped
     for index, clip, label in batches:
         assert torch.equal(clip, alone[index])
@@ -333,12 +202,29 @@ def test_augmentation_depends_on_seed_epoch_and_clip_alone(data: DataSet, worker
 
 def test_another_epoch_or_seed_draws_other_crops_in_another_order(data: DataSet) -> None:
     train = data.split("train")
-    a, b, c = (list(by_clip(train_batches(train, 40, *key))) for key in ((0, 0), (0, 1), (1, 0)))
+    a, b, c = (
+        list(by_clip(TrainBatches(train, 40, key[0]).epoch(key[1]))) for key in ((0, 0), (0, 1), (1, 0))
+    )
     for other in (b, c):
         assert [index for index, *_ in a] != [index for index, *_ in other]
         assert sorted(index for index, *_ in other) == list(range(40))
         clips = {index: clip for index, clip, _ in other}
         assert not any(torch.equal(clip, clips[index]) for index, clip, _ in a)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.filterwarnings("ignore:.*use of fork\\(\\):DeprecationWarning")
+def test_epochs_from_one_loader_are_those_of_fresh_ones_also_after_one_was_left_half_read(
+    data: DataSet, workers: int
+) -> None:
+    batches = TrainBatches(data.split("train"), 16, 3, workers)
+    assert len(batches) == 2
+    next(iter(batches.epoch(7)))
+    for epoch in (1, 0):
+        fresh = list(by_clip(TrainBatches(data.split("train"), 16, 3).epoch(epoch)))
+        again = list(by_clip(batches.epoch(epoch)))
+        assert [index for index, *_ in again] == [index for index, *_ in fresh]
+        assert all(torch.equal(a[1], b[1]) for a, b in zip(again, fresh, strict=True))
 
 
 def test_evaluation_goes_through_every_clip_in_order(data: DataSet) -> None:
@@ -358,7 +244,7 @@ def test_a_batch_flattens_to_images_without_a_copy(data: DataSet) -> None:
 
 
 def test_the_only_batch_is_kept_however_small(data: DataSet) -> None:
-    assert [len(batch.labels) for batch in train_batches(data.split("train"), 64, 0, 0)] == [40]
+    assert [len(batch.labels) for batch in TrainBatches(data.split("train"), 64, 0).epoch(0)] == [40]
 
 
 def test_workers_are_not_sent_the_frames(data: DataSet) -> None:
@@ -410,3 +296,77 @@ def test_a_disk_too_small_is_said_before_anything_is_decoded(data: DataSet, data
 def test_an_unknown_split_is_a_wrong_call(data: DataSet) -> None:
     with pytest.raises(ValueError, match="'test'"):
         data.split("test")
+
+
+# --- Clips of pictures --------------------------------------------------------------------------------------
+
+
+def picture_clip(folder: Path, count: int, height: int = 30, width: int = 50, **how: Any) -> Clip:
+    """Frame i is a flat picture of brightness 10 i: JPEG keeps it nearly."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(count):
+        Image.new("RGB", (width, height), (10 * i,) * 3).save(folder / f"{i + 1:05d}.jpg", quality=95)
+    return Clip(id="7", file=folder, split="train", label=0, frames=count, pictures="{frame:05d}.jpg", **how)
+
+
+def test_pictures_come_back_in_the_order_asked_for(tmp_path: Path) -> None:
+    clip = picture_clip(tmp_path / "7", 12)
+    for wanted in ([0, 3, 11], [5, 5, 2, 9], [4]):
+        frames = read_clip(clip, np.array(wanted), 15)
+        assert frames.shape == (len(wanted), 15, 25, 3)
+        assert np.abs(frames.mean(axis=(1, 2, 3)) - 10 * np.array(wanted)).max() < 2
+
+
+def test_pictures_equal_those_that_pillow_decodes(tmp_path: Path) -> None:
+    clip = picture_clip(tmp_path / "7", 1)
+    noise = np.random.default_rng(0).integers(256, size=(30, 50, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(clip.picture(0))
+    decoded = np.asarray(Image.open(clip.picture(0)).convert("RGB"))
+    np.testing.assert_array_equal(read_clip(clip, np.array([0]), 30)[0], decoded)
+
+
+def test_a_grey_picture_is_a_frame_of_three_equal_channels(tmp_path: Path) -> None:
+    clip = picture_clip(tmp_path / "7", 2)
+    Image.new("L", (50, 30), 90).save(clip.picture(1))
+    frame = read_clip(clip, np.array([1]), 30)[0]
+    assert frame.shape == (30, 50, 3)
+    assert np.unique(frame).tolist() == [90]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda file: file.unlink(), "00004.jpg: no such picture"),
+        (lambda file: file.write_bytes(b""), "00004.jpg: cannot be read as a picture"),
+        (lambda file: file.write_text("no picture\n" * 20), "00004.jpg: cannot be read as a picture"),
+        (
+            lambda file: file.write_bytes(file.read_bytes()[:-40]),
+            "00004.jpg: cannot be read as a picture",
+        ),
+        (
+            lambda file: Image.new("RGB", (50, 31)).save(file),
+            "00004.jpg: 50x31 pixels, and 00001.jpg is 50x30",
+        ),
+    ],
+)
+def test_a_damaged_picture_is_one_line_that_names_it(
+    damage: Callable[[Path], Any], message: str, tmp_path: Path
+) -> None:
+    clip = picture_clip(tmp_path / "7", 6)
+    damage(clip.picture(3))
+    with pytest.raises(DataError) as caught:
+        read_clip(clip, np.array([0, 3, 5]), 30)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(read_clip(clip, np.array([0, 1, 5]), 30)) == 3
+
+
+def test_a_clip_of_one_pixel_or_of_fewer_frames_than_segments_is_sampled_and_cropped(tmp_path: Path) -> None:
+    for size, count in ((1, 3), (33, 1), (1, 1)):
+        clip = picture_clip(tmp_path / f"{size}-{count}", count, size, size)
+        index = Index(folder=tmp_path, fingerprint="x", classes=["a"], groups=[""], clips=[clip])
+        split = ClipDataset(DataConfig(num_frames=8, short_side=12, crop=10), index, "train")
+        item, _, _ = split[TrainKey(0, 0, 0)]
+        assert item is not None
+        assert item.shape == (8, 3, 10, 10)
+        assert split.views(0, PROTOCOLS["fullres_2clip"]).shape == (6, 8, 3, 12, 12)

@@ -12,12 +12,14 @@ import torch
 from conftest import TINY
 from torch import Tensor, nn
 
-from harness.data import PROTOCOLS, DataConfig, DataSet, EvalConfig, open_data, reordered
+from harness.data import PROTOCOLS, DataConfig, DataSet, EvalConfig, normalise, open_data, reordered
 from harness.data.frames import first_frames, open_frames
 from harness.data.sampling import segment_test
 from harness.errors import DataError
 from harness.evaluation import evaluate, fuse, merge, shard
-from harness.training import Settings, TrainConfig
+from harness.model import ModelConfig, MSTNet
+from harness.recipe import TrainConfig
+from harness.training import Settings, fit, summary
 
 CPU = torch.device("cpu")
 
@@ -98,6 +100,34 @@ def test_ten_crop_shows_corners_and_centre_and_their_mirror_images(data: DataSet
         np.testing.assert_array_equal(views[2 * i + 1].numpy(), crop[..., ::-1])
 
 
+def test_ten_crop_is_refused_where_classes_name_a_direction_unless_the_user_says_how(tiny_data: Path) -> None:
+    message = r"ten_crop shows mirror images, which make '\w+' of '\w+'; use test\.mirror: swap_labels"
+    with pytest.raises(DataError, match=message):
+        open_data(settings({"protocol": "ten_crop"}).data, tiny_data)
+    for mirror in ("swap_labels", "on", True, "off", False):
+        open_data(settings({"protocol": "ten_crop", "mirror": mirror}).data, tiny_data)
+
+
+def test_a_mirrored_crop_is_read_with_the_directions_exchanged(tiny_data: Path) -> None:
+    network = ByPlace()
+    chosen = settings({"protocol": "ten_crop", "mirror": "swap_labels", "fusion": "logits"})
+    data = open_data(chosen.data, tiny_data)
+    names = data.classes
+    left, right = names.index("slide_left"), names.index("slide_right")
+    result = evaluate(network, chosen, data, CPU, indices=[7])
+    video, rows = frames_of(data, 7)[[3, 9, 15, 21]], []
+    for top, edge in [(0, 0), (0, 16), (8, 0), (8, 16), (4, 8)]:
+        crop = video[:, top : top + 16, edge : edge + 16]
+        rows.append(logits_of(network, crop))
+        logits = logits_of(network, crop[:, :, ::-1])
+        swapped = logits.copy()
+        for a, b in [("slide_left", "slide_right"), ("rotate_clockwise", "rotate_counterclockwise")]:
+            swapped[[names.index(a), names.index(b)]] = logits[[names.index(b), names.index(a)]]
+        assert swapped[left] == logits[right]
+        rows.append(swapped)
+    np.testing.assert_allclose(result.scores[0], np.mean(rows, axis=0), atol=2e-4)
+
+
 def test_shards_hold_every_video_once_and_merge_to_the_whole(data: DataSet) -> None:
     network = ByPlace()
     whole = evaluate(network, settings(), data, CPU)
@@ -174,3 +204,41 @@ def test_a_protocol_is_stated_in_words() -> None:
     assert PROTOCOLS["center_1clip"].words(224, 256) == (
         "center_1clip: 1 clip a video, short side 256, centre 224x224, 1 view"
     )
+
+
+def test_a_real_network_scores_frames_larger_than_its_training_crops(data: DataSet) -> None:
+    chosen = settings({"protocol": "fullres_2clip"})
+    network = MSTNet(ModelConfig(backbone="resnet_tiny"), 4, 16, seed=0)
+    result = evaluate(network, chosen, data, CPU)
+    assert result.scores.shape == (16, 16)
+    assert np.isfinite(result.scores).all()
+    with torch.no_grad():  # six views of video 9, by hand
+        clips = normalise(data.split("val").views(9, PROTOCOLS["fullres_2clip"]))
+        probabilities = network.eval()(clips).softmax(1).mean(0).numpy()
+    np.testing.assert_allclose(softmax(result.scores[9]), probabilities, atol=1e-5)
+
+
+def test_the_result_is_taken_under_the_test_protocol_and_the_history_on_one_centre_crop(
+    data: DataSet, tiny_data: Path
+) -> None:
+    train = TrainConfig(epochs=1, batch_size=16, optimizer="adamw", schedule="one_cycle")
+    chosen = dataclasses.replace(settings({"protocol": "fullres_2clip"}), train=train)
+    chosen = dataclasses.replace(chosen, model=ModelConfig(backbone="resnet_tiny"))
+    network, state, tested = fit(chosen, 0, open_data(chosen.data, tiny_data), CPU)
+    np.testing.assert_array_equal(tested.scores, evaluate(network, chosen, data, CPU).scores)
+    centre = evaluate(network, chosen, data, CPU, protocol=PROTOCOLS["center_1clip"])
+    assert state.history[-1]["val/loss"] == summary(centre, data)["val/loss"]
+    assert state.history[-1]["val/loss"] != summary(tested, data)["val/loss"]
+
+
+@pytest.mark.parametrize("clips", [1, 2, 3])
+def test_dense_sampling_shows_windows_spread_over_the_video(clips: int, tiny_data: Path) -> None:
+    chosen = settings(
+        {"clips": clips}, sampling="dense"
+    )  # 24 frames, every 16th of a window of 64: modulo 24
+    data = open_data(chosen.data, tiny_data)
+    views = data.split("val").views(1, chosen.data.test.resolved())
+    expected = frames_of(data, 1)[[0, 16, 8, 0], 4:20, 8:24].transpose(0, 3, 1, 2)
+    for view in views:
+        np.testing.assert_array_equal(view.numpy(), expected)
+    assert len(views) == clips

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from harness import plots
-from harness.plots import Curve, Point
+from harness.plots import Curve, Gap, Point
 
 NAMES = ["ordinary", "tsm", "ks3", "ks5", "ks7", "ks13", "ks135", "ks1357", "ks357"]
 COSTS = [7.707, 0, 0.13487, 0.22479, 0.3147, 0.08992, 0.13455, 0.17983, 0.13487]
@@ -27,9 +27,15 @@ HISTORY = [
 ]
 
 DRAWINGS: dict[str, Callable[[Path], None]] = {
-    "accuracy_against_macs": lambda p: plots.accuracy_against_macs(
-        p, POINTS, BASELINE, "ResNet-50, 8 frames"
+    "accuracy_against": lambda p: plots.accuracy_against(p, POINTS, BASELINE, "Cost", "added MACs [G]"),
+    "forest": lambda p: plots.forest(
+        p, [Gap("ks3", 2.0, 1.0, 3.0, 1, "better"), Gap("ks5", -1.0, None, None, 0, "too few")], "tsn", 0.5
     ),
+    "class_gains": lambda p: plots.class_gains(
+        p, [Point("a", 0, 9.0, 8.0, 10.0), Point("b", 0, -3.0)], "ks3", "tsn"
+    ),
+    "cost_bars": lambda p: plots.cost_bars(p, [("MACs", POINTS), ("latency", POINTS[:3])], "ResNet-50"),
+    "paired_points": lambda p: plots.paired_points(p, [(POINTS[0], POINTS[1])], ("cpu", "gpu")),
     "accuracy_by_kernel_size": lambda p: plots.accuracy_by_kernel_size(p, POINTS[2:5], POINTS[5:], BASELINE),
     "learning_curves": lambda p: plots.learning_curves(p, CURVES, "tsm"),
     "group_accuracy": lambda p: plots.group_accuracy(
@@ -80,7 +86,7 @@ def test_a_suffix_in_the_path_is_not_doubled(tmp_path: Path) -> None:
 def test_labels_stand_beside_points_and_not_on_each_other(
     points: list[Point], baseline: Point | None, tmp_path: Path, figures: list[Any]
 ) -> None:
-    plots.accuracy_against_macs(tmp_path / "x", points, baseline, "ResNet-50")
+    plots.accuracy_against(tmp_path / "x", points, baseline, "Cost", "added MACs [G], ResNet-50")
     figure = figures[-1]
     texts = [text for text in figure.axes[0].texts if text.get_text() in NAMES]
     assert sorted(text.get_text() for text in texts) == sorted(point.label for point in points)
@@ -90,16 +96,16 @@ def test_labels_stand_beside_points_and_not_on_each_other(
 
 
 def test_a_far_baseline_breaks_the_axis_and_a_near_one_does_not(tmp_path: Path, figures: list[Any]) -> None:
-    plots.accuracy_against_macs(tmp_path / "x", POINTS, BASELINE, "ResNet-50")
+    plots.accuracy_against(tmp_path / "x", POINTS, BASELINE, "Cost", "added MACs [G], ResNet-50")
     assert len(figures[-1].axes) == 2
     assert figures[-1].axes[0].get_ylim()[0] > 80
     assert "tsn 36.2 % (baseline)" in [text.get_text() for text in figures[-1].axes[1].texts]
-    plots.accuracy_against_macs(tmp_path / "x", POINTS, Point("tsn", 0, 91.0), "ResNet-50")
+    plots.accuracy_against(tmp_path / "x", POINTS, Point("tsn", 0, 91.0), "Cost", "added MACs [G], ResNet-50")
     assert len(figures[-1].axes) == 1
 
 
 def test_axes_name_their_units_and_the_geometry(tmp_path: Path, figures: list[Any]) -> None:
-    plots.accuracy_against_macs(tmp_path / "x", POINTS[1:], None, "ResNet-50, 8 frames")
+    plots.accuracy_against(tmp_path / "x", POINTS[1:], None, "Cost", "added MACs [G], ResNet-50, 8 frames")
     axis = figures[-1].axes[0]
     assert axis.get_xlabel() == "added MACs [G], ResNet-50, 8 frames"
     assert axis.get_ylabel() == "top-1 [%], 95 % intervals"
@@ -107,7 +113,7 @@ def test_axes_name_their_units_and_the_geometry(tmp_path: Path, figures: list[An
 
 
 def test_one_costly_operator_does_not_press_the_others_together(tmp_path: Path, figures: list[Any]) -> None:
-    plots.accuracy_against_macs(tmp_path / "x", POINTS, None, "ResNet-50")
+    plots.accuracy_against(tmp_path / "x", POINTS, None, "Cost", "added MACs [G], ResNet-50")
     axis = figures[-1].axes[0]
     assert "logarithmic beyond" in axis.get_xlabel()
     left, right = (

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from harness import plots, report
+from harness import figures, plots, report
 from harness.errors import StudyError, TrackingError
-from harness.page import cell, macs
 from harness.records import CostRecord, StudyRecord, TrialRecord, study_from_json, to_json
 from harness.reference import added_gmacs, is_reproduced, load_reference
 from harness.report import main, read_record, write_index, write_study
+from harness.words import macs
 
 CLASSES = ["left to right", "right to left", "red | blue"]
 GROUPS = ["short", "short", "static"]
@@ -145,6 +145,12 @@ def row_of(text: str, variant: str, heading: str = "### Accuracy") -> str:
     return next(line for line in part.splitlines() if line.startswith(f"| `{variant}` "))
 
 
+def table_of(text: str, heading: str) -> list[list[str]]:
+    """The cells of the first table under a heading."""
+    table = text.split(f"{heading}\n\n")[1].split("\n\n")[0]
+    return [line.strip("| ").split(" | ") for line in table.splitlines()]
+
+
 @pytest.fixture(scope="module")
 def full_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_study(full_study(), tmp_path_factory.mktemp("full"))
@@ -158,7 +164,7 @@ def full_page(full_report: Path) -> str:
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing costs a second a report; most tests read words only."""
-    monkeypatch.setattr(report, "_draw", lambda summary, folder: [])
+    monkeypatch.setattr(figures, "draw", lambda summary, folder: [])
 
 
 def test_the_page_follows_its_order(full_page: str) -> None:
@@ -178,14 +184,14 @@ def test_the_page_follows_its_order(full_page: str) -> None:
 
 def test_every_variant_has_a_row_in_both_tables(full_page: str) -> None:
     for variant in OPERATORS:
-        assert "(n=3)" in row_of(full_page, variant)
+        assert "| 3 of 3 |" in row_of(full_page, variant)
         assert " G " in row_of(full_page, variant, "### Cost")
 
 
 def test_the_answer_names_the_best_its_interval_and_the_runner_up(full_page: str) -> None:
     answer = next(line for line in full_page.splitlines() if "has the highest mean" in line)
     assert answer.startswith("`ks1357` has the highest mean top-1: 97.0 ±")
-    assert "against the baseline `tsn`, which is more than luck between seeds explains" in answer
+    assert "against the baseline `tsn`, which is more than luck explains" in answer
     assert "it leads the next, `ks357`, by +0.2 points [" in answer
     assert "do not tell the two apart" in answer
     assert "of 9 variants: 9 better." in answer
@@ -197,7 +203,10 @@ def test_a_complete_study_misses_nothing(full_page: str) -> None:
 
 def test_figures_of_the_full_study_are_all_there(full_report: Path) -> None:
     folder = full_report / "figures"
-    names = {"accuracy_macs", "accuracy_kernel_size", "learning_curves", "accuracy_groups"}
+    names = {
+        "differences", "accuracy_macs", "accuracy_parameters", "accuracy_latency", "accuracy_kernel_size",
+        "learning_curves", "accuracy_groups", "cost",
+    }  # fmt: skip
     assert {file.name for file in folder.iterdir()} == {
         f"{name}.{kind}" for name in names for kind in ("svg", "png")
     }
@@ -233,16 +242,18 @@ def test_table_of_a_small_study_equals_one_computed_by_hand(tmp_path: Path, no_f
     """t(0.975, 2) = 4.3027. tsn: sd 2, half width 4.3027 * 2 / sqrt 3 = 4.97. ks3: sd 3, 7.45.
     Differences 50, 51, 52: sd 1, 2.48. group/static 97, 98, 99: 2.48; top-5 always 99: no interval."""
     text = text_of(small_study(), tmp_path)
-    table = text.split("### Accuracy\n\n")[1].split("\n\n")[0]
-    assert [line.strip("| ").split(" | ") for line in table.splitlines()] == [
-        ["variant", "top-1 [%]", "vs tsn [points]", "verdict",
-         "top-5 [%]", "short: top-1 [%]", "static: top-1 [%]", "paper: top-1 [%]"],
-        [":--", "--:", "--:", ":--", *["--:"] * 4],
-        ["`tsn`", "22.0 ± 5.0 (n=3)", "baseline", "baseline",
-         "99.0 (n=3)", "17.0 ± 5.0 (n=3)", "98.0 ± 2.5 (n=3)", "19.7"],
-        ["`ks3`", "73.0 ± 7.5 (n=3)", "+51.0 [48.5, 53.5] (n=3)", "better",
-         "99.0 (n=3)", "68.0 ± 7.5 (n=3)", "98.0 ± 2.5 (n=3)", "45.9"],
-    ]  # fmt: skip
+    assert table_of(text, "### Accuracy") == [
+        ["variant", "seeds", "top-1 [%]", "vs tsn [points]", "verdict", "paper: top-1 [%]"],
+        [":--", "--:", "--:", "--:", ":--", "--:"],
+        ["`tsn`", "3 of 3", "22.0 ± 5.0", "baseline", "baseline", "19.7"],
+        ["`ks3`", "3 of 3", "**73.0 ± 7.5**", "+51.0 [48.5, 53.5]", "better", "45.9"],
+    ]
+    assert table_of(text, "### Top-5, and top-1 by group of classes") == [
+        ["variant", "top-5 [%]", "short: top-1 [%]", "static: top-1 [%]"],
+        [":--", "--:", "--:", "--:"],
+        ["`tsn`", "99.0", "17.0 ± 5.0", "98.0 ± 2.5"],
+        ["`ks3`", "99.0", "68.0 ± 7.5", "98.0 ± 2.5"],
+    ]
     costs = text.split("### Cost\n\n")[1].split("\n\n")[0].splitlines()
     assert costs[2:] == [
         "| `tsn` | +0 | +0 | 32.70 G | 42.0 [41.0, 43.0] (n=5) | 33 G |",
@@ -252,10 +263,10 @@ def test_table_of_a_small_study_equals_one_computed_by_hand(tmp_path: Path, no_f
     assert "on device cpu, threads 2" in text
 
 
-def test_one_seed_gives_no_interval_and_no_verdict(tmp_path: Path) -> None:
+def test_one_seed_gives_no_interval_and_no_verdict(tmp_path: Path, no_figures: None) -> None:
     record = study([trial("tsn", 0, 20.0), trial("ks3", 0, 70.0)], ["tsn", "ks3"], seeds=[0])
     text = text_of(record, tmp_path)
-    assert "| 70.0 (n=1) | +50.0 (n=1) | too few seeds to tell |" in row_of(text, "ks3")
+    assert "| 1 of 1 | 70.0 | +50.0 | too few seeds to tell |" in row_of(text, "ks3")
     assert "fewer than 3 paired seeds nobody can say how much of it is luck" in text
     assert "±" not in row_of(text, "tsn")
 
@@ -269,19 +280,21 @@ def test_failed_and_missing_trials_stay_in_the_report(tmp_path: Path, no_figures
         failed("ks5", 2, "a | b\nc"),
     ]
     text = text_of(study(trials, ["tsn", "ks3", "ks5", "ks7"]), tmp_path)
-    assert "| failed (0 of 3) | - | too few seeds to tell |" in row_of(text, "ks5")
-    assert "| not run (0 of 3) |" in row_of(text, "ks7")
-    assert "| 70.0 (n=1) |" in row_of(text, "ks3")
+    assert "| 0 of 3 | failed | - | too few seeds to tell |" in row_of(text, "ks5")
+    assert "| 0 of 3 | not run |" in row_of(text, "ks7")
+    assert "| 1 of 3 | 70.0 |" in row_of(text, "ks3")
     assert "- `ks3` seed 1: failed: out of memory at batch_size 64" in text
     assert "- `ks3` seed 2: not run" in text
-    assert "- `ks5` seed 2: failed: a \\| b c" in text
+    assert "- `ks5` seed 2: failed: a | b c" in text
     assert "4 of 12 trials are finished, so this may change." in text
 
 
 def test_a_study_without_a_finished_trial_says_so(tmp_path: Path) -> None:
     text = text_of(study([failed("tsn", 0)], ["tsn", "ks3"]), tmp_path)
     assert "No trial has finished with an accuracy yet: nothing can be said." in text
-    assert "## Figures" not in text
+    assert [line for line in text.splitlines() if line.startswith("![")] == [
+        "![Cost of every variant](figures/cost.png)"
+    ]
     assert "0 of 6 trials are finished" in text
 
 
@@ -290,7 +303,7 @@ def test_a_baseline_without_results_forbids_differences(tmp_path: Path, no_figur
     assert "the baseline `tsn` has no finished trial" in text
 
 
-def test_a_baseline_that_was_not_asked_for_is_named(tmp_path: Path) -> None:
+def test_a_baseline_that_was_not_asked_for_is_named(tmp_path: Path, no_figures: None) -> None:
     text = text_of(study([trial("ks3", s, 70.0 + s) for s in (0, 1, 2)], ["ks3"]), tmp_path)
     assert "the baseline `tsn` has no finished trial" in text
 
@@ -305,12 +318,12 @@ def test_the_baseline_may_be_the_best(tmp_path: Path, no_figures: None) -> None:
     assert "| worse |" in row_of(text, "ks3")
 
 
-def test_a_metric_that_is_not_a_number_is_named_and_in_no_mean(tmp_path: Path) -> None:
+def test_a_metric_that_is_not_a_number_is_named_and_in_no_mean(tmp_path: Path, no_figures: None) -> None:
     record = small_study()
     broken = dataclasses.replace(record.trials[0], last={"top1": math.nan, "top5": math.nan})
     folder = write_study(dataclasses.replace(record, trials=[broken, *record.trials[1:]]), tmp_path)
     text = (folder / "README.md").read_text(encoding="utf-8")
-    assert "| 23.0 (n=2) |" in row_of(text, "tsn")
+    assert "| 3 of 3 | 23.0 (n=2) |" in row_of(text, "tsn")
     assert "| +51.5 (n=2) | too few seeds to tell |" in row_of(text, "ks3")
     assert "- `tsn` seed 0: finished, but its top-1 is not a number" in text
     assert "nan" not in text
@@ -345,8 +358,7 @@ def test_costs_at_another_geometry_are_not_held_against_the_paper(tmp_path: Path
 
 
 def test_class_names_cannot_break_a_table(full_page: str) -> None:
-    assert "| red \\| blue | static | 97.0 (n=3) |" in full_page
-    assert cell("a|b\n<c>") == "a\\|b &lt;c>"
+    assert "| red \\| blue | static | 97.0 |" in full_page
 
 
 def test_values_that_differ_between_trials_are_given_as_a_range(full_page: str) -> None:
@@ -357,7 +369,7 @@ def test_values_that_differ_between_trials_are_given_as_a_range(full_page: str) 
 def test_the_same_record_twice_gives_the_same_bytes(full_report: Path, tmp_path: Path) -> None:
     first, second = full_report, write_study(full_study(), tmp_path)
     files = sorted(file.relative_to(first) for file in first.rglob("*") if file.is_file())
-    assert len(files) == 12
+    assert len(files) == 22
     for file in files:
         assert (first / file).read_bytes() == (second / file).read_bytes(), file
 
@@ -369,7 +381,7 @@ def test_a_report_can_be_written_again_from_its_json(tmp_path: Path, no_figures:
     )
     first = write_study(dataclasses.replace(record, trials=[broken, *record.trials[1:]]), tmp_path / "a")
     second = write_study(read_record(first / "results.json"), tmp_path / "b")
-    for name in ("README.md", "results.json", "results.csv", "trials.csv"):
+    for name in ("README.md", "index.html", "tables.tex", "results.json", "results.csv", "trials.csv"):
         assert (first / name).read_bytes() == (second / name).read_bytes(), name
 
 
@@ -447,7 +459,8 @@ def test_the_index_lists_every_report_under_the_folder(tmp_path: Path, no_figure
     write_study(dataclasses.replace(small_study(), name="placement", question="Head or inner?"), tmp_path)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "results.json").write_text("{")
-    lines = write_index(tmp_path).read_text(encoding="utf-8").splitlines()
+    write_index(tmp_path)
+    lines = (tmp_path / "README.md").read_text(encoding="utf-8").splitlines()
     assert [line.split(" | ")[0] for line in lines if line.startswith("| [")] == [
         "| [broken](broken/README.md)",
         "| [kernel_sizes](kernel_sizes/README.md)",
@@ -587,7 +600,7 @@ def test_the_command_writes_attaches_and_lists(
     assert main(["--out", str(tmp_path)]) == 0
     assert store.attached == [("kernel_sizes", tmp_path / "kernel_sizes")]
     assert (tmp_path / "README.md").exists()
-    assert str(tmp_path / "kernel_sizes" / "README.md") in capsys.readouterr().out
+    assert str(tmp_path / "kernel_sizes" / "index.html") in capsys.readouterr().out
 
 
 def test_an_unknown_study_is_one_line_and_exit_code_2(
@@ -635,7 +648,7 @@ def test_help_needs_none_of_the_heavy_packages() -> None:
 
 def test_a_report_that_is_current_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Path] = []
-    monkeypatch.setattr(report, "_draw", lambda summary, folder: drawn.append(folder) or [])
+    monkeypatch.setattr(figures, "draw", lambda summary, folder: drawn.append(folder) or [])
     folder = write_study(small_study(), tmp_path)
     write_study(small_study(), tmp_path)
     assert len(drawn) == 1

@@ -306,6 +306,33 @@ def test_a_dry_run_prints_the_costs_of_table_2_and_writes_nothing(place: Workpla
     assert list(place.folder.iterdir()) == []
 
 
+def test_the_parts_of_a_study_run_one_after_the_other_as_studies_of_their_own(ready: Workplace) -> None:
+    parts = {"low": {"train.lr": 0.001}, "high": {"train.lr": 0.01}}
+    study = ready.study(parts=parts)
+    outcome = ready.run(study, "--parts", "high", "--variants", "tsn")
+    assert outcome.code == 0, outcome.err
+    assert "study    tiny-high: " in outcome.out
+    assert "tiny-low" not in outcome.out
+    outcome = ready.run(study, "--variants", "tsn")
+    assert outcome.code == 0, outcome.err
+    assert (
+        "2 variants x 1 seeds = 2 trials; 0 done before, 1 to run"
+        in outcome.out.split("study    tiny-high")[0]
+    )
+    assert (
+        "2 variants x 1 seeds = 2 trials; 1 done before, 0 to run"
+        in outcome.out.split("study    tiny-high")[1]
+    )
+    low, high = ready.load("tiny-low"), ready.load("tiny-high")
+    assert [record.settings["tsn"]["train"]["lr"] for record in (low, high)] == [0.001, 0.01]
+
+
+def test_an_unknown_part_is_one_line(place: Workplace) -> None:
+    outcome = place.run(place.study(parts={"low": {}}), "--parts", "lwo")
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "parts: no part 'lwo'; did you mean 'low'?" in outcome.err
+
+
 def test_a_dry_run_names_the_protocol_the_memory_of_a_step_and_what_is_missing(place: Workplace) -> None:
     model = {"backbone": "resnet50", "weights": str(place.folder / "none.pth")}
     data = TINY["data"] | {"num_frames": 8, "short_side": 256, "crop": 224}

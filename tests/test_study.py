@@ -14,7 +14,7 @@ from conftest import ROOT, TINY, TINY_DATA, Workplace
 
 from harness.data import open_data
 from harness.errors import StudyError
-from harness.study import RESULTS_VERSION, load_study, trial_id
+from harness.study import RESULTS_VERSION, load_studies, load_study, trial_id
 from harness.training import fit
 
 SHIPPED = sorted(path for path in (ROOT / "studies").glob("*.yaml") if path.stem != "paper_tables")
@@ -320,6 +320,62 @@ def test_a_profile_is_the_same_question_at_another_scale(tmp_path: Path) -> None
     assert {s.train.epochs for s in study.variants.values()} == {9}
 
 
+PARTS = {"four": {"data.num_frames": 4}, "two": {"data.num_frames": 2, "reference": "mixtconv.table1.jester"}}
+
+
+def test_a_part_is_the_same_rows_under_other_settings_and_a_study_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump({**TINY, "parts": PARTS}, sort_keys=False))
+    four, two = load_studies(path)
+    assert (four.name, two.name) == ("tiny-four", "tiny-two")
+    assert list(four.variants) == list(two.variants) == ["tsn", "ks13"]
+    assert {s.data.num_frames for s in two.variants.values()} == {2}
+    assert (four.reference, two.reference) == ("", "mixtconv.table1.jester")
+    assert [study.name for study in load_studies(path, parts=["two"])] == ["tiny-two"]
+    (whole,) = load_studies(path, overrides=["data.num_frames=3"], parts=["four"])
+    assert whole.variants["tsn"].data.num_frames == 3
+
+
+def test_the_parts_of_a_profile_stand_in_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump({**TINY, "profiles": {"long": {"parts": PARTS, "train.epochs": 9}}}))
+    studies = load_studies(path, profile="long")
+    assert [study.name for study in studies] == ["tiny-long-four", "tiny-long-two"]
+    assert {study.variants["tsn"].train.epochs for study in studies} == {9}
+    assert [study.name for study in load_studies(path)] == ["tiny"]
+
+
+@pytest.mark.parametrize(
+    ("parts", "chosen", "expected"),
+    [
+        ({"a": {"dat.num_frames": 2}}, [], "parts.a: dat.num_frames: unknown key; did you mean 'data'?"),
+        ({"a": {"variants": {}}}, [], "parts.a: variants: unknown key"),
+        ({"a": {"data.num_frames": 0}}, [], "data.num_frames: 0 is too few; use 1 or more"),
+        ({"a": 3}, [], "parts: a: 3 is not a mapping"),
+        ({"a b": {}}, [], "parts: 'a b' is no name; use letters, digits, _ + -"),
+        ({"jester": {}}, ["jesper"], "parts: no part 'jesper'; did you mean 'jester'?"),
+        ({}, ["jester"], "parts: no part 'jester'; the study has none"),
+    ],
+)
+def test_a_wrong_part_is_one_line(
+    tmp_path: Path, parts: dict[str, Any], chosen: list[str], expected: str
+) -> None:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump({**TINY, "parts": parts}, sort_keys=False))
+    with pytest.raises(StudyError) as error:
+        load_studies(path, parts=chosen)
+    assert str(error.value).startswith(f"{path}: {expected}")
+
+
+def test_a_study_in_parts_is_not_read_as_one(tmp_path: Path) -> None:
+    assert "parts: no part ''; known: four, two" in refusal(tmp_path, {**TINY, "parts": PARTS})
+
+
+def test_an_unknown_reference_is_one_line(tmp_path: Path) -> None:
+    expected = "tiny.yaml: reference: no table 'mixtconv.tabel2' in paper_tables.yaml; did you mean 'mixtconv.table2'?"
+    assert refusal(tmp_path, change("reference", "mixtconv.tabel2")) == expected
+
+
 def test_a_wrong_profile_is_one_line(tmp_path: Path) -> None:
     study = {**TINY, "profiles": PROFILES}
     assert (
@@ -546,7 +602,7 @@ def test_every_variant_of_a_shipped_study_trains_for_one_step(path: Path, tiny_d
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_every_profile_of_a_shipped_study_is_read(path: Path) -> None:
     for profile in yaml.safe_load(path.read_text()).get("profiles", {}):
-        assert load_study(path, profile=profile).variants
+        assert all(study.variants for study in load_studies(path, profile=profile))
 
 
 def test_table_2_has_its_ten_rows() -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from harness import metrics
-from harness.data import DataConfig, DataSet, normalise, open_data, train_batches
+from harness.data import DataConfig, DataSet, TrainBatches, normalise, open_data
 from harness.model import ModelConfig, MSTNet
 from harness.training import (
     Settings,
@@ -65,7 +65,7 @@ def test_an_epoch_is_that_of_a_plain_loop(data: DataSet) -> None:
 
     model = MSTNet(s.model, 4, 16, 3).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     velocity: dict[str, Tensor] = {}
-    for clips, labels, *_ in train_batches(data.split("train"), 8, 3, 0):
+    for clips, labels, *_ in TrainBatches(data.split("train"), 8, 3).epoch(0):
         model.zero_grad()
         log_p = model(normalise(clips)).log_softmax(1)
         (-log_p[torch.arange(len(labels)), labels].mean()).backward()

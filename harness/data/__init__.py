@@ -1,19 +1,17 @@
 """Clips: which data set, which frames, which crop."""
 
+from harness.data.batches import Batch, TrainBatches, eval_batches
 from harness.data.dataset import (
     DATASETS,
     ORDERS,
-    Batch,
     ClipDataset,
     DataConfig,
     DataSet,
     TrainKey,
-    eval_batches,
     find_data,
     missing_data,
     open_data,
     reordered,
-    train_batches,
 )
 from harness.data.protocols import PROTOCOLS, EvalConfig, TestProtocol
 from harness.data.sampling import SAMPLING_WORDS
@@ -30,6 +28,7 @@ __all__ = [
     "DataSet",
     "EvalConfig",
     "TestProtocol",
+    "TrainBatches",
     "TrainKey",
     "eval_batches",
     "find_data",
@@ -37,5 +36,4 @@ __all__ = [
     "normalise",
     "open_data",
     "reordered",
-    "train_batches",
 ]

@@ -1,4 +1,4 @@
-"""From settings to batches: opening a data set, and the clips that training and evaluation see.
+"""From settings to clips: opening a data set, and what training and evaluation see of a video.
 
 What a training clip shows depends on (seed, epoch, clip) alone: not on the order of clips, on workers or on
 what a model drew. That is what makes variants with the same seed comparable.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset
 
 from harness.data import generated, indexing
 from harness.data.frames import decode_all, first_frames, open_frames, read_clip
@@ -166,7 +166,8 @@ class DataSet:
         skipped: ids of the clips that were left out when the data set was indexed, by split.
 
     Raises:
-        DataError: a clip cannot be read and `on_unreadable` is "error"; or there are no class names to swap.
+        DataError: a clip cannot be read and `on_unreadable` is "error"; there are no class names to swap; or the
+            test protocol mirrors classes that name a direction.
     """
 
     def __init__(self, config: DataConfig, index: Index) -> None:
@@ -178,7 +179,20 @@ class DataSet:
         self.classes = index.classes
         self.groups = index.groups
         self.mirrored = mirrored_classes(index.classes)
+        self._check_mirror_images()
         self.skipped = index.skipped
+
+    def _check_mirror_images(self) -> None:
+        """Mirror images that only a protocol's name asks for must not show one class as another."""
+        test = self.config.test
+        if test.resolved().mirror == "on" and test.mirror is None:
+            for place, other in enumerate(self.mirrored):
+                if place != other:
+                    raise DataError(
+                        f"test.protocol: {test.protocol} shows mirror images, which make {self.classes[place]!r} of "
+                        f"{self.classes[other]!r}; use test.mirror: swap_labels (reads their scores the other way "
+                        "round), off (leaves them out), or on (takes them as they are)"
+                    )
 
     def split(self, name: str) -> ClipDataset:
         """The clips of "train" or "val"."""
@@ -201,18 +215,26 @@ Item = tuple[Tensor | None, int, int]
 """A clip (T, 3, crop, crop) uint8, or None where it cannot be read; its label; its index within the split."""
 
 
-class Batch(NamedTuple):
-    """What a step sees. N may be smaller than asked for, down to 0, where clips cannot be read.
+ORDERS = ("as_is", "reversed", "shuffled", "frozen")
+"""In which order a test shows the frames of a clip: probes of what a network makes of order."""
 
-    clips: (N, T, 3, crop, crop) uint8, channels last in memory.
-    labels, indices: (N,) int64; indices within the split.
-    unreadable: indices of the clips that this batch was left without, int64.
+
+def reordered(frames: np.ndarray, order: str, seed: Sequence[int] = (0,)) -> np.ndarray:
+    """The frames of one clip in another order, (T, ...) -> (T, ...); "frozen" shows the middle one T times.
+
+    Raises:
+        ValueError: no such order.
     """
-
-    clips: Tensor
-    labels: Tensor
-    indices: Tensor
-    unreadable: Tensor
+    t = len(frames)
+    if order == "as_is":
+        return frames
+    if order == "reversed":
+        return frames[::-1]
+    if order == "shuffled":
+        return frames[np.random.default_rng(list(seed)).permutation(t)]
+    if order == "frozen":
+        return frames[np.full(t, t // 2)]
+    raise ValueError(f"no order {order!r}{nearest(order, ORDERS)}")
 
 
 class UnreadableError(Exception):
@@ -293,129 +315,3 @@ class ClipDataset(Dataset[Item]):
     def __getstate__(self) -> dict[str, Any]:
         # Pickling a memory map would copy every frame to every worker.
         return {**self.__dict__, "_frames": None}
-
-
-class _TrainBatches(Sampler[list[TrainKey]]):
-    """All clips once, in an order that only seed and epoch decide, in batches; of each, one of `world` parts."""
-
-    def __init__(self, size: int, batch_size: int, seed: int, epoch: int, rank: int, world: int) -> None:
-        self.size, self.batch_size, self.seed, self.epoch = size, batch_size, seed, epoch
-        self.rank, self.world = rank, world
-
-    def __len__(self) -> int:
-        return max(1, self.size // self.batch_size)
-
-    def __iter__(self) -> Iterator[list[TrainKey]]:
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.size)
-        for step in range(len(self)):
-            batch = order[step * self.batch_size : (step + 1) * self.batch_size]
-            part = batch[self.rank * len(batch) // self.world : (self.rank + 1) * len(batch) // self.world]
-            yield [TrainKey(self.seed, self.epoch, int(index)) for index in part]
-
-
-def train_batches(
-    dataset: ClipDataset,
-    batch_size: int,
-    seed: int,
-    epoch: int,
-    workers: int = 0,
-    *,
-    rank: int = 0,
-    world: int = 1,
-) -> DataLoader[Item]:
-    """One epoch of shuffled, augmented batches; a last, smaller one is dropped unless it is the only one.
-
-    Args:
-        rank, world: give this one of `world` parts of every batch; together they are the batch, in its order.
-    """
-    batches = _TrainBatches(len(dataset), batch_size, seed, epoch, rank, world)
-    return DataLoader(dataset, batch_sampler=batches, num_workers=workers, collate_fn=collate)
-
-
-ORDERS = ("as_is", "reversed", "shuffled", "frozen")
-"""In which order a test shows the frames of a clip: probes of what a network makes of order."""
-
-
-def reordered(frames: np.ndarray, order: str, seed: Sequence[int] = (0,)) -> np.ndarray:
-    """The frames of one clip in another order, (T, ...) -> (T, ...); "frozen" shows the middle one T times.
-
-    Raises:
-        ValueError: no such order.
-    """
-    t = len(frames)
-    if order == "as_is":
-        return frames
-    if order == "reversed":
-        return frames[::-1]
-    if order == "shuffled":
-        return frames[np.random.default_rng(list(seed)).permutation(t)]
-    if order == "frozen":
-        return frames[np.full(t, t // 2)]
-    raise ValueError(f"no order {order!r}{nearest(order, ORDERS)}")
-
-
-class _TestClips(Dataset[Item]):
-    """Chosen videos of a split under a test protocol: all views of one, its label, its index within the split."""
-
-    def __init__(
-        self, clips: ClipDataset, indices: Sequence[int], protocol: TestProtocol, order: str, seed: int
-    ) -> None:
-        self.clips, self.indices = clips, indices
-        self.how = (protocol, order, seed)
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, place: int) -> Item:
-        index = self.indices[place]
-        label = int(self.clips.labels[index])
-        try:
-            return self.clips.views(index, *self.how), label, index
-        except UnreadableError:
-            return None, label, index
-
-
-def eval_batches(
-    dataset: ClipDataset,
-    batch_size: int,
-    workers: int = 0,
-    *,
-    protocol: TestProtocol | None = None,
-    indices: Sequence[int] | None = None,
-    order: str = "as_is",
-    seed: int = 0,
-) -> DataLoader[Item]:
-    """Videos in order, under a test protocol: clips (N * views, T, 3, side, side), labels (N,) and indices (N,).
-
-    Args:
-        batch_size: clips; a batch holds batch_size // views videos, at least one.
-        protocol: the settings' own without it.
-        indices: which videos of the split; all without it.
-        order, seed: see ClipDataset.views.
-    """
-    protocol = protocol or dataset.config.test.resolved()
-    chosen = range(len(dataset)) if indices is None else [int(i) for i in indices]
-    videos = max(1, batch_size // len(protocol.views()))
-    clips = _TestClips(dataset, chosen, protocol, order, seed)
-    return DataLoader(clips, videos, num_workers=workers, collate_fn=_collate_views)
-
-
-def collate(items: list[Item]) -> Batch:
-    """Items -> a batch that keeps the channels last in memory, and `clips.flatten(0, 1)` a view."""
-    return _batch(items, torch.stack)
-
-
-def _collate_views(items: list[Item]) -> Batch:
-    """The same for items of several views each."""
-    return _batch(items, torch.cat)
-
-
-def _batch(items: list[Item], join: Callable[[list[Tensor]], Tensor]) -> Batch:
-    clips = [clip.movedim(-3, -1) for clip, _, _ in items if clip is not None]
-    frames = join(clips) if clips else torch.empty(0, 1, 1, 1, 3, dtype=torch.uint8)
-    return Batch(
-        clips=frames.movedim(-1, -3),
-        labels=torch.tensor([label for clip, label, _ in items if clip is not None], dtype=torch.int64),
-        indices=torch.tensor([index for clip, _, index in items if clip is not None], dtype=torch.int64),
-        unreadable=torch.tensor([index for clip, _, index in items if clip is None], dtype=torch.int64),
-    )

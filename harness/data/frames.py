@@ -106,19 +106,38 @@ def read_clip(clip: Clip, wanted: np.ndarray, short_side: int) -> np.ndarray:
     """Frames of a clip, straight from its video or its pictures: (len(wanted), H, W, 3) uint8 RGB.
 
     Raises:
-        DataError: the clip cannot be read.
+        DataError: the clip cannot be read, or has another number of frames than when it was indexed.
     """
     if clip.is_video:
-        return read_frames(clip.file, wanted, short_side)
+        return read_frames(clip.file, wanted, short_side, listed=clip.frames)
     unique, where = np.unique(wanted, return_inverse=True)
-    frames = []
-    for frame in unique:
-        file = clip.picture(int(frame))
-        try:
-            with Image.open(file) as picture:
-                frames.append(np.asarray(picture.convert("RGB")))
-        except (OSError, ValueError) as error:
-            raise DataError(f"{file}: cannot be read as a picture ({error})") from None
-    if len({frame.shape for frame in frames}) > 1:
-        raise DataError(f"{clip.file}: its pictures differ in size")
-    return resize_short_side(np.stack(frames), short_side)[where]
+    first = _picture(clip.picture(int(unique[0])))
+    frames = np.empty((len(unique), *first.shape), np.uint8)
+    frames[0] = first
+    for place, number in enumerate(unique[1:].tolist(), 1):
+        picture = _picture(file := clip.picture(number))
+        if picture.shape != first.shape:
+            raise DataError(
+                f"{file}: {_size(picture)} pixels, and {clip.picture(int(unique[0])).name} is {_size(first)}"
+            )
+        frames[place] = picture
+    frames = resize_short_side(frames, short_side)
+    return frames if len(unique) == len(wanted) and (np.diff(where) > 0).all() else frames[where]
+
+
+def _picture(file: Path) -> np.ndarray:
+    """A picture's pixels, (H, W, 3) uint8 RGB, all of them decoded.
+
+    JPEG's own reduced sizes (Pillow's `draft`) would be faster for large pictures, but other pixels.
+    """
+    try:
+        with Image.open(file) as picture:
+            return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
+    except FileNotFoundError:
+        raise DataError(f"{file}: no such picture") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"{file}: cannot be read as a picture ({error})") from None
+
+
+def _size(picture: np.ndarray) -> str:
+    return f"{picture.shape[1]}x{picture.shape[0]}"

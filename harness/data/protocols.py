@@ -26,9 +26,15 @@ _CROP_WORDS = {
     "corners_centre": "corners and centre",
 }
 
+_MIRROR_WORDS = {
+    "off": "",
+    "on": ", each with its mirror image",
+    "swap_labels": ", each with its mirror image (left and right exchanged in its scores)",
+}
+
 SIZES = ("crop", "short_side")
 FUSIONS = ("scores", "logits")
-MIRRORS = ("off", "on")
+MIRRORS = ("off", "on", "swap_labels")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +45,8 @@ class TestProtocol:
         clips: temporal clips of each video.
         crops: a key of CROPS: which squares of each frame.
         size: their side: "crop" is `data.crop`, "short_side" the whole `data.short_side` (full resolution).
-        mirror: "off"; "on" adds every crop's mirror image.
+        mirror: "off"; "on" adds every crop's mirror image; "swap_labels" too, and reads its score of "left" as that
+            of "right", and so for every class that names a direction (labels.py).
         fusion: "scores" averages the views' probabilities, "logits" what the network puts out.
     """
 
@@ -55,7 +62,7 @@ class TestProtocol:
     def words(self, crop: int, short_side: int) -> str:
         """The protocol in words, as reports print it."""
         side = crop if self.size == "crop" else short_side
-        mirror = {"off": "", "on": ", each with its mirror image"}[self.mirror]
+        mirror = _MIRROR_WORDS[self.mirror]
         count = len(self.views())
         fusion = {"scores": "probabilities", "logits": "logits"}[self.fusion]
         parts = [
@@ -116,6 +123,8 @@ class EvalConfig:
     fusion: str | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.mirror, bool):
+            object.__setattr__(self, "mirror", "on" if self.mirror else "off")
         if self.protocol not in PROTOCOLS:
             raise DataError(f"protocol: no protocol {self.protocol!r}{nearest(self.protocol, PROTOCOLS)}")
         if self.clips is not None and self.clips < 1:
@@ -126,20 +135,15 @@ class EvalConfig:
             ("fusion", FUSIONS),
             ("mirror", MIRRORS),
         ):
-            value = self._word(name)
+            value = getattr(self, name)
             if value is not None and value not in known:
                 raise DataError(f"{name}: {value!r} is none of {', '.join(known)}")
 
-    def _word(self, name: str) -> str | None:
-        value = getattr(self, name)
-        return ("on" if value else "off") if isinstance(value, bool) else value
-
     def resolved(self) -> TestProtocol:
         """The named protocol with the parts that are set; its name then says that it was changed."""
-        words = {name: self._word(name) for name in ("crops", "size", "mirror", "fusion")}
-        parts: dict[str, Any] = {name: word for name, word in words.items() if word is not None}
-        if self.clips is not None:
-            parts["clips"] = self.clips
-        named = PROTOCOLS[self.protocol]
+        parts: dict[str, Any] = {
+            name: value for name, value in dataclasses.asdict(self).items() if value is not None
+        }
+        named = PROTOCOLS[parts.pop("protocol")]
         chosen = dataclasses.replace(named, **parts)
         return chosen if chosen == named else dataclasses.replace(chosen, name=f"{named.name}, changed")

@@ -1,13 +1,17 @@
-"""Reading videos: the only door to decord.
+"""Reading videos: the only door to decord, and to PyAV for what decord cannot read.
 
-Frames are always decoded in order from the first one. Seeking straight to a frame is not safe: decord then
-returns wrong frames without a word for open-GOP H.264 and for MPEG-4 with B-frames (its issues 91, 195, 252).
+Frames are always decoded in order from the first one. Seeking straight to a frame, or skipping to it, is not
+safe: decord then returns wrong frames without a word for open-GOP H.264, for MPEG-4 with B-frames and for H.264 in
+AVI (its issues 91, 195, 252). In order it is exact for the containers of `_DECORD`, which tests hold; transport
+streams it numbers wrongly, videos of one frame in Matroska or of 2x2 pixels it cannot read. Those, and all
+other containers, PyAV reads whole, and only if nothing in them is wrong.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +23,29 @@ from harness.errors import DataError
 CHUNK_FRAMES = 64
 """Frames decoded at once: 64 frames of 1920x1080 are 400 MB."""
 
+_DECORD = ((4, b"ftyp"), (0, b"\x1a\x45\xdf\xa3"), (8, b"AVI "))
+"""Where the first bytes of MP4 and QuickTime, of Matroska and WebM, and of AVI say what they are."""
+
+_FORMATS = {
+    "mov",
+    "matroska",
+    "avi",
+    "mpegts",
+    "mpeg",
+    "mpegvideo",
+    "flv",
+    "asf",
+    "ogg",
+    "h264",
+    "hevc",
+    "m4v",
+}
+"""Containers that PyAV may find. It would make a video of a picture or a text file too."""
+
+
+class _UnreadableError(Exception):
+    """decord cannot read this file; PyAV may."""
+
 
 def count_frames(path: str | Path) -> int:
     """How many frames the container indexes. A damaged file may decode to fewer.
@@ -26,42 +53,117 @@ def count_frames(path: str | Path) -> int:
     Raises:
         DataError: the file is missing, empty or no video.
     """
-    return len(_open(path))
+    _check(path)
+    if _for_decord(path):
+        try:
+            return len(_open(path))
+        except _UnreadableError as reason:
+            return sum(1 for _ in _decode_with_av(path, str(reason)))
+    return sum(1 for _ in _decode_with_av(path))
 
 
 def read_frames(
-    path: str | Path, indices: Sequence[int] | np.ndarray | None = None, short_side: int | None = None
+    path: str | Path,
+    indices: Sequence[int] | np.ndarray | None = None,
+    short_side: int | None = None,
+    *,
+    listed: int | None = None,
 ) -> np.ndarray:
     """The asked frames of a video, (T, H, W, 3) uint8 RGB.
 
     Args:
         indices: frame numbers from 0, in any order, repeated at will; all frames without it.
         short_side: resize so that min(H, W) is this many pixels; the video's own size without it.
+        listed: how many frames the data set says there are.
 
     Raises:
-        DataError: the file is missing, empty, no video, or holds fewer frames than indexed or asked for.
+        DataError: the file is missing, empty, no video, damaged, or holds fewer frames than its index says or
+            than were asked for, or another number than `listed`.
         ValueError: no frame or a negative one is asked for.
     """
-    reader = _open(path)
-    wanted = np.arange(len(reader)) if indices is None else np.asarray(indices, dtype=np.int64)
-    if wanted.size == 0 or wanted.min() < 0:
+    wanted = None if indices is None else np.asarray(indices, dtype=np.int64)
+    if wanted is not None and (wanted.size == 0 or wanted.min() < 0):
         raise ValueError(f"{path}: one or more frame numbers from 0 are needed, not {wanted.tolist()}")
-    last = int(wanted.max())
-    if last >= len(reader):
-        raise DataError(f"{path}: frame {last} was asked for, of {len(reader)} frames; is it truncated?")
+    _check(path)
+    if _for_decord(path):
+        try:
+            return _read_with_decord(path, wanted, short_side, listed)
+        except _UnreadableError as reason:
+            return _read_with_av(path, wanted, short_side, listed, str(reason))
+    return _read_with_av(path, wanted, short_side, listed)
 
-    chunks = []
-    for start in range(0, last + 1, CHUNK_FRAMES):
-        stop = min(start + CHUNK_FRAMES, last + 1)
-        # The whole chunk is decoded, wanted or not: a gap would make decord seek.
-        frames = _decode(reader, start, stop, path)
-        chosen = np.unique(wanted[(wanted >= start) & (wanted < stop)])
+
+def frame_chunks(path: str | Path, short_side: int | None = None) -> Iterator[np.ndarray]:
+    """All frames in order, up to CHUNK_FRAMES at once, for videos that are too long to hold: (n, H, W, 3) uint8.
+
+    Raises:
+        DataError: as in read_frames; what came before was read right.
+    """
+    _check(path)
+    done = 0
+    try:
+        chunks = _chunks(reader := _open(path), len(reader), path) if _for_decord(path) else _av_chunks(path)
+        for frames in chunks:
+            yield frames if short_side is None else resize_short_side(frames, short_side)
+            done += len(frames)
+    except _UnreadableError as reason:
+        if done:
+            raise DataError(f"{path}: {reason}") from None
+        for frames in _av_chunks(path, str(reason)):
+            yield frames if short_side is None else resize_short_side(frames, short_side)
+
+
+def _check(path: str | Path) -> None:
+    if not os.path.isfile(path):
+        raise DataError(f"{path}: no such video file")
+    if os.path.getsize(path) == 0:
+        raise DataError(f"{path}: the file is empty")
+
+
+def _for_decord(path: str | Path) -> bool:
+    try:
+        with open(path, "rb") as file:
+            start = file.read(16)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    return any(start[place:].startswith(word) for place, word in _DECORD)
+
+
+def _asked(path: str | Path, wanted: np.ndarray | None, there: int, listed: int | None) -> np.ndarray:
+    """The frame numbers to return, checked against those that there are."""
+    if listed is not None and there != listed:
+        raise DataError(f"{path}: has {there} frames, {listed} are listed; is it damaged, or another video?")
+    if wanted is None:
+        return np.arange(there)
+    if wanted.max() >= there:
+        raise DataError(f"{path}: frame {wanted.max()} was asked for, of {there} frames; is it truncated?")
+    return wanted
+
+
+# --- decord -------------------------------------------------------------------------------------------------
+
+
+def _read_with_decord(
+    path: str | Path, wanted: np.ndarray | None, short_side: int | None, listed: int | None
+) -> np.ndarray:
+    reader = _open(path)
+    wanted = _asked(path, wanted, len(reader), listed)
+    chunks, start = [], 0
+    for frames in _chunks(reader, int(wanted.max()) + 1, path):
+        chosen = np.unique(wanted[(wanted >= start) & (wanted < start + len(frames))])
         if chosen.size:
             kept = frames if chosen.size == len(frames) else frames[chosen - start]
             chunks.append(kept if short_side is None else resize_short_side(kept, short_side))
-    frames = np.concatenate(chunks)
+        start += len(frames)
+    kept = np.concatenate(chunks)
     unique, where = np.unique(wanted, return_inverse=True)
-    return frames if np.array_equal(unique, wanted) else frames[where]
+    return kept if np.array_equal(unique, wanted) else kept[where]
+
+
+def _chunks(reader: Any, stop: int, path: str | Path) -> Iterator[np.ndarray]:
+    """Frames 0 to stop - 1, in order. All are decoded, wanted or not: a gap would make decord seek."""
+    for start in range(0, stop, CHUNK_FRAMES):
+        yield _decode(reader, start, min(start + CHUNK_FRAMES, stop), path)
 
 
 def _open(path: str | Path) -> Any:
@@ -69,18 +171,13 @@ def _open(path: str | Path) -> Any:
     import decord  # here, so that data sets without videos need no decord
 
     decord.logging.set_level(decord.logging.QUIET)
-    if not os.path.isfile(path):
-        raise DataError(f"{path}: no such video file")
     try:
-        if os.path.getsize(path) == 0:
-            raise DataError(f"{path}: the file is empty")
-        reader = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
-    except (decord.DECORDError, RuntimeError):
-        raise DataError(f"{path}: cannot be opened as a video; is it complete?") from None
+        # fault_tol: as it comes, decord repeats the last frame in place of those that do not decode.
+        reader = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1, fault_tol=1e-6)
+    except (decord.DECORDError, RuntimeError, OSError):
+        raise _UnreadableError("cannot be opened as a video; is it complete?") from None
     if len(reader) == 0:
-        raise DataError(f"{path}: the video has no frames")
+        raise _UnreadableError("the video has no frames")
     return reader
 
 
@@ -90,10 +187,74 @@ def _decode(reader: Any, start: int, stop: int, path: str | Path) -> np.ndarray:
 
     try:
         frames: np.ndarray = reader.get_batch(range(start, stop)).asnumpy()
-    except (decord.DECORDError, RuntimeError, IndexError):
+    except decord.DECORDLimitReachedError:
         raise DataError(
-            f"{path}: decoding stopped between frames {start} and {stop - 1} of {len(reader)}; is it damaged?"
+            f"{path}: decodes to fewer frames than the {len(reader)} that its index says"
         ) from None
+    except (decord.DECORDError, RuntimeError, IndexError):
+        place = f"decoding stopped between frames {start} and {stop - 1} of {len(reader)}"
+        raise _UnreadableError(f"{place}; is it damaged?") from None
     if len(frames) != stop - start:
         raise DataError(f"{path}: decoded to {start + len(frames)} frames, its index says {len(reader)}")
     return frames
+
+
+# --- PyAV ---------------------------------------------------------------------------------------------------
+
+
+def _read_with_av(
+    path: str | Path,
+    wanted: np.ndarray | None,
+    short_side: int | None,
+    listed: int | None,
+    reason: str = "",
+) -> np.ndarray:
+    """The whole file is decoded, since only its end tells that all of it is there; wanted frames are kept."""
+    chosen = None if wanted is None else set(wanted.tolist())
+    kept: dict[int, np.ndarray] = {}
+    count = 0
+    for number, frame in enumerate(_decode_with_av(path, reason)):
+        if chosen is None or number in chosen:
+            image = frame.to_ndarray(format="rgb24")[None]
+            kept[number] = image if short_side is None else resize_short_side(image, short_side)
+        count = number + 1
+    return np.concatenate([kept[number] for number in _asked(path, wanted, count, listed).tolist()])
+
+
+def _av_chunks(path: str | Path, reason: str = "") -> Iterator[np.ndarray]:
+    frames = _decode_with_av(path, reason)
+    while chunk := [frame.to_ndarray(format="rgb24") for frame in itertools.islice(frames, CHUNK_FRAMES)]:
+        yield np.stack(chunk)
+
+
+def _decode_with_av(path: str | Path, reason: str = "") -> Iterator[Any]:
+    """Every frame in order.
+
+    Args:
+        reason: why decord could not read the file; told where PyAV cannot either.
+    """
+    import av
+
+    reason = reason or "cannot be read as a video; is it complete?"
+    count = 0
+    try:
+        with av.open(str(path)) as container:
+            if not _FORMATS & set(container.format.name.split(",")) or not container.streams.video:
+                raise DataError(f"{path}: {reason}")
+            stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise DataError(f"{path}: {reason}")
+            stream.codec_context.thread_count = 1
+            for frame in container.decode(stream):
+                if frame.is_corrupt:
+                    raise DataError(f"{path}: frame {count} is damaged")
+                count += 1
+                yield frame
+            indexed = stream.frames if "mov" in container.format.name else 0
+    except (av.FFmpegError, OSError, ValueError):
+        where = f"decoding stopped at frame {count}; is it damaged?" if count else reason
+        raise DataError(f"{path}: {where}") from None
+    if count == 0:
+        raise DataError(f"{path}: the video has no frames")
+    if indexed and count != indexed:
+        raise DataError(f"{path}: decodes to {count} frames, its index says {indexed}")

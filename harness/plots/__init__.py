@@ -1,0 +1,33 @@
+"""Figures from numbers that are already computed: the only door to matplotlib.
+
+Every function writes `<path>.svg` and `<path>.png` (a suffix in `path` is left out) and returns nothing.
+The same numbers give the same bytes.
+"""
+
+from harness.plots.accuracy import Gap, accuracy_against, accuracy_by_kernel_size, forest, group_accuracy
+from harness.plots.details import (
+    Curve,
+    class_gains,
+    confusion_matrix,
+    cost_bars,
+    curves,
+    learning_curves,
+    paired_points,
+)
+from harness.plots.style import Point
+
+__all__ = [
+    "Curve",
+    "Gap",
+    "Point",
+    "accuracy_against",
+    "accuracy_by_kernel_size",
+    "class_gains",
+    "confusion_matrix",
+    "cost_bars",
+    "curves",
+    "forest",
+    "group_accuracy",
+    "learning_curves",
+    "paired_points",
+]

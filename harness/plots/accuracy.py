@@ -1,0 +1,298 @@
+"""Accuracy of variants: against what they cost, by kernel size, as differences, by group of classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.plots.style import (
+    BLUE,
+    COLOURS,
+    GREEN,
+    GREY,
+    HATCHES,
+    RED,
+    SKY,
+    Point,
+    ends,
+    handle,
+    label_points,
+    legend_below,
+    save,
+    side_by_side,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A variant's difference to the baseline in points, and the word for it.
+
+    low and high: the interval that is quoted; sign: 1 better, -1 worse, 0 neither.
+    """
+
+    label: str
+    mean: float
+    low: float | None
+    high: float | None
+    sign: int
+    words: str
+
+
+def accuracy_against(
+    path: Path, points: Sequence[Point], baseline: Point | None, title: str, unit: str
+) -> None:
+    """Top-1 over what a variant costs. Points of nearly equal cost are drawn side by side.
+
+    Args:
+        points: x in `unit`; those on the Pareto front are filled and joined.
+        baseline: drawn as a line; its x is not used.
+        unit: what x is and where it was taken, in words.
+    """
+
+    def draw(figure: Figure) -> None:
+        figure.set_size_inches(7.4, 5.0)
+        top, foot = _accuracy_axes(figure, points, baseline)
+        top.set_title(title)
+        note = _cost_scale(foot, [point.x for point in points])
+        foot.set_xlabel(f"{unit}{note}")
+        figure.canvas.draw()  # the layout decides where a value stands on the page
+        placed = side_by_side(top, points)
+        front = sorted((point for point in placed if point.front), key=lambda point: point.x)
+        top.plot([p.x for p in front], [p.y for p in front], ":", color=RED, linewidth=1.4, zorder=1)
+        for point in placed:
+            _mark(top, point, RED if point.front else BLUE, "D" if point.front else "o")
+        handles = [handle(RED, "D", "on the Pareto front", style=":")]
+        if any(not point.front for point in placed):
+            handles.append(handle(BLUE, "o", "another is cheaper and better"))
+        legend_below(figure, handles)
+        figure.canvas.draw()
+        label_points(top, placed)
+
+    save(path, draw)
+
+
+def forest(path: Path, gaps: Sequence[Gap], baseline: str, margin: float | None = None) -> None:
+    """Differences to the baseline with their intervals, one below the other, and the words for them.
+
+    Args:
+        margin: points within which two variants count as equivalent; None without one.
+    """
+    marks = {1: (">", GREEN), -1: ("<", RED), 0: ("o", GREY)}
+
+    def draw(figure: Figure) -> None:
+        figure.set_size_inches(7.4, 0.34 * len(gaps) + 1.5)
+        axis = figure.subplots()
+        if margin is not None:
+            axis.axvspan(-margin, margin, color=SKY, alpha=0.25, linewidth=0)
+        axis.axvline(0, color="black", linewidth=1)
+        for place, gap in enumerate(gaps):
+            marker, colour = marks[gap.sign]
+            if gap.low is not None and gap.high is not None:
+                axis.plot(
+                    [gap.low, gap.high], [place, place], color=colour, linewidth=1.8, solid_capstyle="butt"
+                )
+            fill = colour if gap.sign else "white"
+            axis.plot([gap.mean], [place], marker, color=colour, markerfacecolor=fill, markersize=7)
+            axis.annotate(
+                gap.words, (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=9
+            )
+        axis.set_yticks(range(len(gaps)), [gap.label for gap in gaps])
+        axis.set_ylim(len(gaps) - 0.4, -0.6)
+        axis.grid(visible=False, axis="y")
+        axis.tick_params(axis="y", length=0)
+        axis.set_xlabel(f"top-1 minus that of {baseline} [points], 95 % intervals")
+        axis.set_title("Differences to the baseline, paired by seed")
+        signs = {gap.sign for gap in gaps}
+        names = {1: "better", -1: "worse", 0: "neither is shown"}
+        legend_below(figure, [handle(marks[s][1], marks[s][0], names[s]) for s in (1, -1, 0) if s in signs])
+
+    save(path, draw)
+
+
+def accuracy_by_kernel_size(
+    path: Path, single: Sequence[Point], mixed: Sequence[Point], baseline: Point | None
+) -> None:
+    """Top-1 over the frames that a depthwise temporal kernel covers.
+
+    Args:
+        single: one kernel size on all channels, joined by a line.
+        mixed: kernel sizes or dilations mixed over channel groups, each at its largest span.
+    """
+    slots: dict[float, int] = {}
+    placed: list[Point] = []
+    for point in mixed:  # beside each other where the largest span is the same
+        slots[point.x] = slots.get(point.x, 0) + 1
+        placed.append(replace(point, x=point.x + 0.22 * slots[point.x]))
+
+    def draw(figure: Figure) -> None:
+        figure.set_size_inches(7.4, 5.0)
+        top, foot = _accuracy_axes(figure, [*single, *placed], baseline)
+        top.set_title("Accuracy by temporal kernel size")
+        line = sorted(single, key=lambda point: point.x)
+        if len({point.x for point in line}) == len(line) > 1:
+            top.plot([p.x for p in line], [p.y for p in line], "-", color=BLUE, linewidth=1.3)
+        for point in line:
+            _mark(top, point, BLUE, "o")
+        for point in placed:
+            _mark(top, point, RED, "D")
+        spans = sorted({point.x for point in [*single, *mixed]})
+        foot.set_xticks(spans, [f"{span:g}" for span in spans])
+        foot.set_xlim(spans[0] - 0.5, spans[-1] + 1.1)
+        foot.set_xlabel("frames from the first to the last tap of the largest kernel")
+        handles = [handle(BLUE, "o", "one size on all channels", line=True)] if single else []
+        handles += [handle(RED, "D", "sizes mixed, at the largest")] if mixed else []
+        legend_below(figure, handles)
+        figure.canvas.draw()
+        label_points(top, [*single, *placed])
+
+    save(path, draw)
+
+
+def group_accuracy(path: Path, groups: Sequence[str], bars: Mapping[str, Sequence[Point]]) -> None:
+    """Top-1 on each group of classes, bars side by side for every variant.
+
+    Args:
+        bars: for every variant a point for each group that was measured, labelled with the group.
+    """
+
+    def draw(figure: Figure) -> None:
+        from matplotlib.patches import Patch
+
+        figure.set_size_inches(7.4, 4.2)
+        axis = figure.subplots()
+        width = 0.8 / len(groups)
+        for place, points in enumerate(bars.values()):
+            for point in points:
+                index = list(groups).index(point.label)
+                x = place + (index - (len(groups) - 1) / 2) * width
+                axis.bar(
+                    x,
+                    point.y,
+                    width * 0.94,
+                    color=COLOURS[index % len(COLOURS)],
+                    hatch=HATCHES[index % len(HATCHES)],
+                    edgecolor="white",
+                    linewidth=0,
+                )
+                if point.low is not None and point.high is not None:
+                    axis.plot(
+                        [x, x], [max(0.0, point.low), min(100.0, point.high)], color="black", linewidth=1
+                    )
+        crowded = sum(len(name) + 2 for name in bars) > 90
+        axis.set_xticks(range(len(bars)), list(bars), rotation=90 if crowded else 0, fontsize=9)
+        axis.tick_params(axis="x", length=0)
+        axis.grid(visible=False, axis="x")
+        axis.set_ylim(0, 101)
+        axis.set_ylabel("top-1 [%]")
+        interval = any(point.low is not None for points in bars.values() for point in points)
+        axis.set_title(
+            "Accuracy by group of classes: mean over seeds" + (", 95 % intervals" if interval else "")
+        )
+
+        handles = [
+            Patch(
+                facecolor=COLOURS[i % len(COLOURS)],
+                hatch=HATCHES[i % len(HATCHES)],
+                edgecolor="white",
+                linewidth=0,
+                label=group,
+            )
+            for i, group in enumerate(groups)
+        ]
+        legend_below(figure, handles)
+
+    save(path, draw)
+
+
+def _accuracy_axes(figure: Figure, points: Sequence[Point], baseline: Point | None) -> tuple[Axes, Axes]:
+    """Axes for the points, and axes that carry the x axis: others, below, where the baseline is far away.
+
+    A baseline far below would press all points together, so the y axis is then broken in two.
+    """
+    lows = [ends(point)[0] for point in points]
+    highs = [ends(point)[1] for point in points]
+    span = max(max(highs) - min(lows), 1.0)
+    bottom, ceiling = min(lows) - 0.08 * span, max(highs) + 0.08 * span
+    broken = baseline is not None and ends(baseline)[1] < min(lows) - span
+    if broken and baseline is not None:
+        top, foot = figure.subplots(2, 1, sharex=True, height_ratios=(6, 1))
+        margin = max(1.5, 1.3 * (ends(baseline)[1] - baseline.y))
+        foot.set_ylim(baseline.y - margin, baseline.y + margin)
+        foot.set_yticks([round(baseline.y)])
+        top.spines["bottom"].set_visible(False)
+        top.tick_params(axis="x", length=0, labelbottom=False)
+        for axis, y in ((top, 0.0), (foot, 1.0)):  # strokes across the broken axis
+            axis.plot(
+                [0],
+                [y],
+                marker=[(-1, -0.6), (1, 0.6)],
+                markersize=10,
+                color="black",
+                transform=axis.transAxes,
+                clip_on=False,
+            )
+    else:
+        top = foot = figure.subplots()
+        if baseline is not None:
+            bottom = min(bottom, ends(baseline)[0] - 0.04 * span)
+            ceiling = max(ceiling, ends(baseline)[1] + 0.04 * span)
+    top.set_ylim(bottom, ceiling if ceiling < 100 else max(100.5, max(p.y for p in points) + 0.02 * span))
+    top.set_ylabel("top-1 [%]" + (", 95 % intervals" if any(p.low is not None for p in points) else ""))
+    if baseline is not None:
+        low, high = ends(baseline)
+        foot.axhline(baseline.y, color=GREY, linestyle="--", linewidth=1.2)
+        foot.axhspan(low, high, color=GREY, alpha=0.15, linewidth=0)
+        foot.annotate(
+            f"{baseline.label} {baseline.y:.1f} % (baseline)",
+            (1.0, baseline.y),
+            xycoords=("axes fraction", "data"),
+            xytext=(-4, 3),
+            textcoords="offset points",
+            ha="right",
+            va="bottom",
+            fontsize=9,
+            color="#444444",
+        )
+    return top, foot
+
+
+def _cost_scale(axis: Axes, costs: Sequence[float]) -> str:
+    """A linear x axis; logarithmic beyond the bulk where one operator costs far more than the others."""
+    positive = sorted(cost for cost in costs if cost > 0)
+    bulk = [cost for cost in positive if cost <= 8 * positive[len(positive) // 2]]
+    if len(bulk) == len(positive):
+        low, high = min([*costs, 0.0]), max([*positive, 0.01])
+        if len(positive) == len(costs) and positive[0] > 0.3 * high:  # measured, all of one size
+            low = positive[0]
+        axis.set_xlim(low - 0.07 * (high - low or high), high + 0.12 * (high - low or high))
+        return ""
+    edge = bulk[-1] * 1.1  # zero stays in sight: what a variant adds may be nothing
+    axis.set_xscale("symlog", linthresh=edge, linscale=2.5)
+    step = 10.0 ** np.floor(np.log10(edge))
+    step = step if edge / step >= 2.5 else step / 2 if edge / step >= 1.5 else step / 5
+    ticks = [step * i for i in range(int(edge / step) + 1)]
+    ticks += [
+        m * 10.0**e for e in range(-6, 6) for m in (1, 3) if edge * 1.2 < m * 10.0**e <= positive[-1] * 1.3
+    ]
+    axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.minorticks_off()
+    axis.set_xlim(-0.07 * edge, positive[-1] * 1.9)
+    return f"; logarithmic beyond {edge:.2g}"
+
+
+def _mark(axis: Axes, point: Point, colour: str, marker: str) -> None:
+    axis.plot([point.x], [point.y], marker=marker, color=colour, markersize=7, linestyle="", zorder=3)
+    if point.low is not None and point.high is not None:
+        axis.plot(
+            [point.x, point.x], [point.low, point.high], color=colour, linewidth=1.2, alpha=0.6, zorder=2
+        )
+    if point.x_low is not None and point.x_high is not None:
+        axis.plot([point.x_low, point.x_high], [point.y, point.y], color=colour, linewidth=1.2, zorder=2)

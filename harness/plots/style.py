@@ -1,0 +1,173 @@
+"""What every figure shares: colours, sizes, saving, labels that keep off each other.
+
+Colours are Okabe and Ito's; what a colour says, a marker, a line style, a hatch or a place says too.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+PURPLE, SKY, GREY = "#CC79A7", "#56B4E9", "#666666"
+COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY)
+MARKERS = "osD^vPX*"
+HATCHES = ("", "///", "...", "xxx", "\\\\\\")
+RC: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E4E4E4",
+    "grid.linewidth": 0.7,
+    "hatch.linewidth": 0.6,
+    "svg.hashsalt": "harness.plots",
+    "svg.fonttype": "path",
+    "savefig.dpi": 130,
+}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One variant in a figure. y in per cent; low and high: its 95 % interval, None without one.
+
+    x_low, x_high: the quartiles of a measured x. front: whether no other is both cheaper and better.
+    """
+
+    label: str
+    x: float
+    y: float
+    low: float | None = None
+    high: float | None = None
+    x_low: float | None = None
+    x_high: float | None = None
+    front: bool = True
+
+
+def save(path: Path, draw: Callable[[Figure], None]) -> None:
+    """Draw on a fresh figure that belongs to no window and no global state, and write it twice."""
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **RC}):
+        figure = Figure(layout="constrained")
+        FigureCanvasAgg(figure)
+        draw(figure)
+        stem = path.name.removesuffix(".png").removesuffix(".svg")
+        figure.savefig(path.parent / f"{stem}.svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(path.parent / f"{stem}.png", metadata={"Software": None})
+
+
+def side_by_side(axis: Axes, points: Sequence[Point]) -> list[Point]:
+    """Points that would hide each other's intervals, moved apart by a few pixels along x."""
+    apart = 7 * axis.figure.dpi / 72
+    ordered = sorted(points, key=lambda point: (point.x, point.label))
+    pixels = [float(axis.transData.transform((point.x, point.y))[0]) for point in ordered]
+    placed: list[Point] = []
+    while len(placed) < len(ordered):
+        start = len(placed)
+        end = start + 1
+        while end < len(ordered) and pixels[end] - pixels[end - 1] < apart:
+            end += 1
+        middle = sum(pixels[start:end]) / (end - start)
+        for index in range(start, end):
+            pixel = middle + (index - (start + end - 1) / 2) * apart if end - start > 1 else pixels[index]
+            x = float(axis.transData.inverted().transform((pixel, 0))[0])
+            placed.append(replace(ordered[index], x=x))
+    return placed
+
+
+def label_points(axis: Axes, points: Sequence[Point]) -> None:
+    """Write each label at the nearest free place beside its point; a thin line leads to one further off."""
+    from matplotlib.transforms import Bbox
+
+    scale = axis.figure.dpi / 72
+    taken = [text.get_window_extent() for text in axis.texts]
+    for line in axis.lines:
+        if line.get_linestyle() not in ("None", "") and line.get_transform() == axis.transData:
+            ends = axis.transData.transform(line.get_xydata())
+            for a, b in itertools.pairwise(ends):
+                for x, y in np.linspace(a, b, 60):
+                    taken.append(Bbox.from_extents(x - 1, y - 1, x + 1, y + 1))
+    for point in points:
+        x, y = axis.transData.transform((point.x, point.y))
+        taken.append(Bbox.from_extents(x - 5 * scale, y - 5 * scale, x + 5 * scale, y + 5 * scale))
+    for point in sorted(points, key=lambda point: (point.x, point.y)):
+        best: tuple[float, Any, Any] | None = None
+        for distance in (8, 16, 26, 38, 52):
+            for dx, dy in (
+                (1, 0),
+                (-1, 0),
+                (0.8, 0.7),
+                (0.8, -0.7),
+                (-0.8, 0.7),
+                (-0.8, -0.7),
+                (0, 1),
+                (0, -1),
+            ):
+                text = axis.annotate(
+                    point.label,
+                    (point.x, point.y),
+                    xytext=(distance * dx, distance * dy),
+                    textcoords="offset points",
+                    ha="left" if dx > 0 else "right" if dx < 0 else "center",
+                    va="bottom" if dy > 0 else "top" if dy < 0 else "center",
+                    fontsize=9,
+                    arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.6, "shrinkB": 4}
+                    if distance > 16
+                    else None,
+                )
+                box = text.get_window_extent().padded(1.0)
+                clash = sum(_overlap(box, other) for other in taken)
+                inside = axis.bbox.contains(box.x0, box.y0) and axis.bbox.contains(box.x1, box.y1)
+                badness = clash + (0 if inside else 1e6) + 1e-3 * distance
+                text.remove()
+                if best is None or badness < best[0]:
+                    best = (badness, text, box)
+            if best is not None and best[0] < 1:
+                break
+        assert best is not None
+        axis.add_artist(best[1])
+        taken.append(best[2])
+
+
+def _overlap(a: Any, b: Any) -> float:
+    """Area that two boxes share."""
+    width = min(a.x1, b.x1) - max(a.x0, b.x0)
+    height = min(a.y1, b.y1) - max(a.y0, b.y0)
+    return float(width * height) if width > 0 and height > 0 else 0.0
+
+
+def handle(colour: str, marker: str, label: str, *, line: bool = False, style: str = "") -> Any:
+    from matplotlib.lines import Line2D
+
+    style = style or ("-" if line else "")
+    return Line2D([], [], color=colour, marker=marker, linestyle=style, markersize=6, label=label)
+
+
+def legend_below(figure: Figure, handles: Sequence[Any]) -> None:
+    if handles:
+        figure.legend(
+            handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=9
+        )
+
+
+def ends(point: Point) -> tuple[float, float]:
+    return (
+        point.y if point.low is None else min(point.low, point.y),
+        point.y if point.high is None else max(point.high, point.y),
+    )
