@@ -25,7 +25,7 @@ plan     2 variants x 2 seeds = 4 trials; 0 done before, 4 to run
 data     generated \([0-9a-f]{12}\) in \S+
 each     1 cpu, 0 gpu, 1 epochs of resnet_tiny
 cost     at resnet_tiny, 4 frames of 32x32, 174 classes, \d+ s
-(\[\d/4\] \S+ seed=[01] +done    top1 +\d+\.\d % +\d+ s(   \d+ s left)?
+(\[\d/4\] \S+ seed=[01] +done    top1 +\d+\.\d % +\d+ s(   \d+ (s|min) left)?
 ){4}
 variant +top1 \[%\] +short +long +static +vs tsn \[points\] +MACs +latency \[ms\]
 tsn +\d+\.\d \(n=2\)( +\d+\.\d){3} +baseline +0\.\d\d G +not measured
