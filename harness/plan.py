@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from harness import allocator, cost, schedule, training, weights
-from harness.data import DataSet, find_data, missing_data, open_data
+from harness.data import DataSet, find_data, located, missing_data, open_data
 from harness.errors import DataError, StudyError, nearest
 from harness.progress import bar, comparison, console
 from harness.protocol import dataset_name, protocol
@@ -155,6 +155,7 @@ class Plan:
         jobs = []
         for t in self.pending:
             settings, start = _with_weights_file(t.settings)
+            settings = dataclasses.replace(settings, data=located(settings.data))
             jobs.append(Job(
                 trial_id=t.trial_id, variant=t.variant, seed=t.seed, settings=settings,
                 data_dir=self.data_dir, folder=self.data_dir / "trials" / t.trial_id,

@@ -138,7 +138,7 @@ class bar:  # noqa: N801 - used like a function
 
     def __call__(self, done: int, total: int) -> None:
         if self._label == "data" and not self._total and not console.is_terminal:
-            print(f"data     making {total:,} {self._unit}, once")
+            print(f"data     preparing {total:,} {self._unit}, once")
         self._total = total
         self._bar.start_task(self._task)
         self._bar.update(self._task, completed=done, total=total)
@@ -147,7 +147,7 @@ class bar:  # noqa: N801 - used like a function
         self._bar.stop()
         elapsed = time.monotonic() - self._begin
         if self._label == "data" and self._total and error[0] is None:
-            print(f"data     {self._total:,} {self._unit} made and decoded, {elapsed:.0f} s")
+            print(f"data     {self._total:,} {self._unit} ready, {elapsed:.0f} s")
 
 
 def comparison(record: StudyRecord) -> tuple[Table, list[str]]:

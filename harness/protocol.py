@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from harness import weights
 from harness.data import PROTOCOLS, SAMPLING_WORDS, DataSet
+from harness.data.labels import swapped_pairs
 from harness.errors import StudyError
 from harness.model import ModelConfig
 from harness.recipe import TrainConfig
@@ -18,11 +19,6 @@ _GROUPS = {
 _SELECT = {
     "last": "the last one",
     "best": "the best one on the validation clips, which flatters: it is chosen on the clips that it is reported on",
-}
-_MIRROR_WORDS = {
-    "off": "no mirroring",
-    "on": "every other clip mirrored, its label kept",
-    "swap_labels": "every other clip mirrored, classes that name a direction swapped",
 }
 
 
@@ -43,7 +39,9 @@ def protocol(study: Study, data: DataSet | None) -> dict[str, str]:
         "data set": f"{dataset_name(s)}, {_clips(s, data)}",
         "frames": f"{d.num_frames} a clip (T), {SAMPLING_WORDS[d.sampling]}",
         "training crops": f"short side {d.short_side}, multi-scale corner crops of x{list(d.scales)} "
-        f"to {d.crop}x{d.crop}, {_MIRROR_WORDS[str(d.mirror)]}",
+        f"to {d.crop}x{d.crop}",
+        "mirroring": _mirroring(str(d.mirror), data),
+        "unreadable clips": _unreadable(d.on_unreadable, data),
         "test": d.test.resolved().words(d.crop, d.short_side),
         "validation while training": PROTOCOLS["center_1clip"].words(d.crop, d.short_side),
         "consensus": "scores averaged over frames",
@@ -93,8 +91,32 @@ def _clips(settings: Settings, data: DataSet | None) -> str:
         return ", ".join([*words, "not read yet"])
     words.append(f"{len(data.classes)} classes")
     words.append(f"{len(data.split('train')):,} training and {len(data.split('val')):,} validation clips")
-    words += [f"{len(ids):,} unreadable {split} clips left out" for split, ids in data.skipped.items() if ids]
     return ", ".join([*words, f"fingerprint {data.fingerprint[:16]}"])
+
+
+def _mirroring(mirror: str, data: DataSet | None) -> str:
+    """Which training clips are mirrored, and what becomes of the classes that name a direction."""
+    if mirror == "off":
+        return "no training clip is mirrored"
+    words = "each training clip is mirrored with probability 1/2"
+    if data is None:
+        return f"{words}, {'directions in its label too' if mirror == 'swap_labels' else 'its label kept'}"
+    pairs = swapped_pairs(data.classes) if data.index.named_classes else []
+    if not pairs:
+        return f"{words}; no two classes name a direction and its opposite"
+    names = "; ".join(f"{data.classes[a]} and {data.classes[b]}" for a, b in pairs)
+    if mirror == "swap_labels":
+        return f"{words}, and changes its class where that names a direction: {names}"
+    return f"{words} and keeps its label, also of classes that are each other's mirror image: {names}"
+
+
+def _unreadable(choice: str, data: DataSet | None) -> str:
+    if choice == "error":
+        return "are an error; there is none"
+    found = {} if data is None else data.skipped
+    counts = ", ".join(f"{len(ids):,} of {split}" for split, ids in found.items())
+    when = f"{counts} when the data set was indexed" if counts else "none when the data set was indexed"
+    return f"left out of training and of accuracies, by choice: {when}; each trial lists those that it met"
 
 
 def _start(model: ModelConfig) -> str:

@@ -180,6 +180,11 @@ def trial_id(settings: Settings, seed: int, fingerprint: str, ranks: int = 1) ->
     decisive = plain(settings)
     for room, key in _NOT_DECISIVE:
         decisive[room].pop(key, None)
+    dataset = decisive["data"]["dataset"]
+    if isinstance(dataset, dict):  # where the data lies decides nothing: its fingerprint does
+        decisive["data"]["dataset"] = {key: value for key, value in dataset.items() if key != "root"}
+        if list(decisive["data"]["dataset"]) == ["name"]:
+            decisive["data"]["dataset"] = dataset["name"]
     decisive["model"]["weights"] = weights.fingerprint(settings.model.weights, settings.model.backbone)
     parts = {
         "settings": decisive,

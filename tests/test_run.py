@@ -512,7 +512,7 @@ def test_a_signal_before_the_first_trial_says_so(place: Workplace) -> None:
     dataset = {**TINY_DATA, "train_clips": 4000}
     process = place.start(place.study(data={**TINY["data"], "dataset": dataset}))
     assert process.stdout is not None
-    assert process.stdout.readline() == "data     making 4,016 clips, once\n"
+    assert process.stdout.readline() == "data     preparing 4,016 clips, once\n"
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (143, "")

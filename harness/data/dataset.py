@@ -155,6 +155,15 @@ def missing_data(config: DataConfig) -> str:
     return "" if isinstance(source, GeneratedConfig) else indexing.missing(source)
 
 
+def located(config: DataConfig) -> DataConfig:
+    """With the data set's root as it is found here: another process may have another folder and environment."""
+    source = config.source()
+    if isinstance(source, GeneratedConfig):
+        return config
+    settings = {"name": config.dataset} if isinstance(config.dataset, str) else dict(config.dataset)
+    return dataclasses.replace(config, dataset=settings | {"root": str(source.folder())})
+
+
 class DataSet:
     """Classes and clips of one data set, under one DataConfig.
 

@@ -272,8 +272,12 @@ class FoldersConfig(ReaderConfig):
         return [clip for clip in found if not clip.name.startswith(".")]
 
     def digest(self, root: Path) -> str:
-        _, lists = self.entries(root, lambda problem: None)
-        return sha256(*[f"{entry.id}\n".encode() for split in SPLITS for entry in lists[split]])
+        problems: list[Problem] = []
+        _, lists = self.entries(root, problems.append)
+        names = [entry.id for split in SPLITS for entry in lists[split]] + [
+            problem.text for problem in problems
+        ]
+        return sha256(*[name.encode() for name in names])
 
 
 READERS: dict[str, type[ReaderConfig]] = {

@@ -43,7 +43,7 @@ def write_once(final: Path, write: Callable[[Path], None]) -> None:
         return
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
-        with _only_writer(final.parent / f".{final.name}.lock"):
+        with only_writer(final.parent / f".{final.name}.lock"):
             # The lock dies with its process: whatever is lying here now, nobody is writing it.
             for leftover in final.parent.glob(f".{final.name}.*.tmp") if fcntl else ():
                 shutil.rmtree(leftover)
@@ -65,7 +65,7 @@ def write_once(final: Path, write: Callable[[Path], None]) -> None:
         ) from error
 
 
-def replace(final: Path, write: Callable[[Path], None]) -> None:
+def replace(final: Path, write: Callable[[Path], object]) -> None:
     """Make a file by `write(temporary)` and put it in the place of the one that is there; readers see either, whole.
 
     Raises:
@@ -102,7 +102,7 @@ def in_parallel(function: Callable[[Job], Result], jobs: Sequence[Job], progress
 
 
 @contextlib.contextmanager
-def _only_writer(lock: Path) -> Iterator[None]:
+def only_writer(lock: Path) -> Iterator[None]:
     """Wait until no other process holds the lock, and hold it."""
     with lock.open("w") as file:
         if fcntl:

@@ -1,0 +1,173 @@
+"""python -m harness.data check|prepare ROOT: see whether a data set is whole, and make it ready.
+
+Exit code: 0 all is well, 1 some clips or annotations are not, 2 the request cannot be carried out, 130 stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import yaml
+
+from harness.errors import DataError, UserError
+
+if TYPE_CHECKING:
+    from harness.data.annotations import Problem
+    from harness.data.readers import ReaderConfig
+
+SHOWN = 10
+"""Problems of a kind that are printed; the file has all of them."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = _parser().parse_args(argv)
+    try:
+        code: int = args.command(args)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped: the same command goes on from here")
+        return 130
+    return code
+
+
+def _check(args: argparse.Namespace) -> int:
+    from harness.data.check import KINDS, check
+    from harness.progress import bar
+
+    config = _config(args)
+    begin = time.monotonic()
+    with bar("check", "clips") as advance:
+        found = check(config, advance, decode=args.decode)
+    file = args.out or Path(f"{config.name}-check.json")
+    found.save(file)
+    print(f"format   {config.name} in {found.root}")
+    looked = "every frame decoded" if args.decode else "frames counted, not decoded (--decode does)"
+    print(
+        f"clips    {sum(map(len, found.frames.values())):,} good, {looked}, {time.monotonic() - begin:.0f} s"
+    )
+    print(f"classes  {len(found.classes)}, {len(found.unused)} of them without a training clip")
+    print()
+    print("\n".join(found.table()))
+    print()
+    for kind in KINDS:
+        _show([problem for problem in found.problems if problem.kind == kind])
+    print(f"problems {len(found.problems):,}; all of them in {file}")
+    return 1 if found.problems else 0
+
+
+def _prepare(args: argparse.Namespace) -> int:
+    from harness.data import indexing
+    from harness.data.annotations import Problem
+    from harness.data.extraction import PICTURES, ExtractConfig, extract
+    from harness.progress import bar
+
+    config = _config(args)
+    data_dir = args.data_dir.expanduser().absolute()
+    if args.recount:
+        indexing.forget(config, data_dir)
+    with bar("index", "clips") as advance:
+        index = indexing.prepare(config, data_dir, advance, look_again=True)
+    counts = ", ".join(f"{sum(c.split == s for c in index.clips):,} {s}" for s in ("train", "val"))
+    print(f"index    {config.name}: {counts} clips, {len(index.classes)} classes, in {index.folder}")
+    print(f"         fingerprint {index.fingerprint[:16]}")
+    problems = [
+        Problem("unreadable", str(c.file), c.problem, c.split, c.id) for c in index.clips if c.problem
+    ]
+    dataset = {"name": config.name, "root": str(config.folder())} | dict(args.settings)
+    if args.extract is not None:
+        how = ExtractConfig(short_side=args.short_side, quality=args.quality)
+        out = Path(args.extract or config.folder() / f"frames-{how.short_side}").expanduser().absolute()
+        videos = [clip for clip in index.clips if clip.is_video and not clip.problem]
+        with bar("extract", "videos") as advance:
+            bad = extract(videos, out, how, advance)
+        print(f"frames   {len(videos) - len(bad):,} of {len(videos):,} videos as jpg in {out}")
+        problems += bad
+        dataset |= {"root": str(out)} if config.name == "folders" else {"clips": f"{out}/{{id}}/{PICTURES}"}
+    _show(problems)
+    text = yaml.safe_dump({"dataset": dataset}, default_flow_style=True, width=10_000).strip()
+    print(f"study    data: {text}")
+    return 1 if problems else 0
+
+
+def _show(problems: Sequence[Problem]) -> None:
+    for problem in problems[:SHOWN]:
+        where = "" if problem.text.startswith(problem.place) else f"{problem.place}: "
+        print(f"{problem.kind}: {problem.clip or '-'}: {where}{problem.text}")
+    if len(problems) > SHOWN:
+        print(f"{problems[0].kind}: and {len(problems) - SHOWN:,} more")
+
+
+def _config(args: argparse.Namespace) -> ReaderConfig:
+    """The data set's settings as a study would read them."""
+    from harness.data import DataConfig
+    from harness.data.readers import READERS, ReaderConfig, guess_format
+    from harness.errors import nearest
+
+    root = args.root.expanduser().absolute()
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder")
+    if args.format and args.format not in READERS:
+        raise DataError(f"--format: no format {args.format!r}{nearest(args.format, READERS)}")
+    settings = {"name": args.format or guess_format(root), "root": str(root)} | dict(args.settings)
+    source = DataConfig(dataset=settings).source()
+    assert isinstance(source, ReaderConfig)
+    return source
+
+
+class _Parser(argparse.ArgumentParser):
+    """Complains in one line; --help has the rest."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}; see python -m harness.data --help\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    from harness.run import default_data_dir
+
+    parser = _Parser(
+        prog="python -m harness.data", description="See whether a data set is whole; make it ready."
+    )
+    commands = parser.add_subparsers(required=True, metavar="check|prepare", parser_class=_Parser)
+    check = commands.add_parser("check", help="read all annotations, look at all clips, list what is wrong")
+    prepare = commands.add_parser("prepare", help="make the index; with --extract, videos to jpg frames")
+    check.set_defaults(command=_check)
+    prepare.set_defaults(command=_prepare)
+    for command in (check, prepare):
+        command.add_argument("root", type=Path, help="the folder with the annotations")
+        command.add_argument("--format", default="", help="something_v1, something_v2, jester, list or folders; "
+            "guessed from the files without it")  # fmt: skip
+        command.add_argument("--set", action="append", default=[], type=_setting, dest="settings",
+            metavar="KEY=VALUE", help="a setting of the data set: clips=videos/{id}.webm")  # fmt: skip
+    check.add_argument(
+        "--decode", action="store_true", help="decode every frame of every clip, which takes long"
+    )
+    check.add_argument(
+        "--out", type=Path, metavar="FILE", help=".json or .csv (default: <format>-check.json)"
+    )
+    add = prepare.add_argument
+    add("--data-dir", type=Path, default=default_data_dir(), metavar="DIR", help="where the index goes, as "
+        "for harness.run (default: %(default)s)")  # fmt: skip
+    add("--recount", action="store_true", help="look at every clip again, also where an index is there")
+    add("--extract", nargs="?", const="", metavar="DIR", help="write the frames of videos as jpg, to DIR or "
+        "ROOT/frames-<short side>; goes on where it was stopped")  # fmt: skip
+    add("--short-side", type=int, default=256, help="of extracted frames, pixels (default: 256)")
+    add("--quality", type=int, default=95, help="of extracted jpg (default: 95)")
+    return parser
+
+
+def _setting(text: str) -> tuple[str, object]:
+    key, separator, value = text.partition("=")
+    if not separator:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    return key, int(value) if value.isdecimal() else value
+
+
+if __name__ == "__main__":
+    sys.exit(main())
