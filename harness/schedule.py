@@ -12,13 +12,14 @@ import os
 import shutil
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from harness.errors import StudyError
 from harness.records import TrialRecord, to_json
 from harness.study import Resources
+from harness.training import OnEpoch
 from harness.trial import Job, run_trial
 
 
@@ -57,11 +58,20 @@ class _ObserverFailed(BaseException):
         self.error = error
 
 
-def run_on_ray(jobs: Sequence[Job], observer: Observer, scratch: Path, address: str = "") -> None:
+Train = Callable[[Job, OnEpoch], TrialRecord]
+
+
+def run_on_ray(
+    jobs: Sequence[Job], observer: Observer, scratch: Path, address: str = "", train: Train = run_trial
+) -> None:
     """All trials under Ray Tune, here or on the cluster at `address`.
+
+    A trial's CPUs and GPUs are one reservation on one machine; its ranks share them. Ray packs as many trials
+    as fit: two of half a GPU share one, and see it alone.
 
     Args:
         scratch: an absolute folder for Tune's own state, removed afterwards.
+        train: what is done for each job, in a process of its own.
 
     Raises:
         StudyError: a trial asks for more than there is, or there is no cluster at `address`.
@@ -80,7 +90,8 @@ def run_on_ray(jobs: Sequence[Job], observer: Observer, scratch: Path, address: 
         resources.check({"cpus": there.get("CPU", 0), "gpus": there.get("GPU", 0)})
         watcher = _watcher(jobs, observer)
         trainable = tune.with_resources(
-            tune.with_parameters(_trainable, jobs=list(jobs)), {"cpu": jobs[0].cpus, "gpu": jobs[0].gpus}
+            tune.with_parameters(_trainable, jobs=list(jobs), train=train),
+            {"cpu": jobs[0].cpus, "gpu": jobs[0].gpus},
         )
         tuner = tune.Tuner(
             trainable,
@@ -150,11 +161,11 @@ def _quiet() -> None:
         os.environ.setdefault(key, value)
 
 
-def _trainable(config: dict[str, Any], jobs: list[Job]) -> None:
+def _trainable(config: dict[str, Any], jobs: list[Job], train: Train) -> None:
     """Runs in a worker process of its own. A failed trial reports its record like any other."""
     from ray import tune
 
-    record = run_trial(jobs[config["index"]], on_epoch=lambda entry: tune.report({"entry": entry}))
+    record = train(jobs[config["index"]], lambda entry: tune.report({"entry": entry}))
     tune.report({"record": to_json(record)})
 
 

@@ -278,12 +278,12 @@ class _Training:
             raise TrainingError(f"{path}: a damaged checkpoint ({words}); {way_out}") from None
         if wrong := _misfits(self.model.state_dict(), model):
             raise TrainingError(f"{path}: a checkpoint of another network ({wrong}); {way_out}")
-        try:
-            self.model.load_state_dict(model)
-            self.optimizer.load_state_dict(optimizer)
-            self.scaler.load_state_dict(scaler)
-        except (ValueError, RuntimeError, KeyError) as error:
-            raise TrainingError(f"{path}: a checkpoint of another optimiser ({error}); {way_out}") from None
+        own = self.optimizer.state_dict()["param_groups"]
+        if [_layout(group) for group in own] != [_layout(group) for group in optimizer["param_groups"]]:
+            raise TrainingError(f"{path}: a checkpoint of another optimiser or grouping; {way_out}")
+        self.model.load_state_dict(model)
+        self.optimizer.load_state_dict(optimizer)
+        self.scaler.load_state_dict(scaler)
         return state
 
 
@@ -297,6 +297,11 @@ def _misfits(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
         if name in given and given[name].shape != value.shape
     ]
     return wrong[0] + (f" and {len(wrong) - 1} more" if len(wrong) > 1 else "") if wrong else ""
+
+
+def _layout(group: Mapping[str, Any]) -> tuple[set[str], int]:
+    """What is always the same in a parameter group of one optimiser: its settings' names, how much it holds."""
+    return set(group), len(group["params"])
 
 
 def _seed_all(seed: int) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import time
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +37,9 @@ class Breaks(TemporalOp):
         self.passes += self.training
         if self.how == "raises" and rank == 1:
             raise ArithmeticError("the second rank cannot go on")
-        # 4 blocks, 3 steps an epoch: the second step of the second epoch
+        # Alone, an epoch is 3 steps of 3 passes; with two ranks, of 2 passes each: the second epoch.
         alone = not torch.distributed.is_initialized()
-        if self.how == "killed" and self.passes == 20 and (alone or rank) and not Path(self.mark).exists():
+        if self.how == "killed" and self.passes == 11 and (alone or rank) and not Path(self.mark).exists():
             Path(self.mark).touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return x
@@ -89,3 +92,97 @@ def test_two_processes_train_like_one_with_the_same_batch(tmp_path: Path, tiny_d
     assert two.environment["ranks"] == "2"
     assert sorted(p.name for p in (tmp_path / "two").iterdir()) == ["model.pt", "result.json", "scores.npz"]
     assert not children()
+
+
+def test_an_exception_of_one_rank_is_the_trials_reason(tmp_path: Path, tiny_data: Path) -> None:
+    operator = {"name": "test_ranks.Breaks", "how": "raises"}
+    record = run_trial(job(tmp_path, tiny_data, ranks=2, operator=operator))
+    assert (record.status, record.reason) == ("failed", "ArithmeticError: the second rank cannot go on")
+    details = (tmp_path / "traceback.txt").read_text()
+    assert details.startswith("rank 1 of 2\n")
+    assert 'raise ArithmeticError("the second rank cannot go on")' in details
+    assert not children()
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    a, b = (torch.load(folder / "model.pt", weights_only=True) for folder in (one, other))
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_trial_killed_in_the_middle_of_an_epoch_ends_with_the_weights_of_one_never_stopped(
+    tmp_path: Path, tiny_data: Path, ranks: int
+) -> None:
+    """SIGKILL in the second of three epochs: of the trial's own process, or of one of its ranks."""
+    recipe = {"epochs": 3, "micro_batch": 3, "freeze_batch_norm": "off", "select": "best"}
+    operator = {"name": "test_ranks.Breaks", "how": "killed", "mark": str(tmp_path / "killed")}
+    stopped = job(tmp_path / "stopped", tiny_data, ranks=ranks, operator=operator, **recipe)
+    if ranks == 1:
+        process = get_context("spawn").Process(target=run_trial, args=(stopped,))
+        process.start()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+    else:
+        record = run_trial(stopped)
+        assert record.status == "failed"
+        assert record.reason.startswith("the process of rank 1 was ended by signal 9 (SIGKILL)")
+        assert not children()
+    assert (tmp_path / "killed").exists()
+    assert (tmp_path / "stopped" / "checkpoint.pt").exists()
+    epochs: list[float] = []
+    resumed = run_trial(stopped, on_epoch=lambda entry: epochs.append(entry["epoch"]))
+    assert epochs == [1, 2, 3]
+    whole = run_trial(job(tmp_path / "whole", tiny_data, ranks=ranks, operator=operator, **recipe))
+    assert curve(resumed) == curve(whole)
+    assert same_weights(tmp_path / "stopped", tmp_path / "whole")
+
+
+class Waits(TemporalOp):
+    """Writes down its process, then waits far longer than a test."""
+
+    def __init__(self, channels: int, num_frames: int, folder: str) -> None:
+        super().__init__(channels, num_frames)
+        self.folder = Path(folder)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        (self.folder / str(os.getpid())).touch()
+        time.sleep(600)
+        return x
+
+
+def waiting_for(folder: Path, count: int) -> list[int]:
+    end = time.monotonic() + 120
+    while len(found := list(folder.iterdir())) < count:
+        assert time.monotonic() < end, "the ranks do not start"
+        time.sleep(0.2)
+    return [int(file.name) for file in found]
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel ends ranks on Linux alone")
+def test_ranks_end_with_the_process_that_launched_them(tmp_path: Path, tiny_data: Path) -> None:
+    folder = tmp_path / "ranks"
+    folder.mkdir()
+    waits = job(
+        tmp_path / "trial", tiny_data, ranks=2, operator={"name": "test_ranks.Waits", "folder": str(folder)}
+    )
+    trial = get_context("spawn").Process(target=run_trial, args=(waits,))
+    trial.start()
+    ranks = waiting_for(folder, 2)
+    assert trial.pid not in ranks
+    assert all(map(alive, ranks))
+    trial.kill()
+    trial.join()
+    end = time.monotonic() + 20
+    while any(map(alive, ranks)) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not any(map(alive, ranks))

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +99,34 @@ def test_more_than_there_is_is_refused(resources: dict[str, Any], message: str) 
         Resources(**resources).check({"cpus": 4, "gpus": 0})
 
 
+@pytest.mark.parametrize(
+    ("resources", "words"),
+    [
+        ({"ranks": 0}, "ranks: 0 is below 1"),
+        ({"ranks": "two"}, "ranks: 'two' is neither a whole number nor auto"),
+        (
+            {"gpus": 2.0, "ranks": 1},
+            "ranks: 1 processes with 2 gpus; each process has one GPU: leave ranks out",
+        ),
+        ({"gpus": 0.5, "ranks": 2}, "ranks: 2 processes with 0.5 gpus"),
+    ],
+)
+def test_ranks_that_do_not_fit_their_gpus_are_refused(resources: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Resources(**resources)
+
+
+@pytest.mark.parametrize(
+    ("resources", "ranks"),
+    [
+        ({"gpus": 0.0}, 1), ({"gpus": 0.25}, 1), ({"gpus": 1.0}, 1), ({"gpus": 8.0}, 8),
+        ({"gpus": 0.0, "ranks": 3}, 3), ({"gpus": 4.0, "ranks": 4}, 4),
+    ],
+)  # fmt: skip
+def test_each_whole_gpu_of_a_trial_has_a_process(resources: dict[str, Any], ranks: int) -> None:
+    assert Resources(**resources).resolved().ranks == ranks
+
+
 def test_what_there_is_can_be_had() -> None:
     Resources(cpus=4, gpus=0.25).check({"cpus": 4, "gpus": 1})
 
@@ -102,6 +138,107 @@ def test_a_store_that_fails_under_ray_ends_the_run_with_its_error(tmp_path: Path
         schedule.run_on_ray(jobs(tmp_path, tiny_data, count=1, epochs=50), notes, tmp_path / "ray")
     assert notes.told == ["t0 starts", "t0 epoch 1"]
     assert not (tmp_path / "ray").exists()
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """The address of a Ray cluster of one node with 4 CPUs and 2 GPUs, whether or not this machine has them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=4", "--num-gpus=2",
+        "--node-ip-address=127.0.0.1", f"--port={port}", "--include-dashboard=false",
+        f"--object-store-memory={80 * 2**20}",
+    ]  # fmt: skip
+    head = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        os.killpg(head.pid, signal.SIGTERM)
+        try:
+            head.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(head.pid, signal.SIGKILL)
+            head.wait()
+
+
+def answers(address: str) -> None:
+    end = time.monotonic() + 60
+    while True:
+        try:
+            return schedule.check_address(address)
+        except StudyError:
+            assert time.monotonic() < end, "Ray does not start"
+            time.sleep(0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("gpus", "at_once"), [(0.5, 4), (1.0, 2), (2.0, 1)])
+def test_trials_are_packed_onto_gpus_by_what_each_asks_for(
+    tmp_path: Path, tiny_data: Path, cluster: str, gpus: float, at_once: int
+) -> None:
+    """Four trials on two (logical) GPUs. Each waits until as many are there as fit, and writes down what it saw."""
+
+    def meet(job: Job, on_epoch: Any) -> TrialRecord:
+        import os
+        import time
+
+        (tmp_path / f"in-{job.trial_id}").write_text(os.environ["CUDA_VISIBLE_DEVICES"])
+        end, most = time.monotonic() + 60, 0
+        while time.monotonic() < end:
+            there = {file.name[3:] for file in tmp_path.glob("in-*")}
+            there -= {file.name[4:] for file in tmp_path.glob("out-*")}
+            most = max(most, len(there))
+            if len(list(tmp_path.glob("in-*"))) % at_once == 0 and most >= at_once:
+                break
+            time.sleep(0.05)
+        time.sleep(1.0)  # time for one too many
+        most = max(most, len(list(tmp_path.glob("in-*"))) - len(list(tmp_path.glob("out-*"))))
+        (tmp_path / f"out-{job.trial_id}").touch()
+        return TrialRecord(
+            trial_id=job.trial_id, variant=job.variant, seed=job.seed, status="done", last={"most": most}
+        )
+
+    answers(cluster)
+    four = [dataclasses.replace(one, gpus=gpus, cpus=0.5) for one in jobs(tmp_path, tiny_data, count=4)]
+    records: list[TrialRecord] = []
+    notes = Notes()
+    notes.ended = lambda job, record: records.append(record)  # type: ignore[method-assign]
+    schedule.run_on_ray(four, notes, tmp_path / "ray", cluster, train=meet)
+    assert [record.status for record in records] == ["done"] * 4
+    assert max(record.last["most"] for record in records) == at_once
+    seen = sorted((tmp_path / f"in-t{i}").read_text() for i in range(4))
+    assert seen in ([["0", "0", "1", "1"]] if gpus < 2 else [["0,1"] * 4])
+
+
+@pytest.mark.slow
+def test_under_ray_a_trial_of_two_processes_is_that_of_one(tmp_path: Path, tiny_data: Path) -> None:
+    frozen = [
+        dataclasses.replace(
+            one,
+            settings=dataclasses.replace(
+                one.settings, train=dataclasses.replace(one.settings.train, freeze_batch_norm="all")
+            ),
+            ranks=ranks,
+            cpus=1,
+        )
+        for one, ranks in zip(jobs(tmp_path, tiny_data, count=2), (2, 2), strict=True)
+    ]
+    alone, together, notes = [], [], Notes()
+    notes.ended = lambda job, record: together.append(record)  # type: ignore[method-assign]
+    schedule.run_on_ray(frozen, notes, tmp_path / "ray")
+    notes.ended = lambda job, record: alone.append(record)  # type: ignore[method-assign]
+    schedule.run_serial(
+        [dataclasses.replace(one, ranks=1, folder=tmp_path / one.trial_id) for one in frozen], notes
+    )
+    for one in alone:
+        (other,) = [record for record in together if record.trial_id == one.trial_id]
+        assert other.status == "done", other.reason
+        losses = [[entry["train/loss"] for entry in record.history] for record in (one, other)]
+        assert losses[1] == pytest.approx(losses[0], abs=1e-4)
 
 
 def test_no_cluster_at_an_address_is_one_line() -> None:
