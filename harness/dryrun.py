@@ -18,6 +18,8 @@ from harness.memory import StepMemory, step_memory
 from harness.plan import Plan, geometry
 from harness.progress import console
 from harness.protocol import protocol
+from harness.records import CostRecord
+from harness.study import Study
 
 
 def show(plan: Plan) -> None:
@@ -61,11 +63,27 @@ def _show_variants(plan: Plan) -> None:
             mib(memory.total) if memory else "not known",
         )  # fmt: skip
     console.print(table)
-    print(f"MACs     {geometry(costs[0])}; one multiply-add is 1")
+    for key, values in _differences(plan.study).items():
+        print(f"differs  {key}: {values}")
+    print(f"MACs     {_geometry(costs)}; one multiply-add is 1")
     if largest:
         print(f"memory   {_memory_words(plan, largest)}")
     for name, reason in unknown.items():
         print(f"memory   of {name} is not known: its operator does not run on shapes alone ({reason})")
+
+
+def _differences(study: Study) -> dict[str, str]:
+    """In which settings variants differ besides their operators, which have a column."""
+    rows = study.differs()
+    keys = dict.fromkeys(key for one in rows.values() for key in one if not key.startswith("model.operator"))
+    return {key: ", ".join(f"{name} {one.get(key)}" for name, one in rows.items()) for key in keys}
+
+
+def _geometry(costs: list[CostRecord]) -> str:
+    if len({record.geometry["num_frames"] for record in costs}) == 1:
+        return geometry(costs[0])
+    g = costs[0].geometry
+    return f"at {g['backbone']}, each row's own frames of {g['size']}x{g['size']}, {g['num_classes']} classes"
 
 
 def _memory(plan: Plan, variant: str) -> StepMemory:

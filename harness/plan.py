@@ -92,8 +92,8 @@ class Plan:
         first = next(iter(study.variants.values()))
         data = next(iter(self.data.values()))
         made = f"{data.fingerprint[:12]}" if data else "not made yet"
-        made = "not on this machine" if missing_data(first.data) else made
-        print(f"data     {dataset_name(first)} ({made}) in {self.data_dir}")
+        place = f"({made}) in {self.data_dir}" if not missing_data(first.data) else "(not on this machine)"
+        print(f"data     {dataset_name(first)} {place}")
         together = f" in {r.ranks} processes" if r.ranks != 1 else ""
         print(
             f"each     {r.cpus:g} cpu, {r.gpus:g} gpu{together}, {first.train.epochs} epochs of "

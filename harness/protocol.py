@@ -35,9 +35,10 @@ def protocol(study: Study, data: DataSet | None) -> dict[str, str]:
         if t.schedule == "step"
         else f"one cycle, rising for {100 * t.warmup:g} % of the steps"
     )
+    frames = " or ".join(map(str, sorted({one.data.num_frames for one in study.variants.values()})))
     return {
         "data set": f"{dataset_name(s)}, {_clips(s, data)}",
-        "frames": f"{d.num_frames} a clip (T), {SAMPLING_WORDS[d.sampling]}",
+        "frames": f"{frames} a clip (T), {SAMPLING_WORDS[d.sampling]}",
         "training crops": f"short side {d.short_side}, multi-scale corner crops of x{list(d.scales)} "
         f"to {d.crop}x{d.crop}",
         "mirroring": _mirroring(str(d.mirror), data),

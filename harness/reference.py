@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,23 @@ TABLES = Path(__file__).parent.parent / "studies" / "paper_tables.yaml"
 def load_reference(name: str) -> dict[str, Any]:
     """One table, e.g. "mixtconv.table2": title, dataset, protocol, rows; `paper` is the title of its paper.
 
+    `claims` are sentences on what the paper states of this table and arithmetic does not give; `elsewhere` are
+    accuracies on the same data set that others published: method, top1, protocol, source.
+
     Raises:
         StudyError: no such table; the message offers the nearest one.
     """
     import yaml
 
     papers: dict[str, Any] = yaml.safe_load(TABLES.read_text(encoding="utf-8"))
+    elsewhere: dict[str, Any] = papers.pop("elsewhere")
     tables = {
-        f"{key}.{path}": {"paper": paper["title"], **table}
+        f"{key}.{path}": {
+            "paper": paper["title"],
+            **table,
+            "claims": _claims(paper.get("claims", []), path),
+            "elsewhere": elsewhere.get(table["dataset_key"], []),
+        }
         for key, paper in papers.items()
         for path, table in _leaves(paper["tables"]).items()
     }
@@ -40,16 +50,31 @@ def _leaves(tables: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return found
 
 
+def _claims(claims: list[dict[str, Any]], path: str) -> list[str]:
+    return [
+        f"{claim['place']}: {claim['printed']}; not reproduced: computed {claim['computed']}."
+        for claim in claims
+        if path.split(".")[0] in claim["tables"]
+    ]
+
+
+def others(table: dict[str, Any], variants: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """The table's rows that a study has no variant for: quoted, never measured here."""
+    own = set(variants)
+    return {name: row for name, row in table["rows"].items() if name not in own}
+
+
 def added_gmacs(table: dict[str, Any], variant: str) -> tuple[float, float] | None:
     """What the paper says a variant adds to the plain network, in G, and the unit of the last printed digit.
 
     None where the paper prints no cost, or no plain network to count from.
     """
-    printed = table["rows"].get(variant, {}).get("gmacs")
-    if printed is None or "added_to" not in table:
+    row = table["rows"].get(variant, {})
+    printed, network = row.get("gmacs"), row.get("added_to", table.get("added_to"))
+    if printed is None or network is None:
         return None
     _, _, decimals = str(printed).partition(".")
-    return printed - table["added_to"], 10.0 ** -len(decimals)
+    return printed - network, 10.0 ** -len(decimals)
 
 
 def is_reproduced(table: dict[str, Any], variant: str, macs_added: int | None) -> bool | None:
@@ -65,7 +90,10 @@ def is_reproduced(table: dict[str, Any], variant: str, macs_added: int | None) -
     return abs(added - macs_added / 1e9) <= unit + 1e-9
 
 
-def same_geometry(table: dict[str, Any], geometry: dict[str, Any]) -> bool:
+def same_geometry(table: dict[str, Any], geometry: dict[str, Any], variant: str = "") -> bool:
     """Whether the printed costs are for the network and the clip that the computed ones are for."""
-    stated = table.get("geometry", {})
+    stated = dict(table.get("geometry", {}))
+    frames = table["rows"].get(variant, {}).get("frames")
+    if stated and frames is not None:
+        stated["num_frames"] = int(frames) if str(frames).isdigit() else frames
     return bool(stated) and all(geometry.get(key) == value for key, value in stated.items())

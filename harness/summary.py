@@ -134,7 +134,7 @@ def summarize(record: StudyRecord) -> Summary:
                 latency_ms=quartiles(cost.latency_ms) if cost else None,
                 paper=reference.get("rows", {}).get(variant, {}),
                 reproduced=is_reproduced(reference, variant, cost.macs_added)
-                if cost and same_geometry(reference, cost.geometry)
+                if cost and same_geometry(reference, cost.geometry, variant)
                 else None,
             )
         )
