@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from harness.stats import ALPHA, BETTER, EQUIVALENT, MIN_SEEDS, TOO_FEW, WORSE, Difference
+from harness.distributions import ALPHA, MIN_SEEDS
+from harness.stats import BETTER, EQUIVALENT, TOO_FEW, WORSE, Difference
 from harness.summary import Row, Summary
 from harness.words import estimate, points
 

@@ -14,8 +14,8 @@ from harness.errors import StudyError
 from harness.page import environment
 from harness.plots import Point
 from harness.records import StudyRecord
-from harness.stats import Difference, Quartiles, paired_difference
-from harness.summary import Row, Summary, finite, judge_together, summarize
+from harness.stats import Difference, Quartiles, correct, paired_difference
+from harness.summary import Row, Summary, finite, summarize
 from harness.tables import dataset
 from harness.words import bare_points, estimate, listed, macs, milliseconds, plural
 
@@ -57,7 +57,8 @@ def compare_studies(first: StudyRecord, second: StudyRecord) -> Comparison:
     gaps = {}
     if not obstacle:
         by_seed = [{v: _top1_by_seed(record, v) for v in shared} for record in (first, second)]
-        gaps = judge_together({v: paired_difference(by_seed[1][v], by_seed[0][v]) for v in shared})
+        table = correct([paired_difference(by_seed[1][v], by_seed[0][v]) for v in shared])
+        gaps = dict(zip(shared, table, strict=True))
     labels = _labels(first, second)
     return Comparison(
         name="-vs-".join(re.sub(r"[^\w.-]+", "-", label).strip("-") for label in labels),

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from harness.answer import answer
+from harness.distributions import ALPHA
 from harness.document import Document
 from harness.html import html
 from harness.latex import latex
 from harness.markdown import markdown
 from harness.records import to_json
-from harness.stats import ALPHA, CONFIDENCE, Estimate
+from harness.stats import CONFIDENCE, Estimate
 from harness.summary import Row, Summary, finite
 
 

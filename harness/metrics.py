@@ -34,6 +34,10 @@ def accuracies(scores: np.ndarray, labels: np.ndarray, groups: Sequence[str]) ->
 
 def confusion(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """(classes, classes) counts: row = true class, column = predicted class."""
-    classes = scores.shape[1]
-    pairs = labels * classes + scores.argmax(axis=1)
+    return counts(labels, scores.argmax(axis=1), scores.shape[1])
+
+
+def counts(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """(classes, classes): how often each true class, a row, was taken for each class, a column."""
+    pairs = labels * classes + predicted
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)

@@ -144,7 +144,8 @@ class Plan:
                 TrialRecord(trial_id=t.trial_id, variant=t.variant, seed=t.seed, status="missing")
                 for t in self.trials
             ],
-            costs=self.costs, environment=self.environment,
+            costs=self.costs, environment=self.environment, twins=[list(pair) for pair in data.twins],
+            margin=study.margin, hypotheses=list(study.hypotheses), pairs=list(study.pairs),
         )  # fmt: skip
 
     def jobs(self) -> list[Job]:

@@ -199,7 +199,7 @@ def _difference(row: Row, record: StudyRecord) -> str:
     if d is None or not d.n:
         return "nothing to compare"
     interval = f" [{d.low:.1f}, {d.high:.1f}]" if d.low is not None else f" (n={d.n})"
-    return f"{d.mean:+.1f}{interval} {d.verdict}"
+    return f"{d.mean:+.1f}{interval} {d.words}"
 
 
 def _macs(row: Row, record: StudyRecord) -> str:

@@ -34,7 +34,7 @@ RESULTS = "results.json"
 CODE = (
     "report", "export", "page", "answer", "tables", "evidence", "words", "document", "markdown", "html", "latex",
     "figures", "plots/__init__", "plots/style", "plots/accuracy", "plots/details",
-    "summary", "breakdown", "stats", "reference",
+    "summary", "breakdown", "claims", "clips", "stats", "distributions", "reference",
 )  # fmt: skip
 """The modules that decide a report's bytes."""
 

@@ -1,24 +1,34 @@
-"""Means, paired differences and verdicts: the only door to scipy.
+"""Intervals, tests and verdicts on differences of accuracy, and how many seeds they need.
 
-Every interval here is a two-sided 95 % t interval over seeds. Fewer than three seeds give no interval.
+    python -m harness.stats --calibrate      # are they calibrated? simulated studies say (harness/calibration.py)
+
+What each number means stands in docs/statistics.md. Two-sided at 95 % throughout; fewer than three seeds give no
+interval over trainings.
 """
 
 from __future__ import annotations
 
+import argparse
 import math
 import statistics
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from harness.distributions import ALPHA, MIN_SEEDS, POWER, half_width, p_value, power
+
+if TYPE_CHECKING:
+    from harness.clips import Clips
 
 CONFIDENCE = 0.95
-ALPHA = 0.05
-MIN_SEEDS = 3
+MAX_SEEDS = 1000
+"""Nobody trains more often: a difference that needs more seeds is called undecidable by seeds."""
 SAME = 1e-9
 """Percentages closer than this are the same number: 70.1 - 60.1 is not exactly 10."""
 
 BETTER = "better"
 WORSE = "worse"
-NOT_SHOWN = "no difference shown"
 TOO_FEW = "too few seeds to tell"
 EQUIVALENT = "no difference larger"
 """Followed by the study's margin, see `Difference.words`."""
@@ -43,6 +53,10 @@ class Estimate:
     @property
     def half_width(self) -> float | None:
         return None if self.low is None or self.high is None else (self.high - self.low) / 2
+
+    def holds(self, value: float) -> bool:
+        """Whether the interval holds a value; False without an interval."""
+        return self.low is not None and self.high is not None and self.low <= value <= self.high
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +86,43 @@ class ClipPaired(Estimate):
 
 
 @dataclass(frozen=True, kw_only=True)
+class StandardError:
+    """How far a mean difference may be off, in points, and by which tests that is judged.
+
+    Attributes:
+        n: seeds.
+        seeds: from training again on other seeds: sd of the paired differences / sqrt(n). 0: they are all the
+            same, so that their spread is unknown, not zero.
+        clips: from drawing other clips, beyond what `seeds` holds; 0 where it is unknown or none.
+        clusters: of clips, behind `clips`.
+    """
+
+    n: int
+    seeds: float
+    clips: float = 0.0
+    clusters: int = 0
+
+    def half_width(self, alpha: float = ALPHA) -> float | None:
+        """Of the interval with coverage 1 - alpha; None where the spread of the seeds is unknown."""
+        if self.seeds <= SAME:
+            return None
+        return float(half_width(self.seeds, self.clips, self.n - 1, self.clusters - 1, alpha))
+
+    def p(self, gap: float) -> float:
+        """Two-sided: that the true difference is `gap` away from the one found."""
+        if self.seeds <= SAME:  # the sign test
+            return 1.0 if abs(gap) <= SAME else 2.0 ** (1 - self.n)
+        return float(p_value(gap, self.seeds, self.clips, self.n - 1, self.clusters - 1))
+
+    def p_above(self, gap: float) -> float:
+        """One-sided: that the true difference is not above a bound that the one found is `gap` above."""
+        two_sided = self.p(gap)
+        if self.seeds <= SAME:
+            return two_sided / 2 if gap > SAME else 1.0
+        return two_sided / 2 if gap > 0 else 1 - two_sided / 2
+
+
+@dataclass(frozen=True, kw_only=True)
 class Difference(Estimate):
     """A variant minus another, in percentage points, paired by seed.
 
@@ -90,6 +141,7 @@ class Difference(Estimate):
         effect: mean over standard deviation of the paired differences, with Hedges' correction.
         seeds_needed: seeds in all that would decide a difference as large as this one, in this table, at 80 %
             power; None where no number would, or nothing can be said.
+        error: what the interval and the p values are made of; None with fewer than three seeds.
         exploratory: the study did not state it beforehand.
     """
 
@@ -108,6 +160,7 @@ class Difference(Estimate):
     p_margin_holm: float | None = None
     effect: float | None = None
     seeds_needed: int | None = None
+    error: StandardError | None = None
     exploratory: bool = True
 
     @property
@@ -169,56 +222,85 @@ def mean_interval(values: Sequence[float]) -> Estimate:
     if n == 0:
         return Estimate(mean=math.nan, n=0)
     mean = statistics.fmean(values)
-    half = _half_width(values)
+    error = _standard_error(values)
+    half = error.half_width() if error else None
     if half is None:
         return Estimate(mean=mean, n=n)
     return Estimate(mean=mean, n=n, low=mean - half, high=mean + half)
 
 
-def paired_difference(variant: Mapping[int, float], baseline: Mapping[int, float]) -> Difference:
+def paired_difference(
+    variant: Mapping[int, float],
+    baseline: Mapping[int, float],
+    clips: Clips | None = None,
+    margin: float = 0.0,
+    *,
+    names: tuple[str, str] = ("", ""),
+) -> Difference:
     """`variant` minus `baseline` over the seeds that both have. Arguments: accuracy by seed.
 
-    The p value is the paired t test's. Differences that are all the same and not zero leave it undefined;
-    they get the sign test's, 2 ** (1 - n), and no interval.
+    Differences that are all the same and not zero leave a t test undefined; they get the sign test's p value,
+    2 ** (1 - n), and no interval.
+
+    Args:
+        clips: the same trained networks clip by clip (harness/clips.py); without it the interval is for these
+            very clips.
+        margin: points that do not matter.
+        names: of the two.
     """
     seeds = tuple(sorted(variant.keys() & baseline.keys()))
     differences = [variant[seed] - baseline[seed] for seed in seeds]
-    estimate = mean_interval(differences)
-    p: float | None = None
-    if len(seeds) >= MIN_SEEDS:
-        p = _p_value(differences)
-    return Difference(
-        mean=estimate.mean, n=estimate.n, low=estimate.low, high=estimate.high, seeds=seeds, p=p
+    trainings = mean_interval(differences)
+    base = Difference(
+        mean=trainings.mean, n=trainings.n, seeds=seeds, variant=names[0], other=names[1], margin=margin,
+        clips=clips.paired() if clips else None,
+    )  # fmt: skip
+    error = _standard_error(differences)
+    if error is None:
+        return base
+    covers = NEW_TRAININGS
+    if clips is not None and clips.seeds == seeds and clips.clusters > 1:
+        error = replace(error, clips=clips.clip_error(), clusters=clips.clusters)
+        covers = NEW_TRAININGS_AND_CLIPS
+    half, mean = error.half_width(), base.mean
+    return replace(
+        base,
+        low=None if half is None else mean - half,
+        high=None if half is None else mean + half,
+        covers=covers,
+        trainings=trainings if half is not None else None,
+        error=error,
+        p=error.p(mean),
+        p_margin=max(error.p_above(margin + mean), error.p_above(margin - mean)) if margin else None,
+        effect=_effect(differences),
     )
 
 
-def compare(accuracy: Mapping[str, Mapping[int, float]], baseline: str) -> dict[str, Difference]:
-    """Every variant but the baseline against it, with verdicts corrected together by Holm's method.
+def correct(table: Sequence[Difference]) -> list[Difference]:
+    """The differences of one table with p values corrected for it, the verdicts that these allow, and the seeds
+    that would decide each. Differences and equivalence are corrected each for themselves."""
+    tested = [row.p for row in table if row.p is not None]
+    p_holm = iter(holm(tested))
+    p_margin = iter(holm([row.p_margin for row in table if row.p_margin is not None]))
+    return [
+        judge(
+            replace(row, seeds_needed=seeds_needed(row, ALPHA / len(tested)) if row.error else None),
+            None if row.p is None else next(p_holm),
+            None if row.p_margin is None else next(p_margin),
+        )
+        for row in table
+    ]
 
-    Args:
-        accuracy: accuracy by seed, for every variant of the table.
-    """
-    rows = {
-        variant: paired_difference(by_seed, accuracy.get(baseline, {}))
-        for variant, by_seed in accuracy.items()
-        if variant != baseline
-    }
-    tested = {variant: row.p for variant, row in rows.items() if row.p is not None}
-    corrected = dict(zip(tested, holm(list(tested.values())), strict=True))
-    return {variant: judge(row, corrected.get(variant)) for variant, row in rows.items()}
 
-
-def judge(difference: Difference, p_corrected: float | None) -> Difference:
-    """The difference with its corrected p value and the word that it allows."""
-    if p_corrected is None:
-        verdict = TOO_FEW
-    elif p_corrected < ALPHA:
+def judge(difference: Difference, p_holm: float | None, p_margin_holm: float | None = None) -> Difference:
+    """The difference with its corrected p values and the word that they allow."""
+    if p_holm is not None and p_holm < ALPHA:
         verdict = BETTER if difference.mean > 0 else WORSE
-    elif difference.low is None and abs(difference.mean) > SAME:
-        verdict = TOO_FEW  # the same difference for every seed: its spread is unknown
+    elif p_margin_holm is not None and p_margin_holm < ALPHA:
+        verdict = EQUIVALENT
     else:
-        verdict = NOT_SHOWN
-    return replace(difference, p_holm=p_corrected, verdict=verdict)
+        verdict = TOO_FEW
+    return replace(difference, p_holm=p_holm, p_margin_holm=p_margin_holm, verdict=verdict)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -245,6 +327,26 @@ def percentile(samples: Sequence[float], part: float) -> float:
     return _quantile(sorted(samples), part)
 
 
+def seeds_needed(difference: Difference, alpha: float) -> int | None:
+    """Seeds in all that decide a true difference as large as the one found, at 80 % power; None where more than
+    `MAX_SEEDS` would be needed. The spread is taken to be the one found, which three seeds know badly."""
+    error = difference.error
+    if error is None or error.seeds <= SAME or abs(difference.mean) <= SAME:
+        return None
+    sd = error.seeds * math.sqrt(error.n)
+
+    def enough(seeds: int) -> bool:
+        return power(difference.mean, seeds, sd, alpha=alpha, clip_error=error.clips) >= POWER
+
+    if not enough(MAX_SEEDS):
+        return None
+    few, many = MIN_SEEDS - 1, MAX_SEEDS
+    while many - few > 1:
+        middle = (few + many) // 2
+        few, many = (few, middle) if enough(middle) else (middle, many)
+    return many
+
+
 def _quantile(ordered: Sequence[float], part: float) -> float:
     position = part * (len(ordered) - 1)
     below = math.floor(position)
@@ -252,24 +354,38 @@ def _quantile(ordered: Sequence[float], part: float) -> float:
     return ordered[below] + (position - below) * (ordered[above] - ordered[below])
 
 
-def _half_width(values: Sequence[float]) -> float | None:
-    if len(values) < MIN_SEEDS or _all_same(values):
+def _standard_error(values: Sequence[float]) -> StandardError | None:
+    if len(values) < MIN_SEEDS:
         return None
-    from scipy.stats import t
-
-    critical = float(t.ppf((1 + CONFIDENCE) / 2, len(values) - 1))
-    return critical * statistics.stdev(values) / math.sqrt(len(values))
-
-
-def _p_value(differences: Sequence[float]) -> float:
-    n = len(differences)
-    mean = statistics.fmean(differences)
-    if _all_same(differences):
-        return 1.0 if abs(mean) <= SAME else 2.0 ** (1 - n)
-    from scipy.stats import t
-
-    return float(2 * t.sf(abs(mean) / (statistics.stdev(differences) / math.sqrt(n)), n - 1))
+    same = max(values) - min(values) <= SAME
+    return StandardError(
+        n=len(values), seeds=0.0 if same else statistics.stdev(values) / math.sqrt(len(values))
+    )
 
 
-def _all_same(values: Sequence[float]) -> bool:
-    return max(values) - min(values) <= SAME
+def _effect(differences: Sequence[float]) -> float | None:
+    """Mean over sd, times Hedges' exact correction for the few seeds behind the sd."""
+    sd, df = statistics.stdev(differences), len(differences) - 1
+    if sd <= SAME:
+        return None
+    correction = math.exp(math.lgamma(df / 2) - math.lgamma((df - 1) / 2)) / math.sqrt(df / 2)
+    return correction * statistics.fmean(differences) / sd
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the calibration table. Exit code 0, or 2 for a request that cannot be carried out."""
+    from harness.calibration import calibrate
+
+    parser = argparse.ArgumentParser(prog="python -m harness.stats", description="Check the statistics.")
+    parser.add_argument("--calibrate", action="store_true", required=True, help="simulate studies")
+    parser.add_argument("--studies", type=int, default=1000, help="simulated studies (default: %(default)s)")
+    parser.add_argument("--quick", action="store_true", help="with few clips; only tests the code")
+    args = parser.parse_args(argv)
+    if args.studies < 1:
+        parser.error(f"--studies {args.studies} is below 1")
+    print(calibrate(args.studies, quick=args.quick))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

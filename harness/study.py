@@ -17,7 +17,7 @@ import sys
 import traceback
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ import torch
 import yaml
 
 from harness import weights
+from harness.claims import parse_hypothesis, parse_pair
 from harness.cost import CostConfig
 from harness.errors import DataError, StudyError, nearest
 from harness.model import MSTNet
@@ -120,6 +121,9 @@ class _Head:
     source: str = ""
     reference: str = ""
     seeds: tuple[int, ...] = (0, 1, 2)
+    margin: float = 0.0
+    hypotheses: tuple[str, ...] = ()
+    pairs: tuple[str, ...] = ()
     resources: Resources = field(default_factory=Resources)
     cost: CostConfig = field(default_factory=CostConfig)
     profile: bool = False
@@ -134,6 +138,8 @@ class Study:
         folder: where the file lies; operators beside it can be imported.
         profile: write traces of a training step of every variant, beside its cost.
         variants: resolved settings by variant name, in the file's order.
+        margin: a difference of so many points does not matter; 0 where none is named.
+        hypotheses, pairs: as they stand in the file; checked.
     """
 
     name: str
@@ -143,6 +149,9 @@ class Study:
     reference: str
     baseline: str
     seeds: tuple[int, ...]
+    margin: float
+    hypotheses: tuple[str, ...]
+    pairs: tuple[str, ...]
     resources: Resources
     cost: CostConfig
     profile: bool
@@ -376,7 +385,17 @@ def _parse_override(override: str) -> tuple[str, Any]:
     if not equals or not key:
         raise StudyError(f"--set {override}: not key=value, as in --set train.epochs=2")
     first = key.split(".")[0]
-    if first in ("variants", "profiles", "parts", "question", "reference", "source"):
+    if first in (
+        "variants",
+        "profiles",
+        "parts",
+        "question",
+        "reference",
+        "source",
+        "hypotheses",
+        "pairs",
+        "margin",
+    ):
         raise StudyError(f"--set {override}: {first} cannot be set here; edit the file")
     _check_keys({key: None}, f"--set {override}")
     try:
@@ -445,11 +464,41 @@ def _check_head(head: _Head, variants: dict[str, Any], source: Source) -> None:
         raise StudyError(f"{source('seeds')}: {min(head.seeds)} is below 0")
     for name in variants:
         _check_name(name, source("variants"))
+    _check_claims(head, variants, source)
 
 
 def _check_name(name: Any, place: str) -> None:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_+-]*", str(name)):
         raise StudyError(f"{place}: {name!r} is no name; use letters, digits, _ + -")
+
+
+def _check_claims(head: _Head, variants: Collection[str], source: Source) -> None:
+    """What is stated beforehand names variants of the study, and nothing twice."""
+    if head.margin < 0:
+        raise StudyError(f"{source('margin')}: {head.margin:g} is below 0")
+    seen: set[tuple[str, ...]] = set()
+    for place, text in [
+        *((f"hypotheses[{i}]", text) for i, text in enumerate(head.hypotheses)),
+        *((f"pairs[{i}]", text) for i, text in enumerate(head.pairs)),
+    ]:
+        try:
+            if place.startswith("pairs"):
+                names = parse_pair(text)
+                claim: tuple[str, ...] = ("pair", *sorted(names))
+            else:
+                one = parse_hypothesis(text, head.margin)
+                names = (one.left, one.right)
+                claim = (one.relation, *sorted(names)) if one.relation == "~" else (">", *names)
+                if one.relation == "<":
+                    claim = (">", *names[::-1])
+        except ValueError as error:
+            raise StudyError(f"{source(place)}: {error}") from None
+        for name in names:
+            if name not in variants:
+                raise StudyError(f"{source(place)}: no variant {name!r}{nearest(name, variants)}")
+        if claim in seen:
+            raise StudyError(f"{source(place)}: {text!r} is stated twice")
+        seen.add(claim)
 
 
 def _check_distinct(variants: dict[str, Settings], where: str) -> None:

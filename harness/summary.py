@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from harness.breakdown import Breakdown
+from harness.breakdown import Breakdown, break_down
+from harness.claims import Results, cheapest, decide, parse_hypothesis, parse_pair
+from harness.clips import right
 from harness.records import CostRecord, StudyRecord, TrialRecord
 from harness.reference import is_reproduced, load_reference, same_geometry
 from harness.stats import (
@@ -17,11 +19,8 @@ from harness.stats import (
     Estimate,
     Quartiles,
     Tested,
-    compare,
-    holm,
-    judge,
+    correct,
     mean_interval,
-    paired_difference,
     quartiles,
 )
 
@@ -115,7 +114,15 @@ def summarize(record: StudyRecord) -> Summary:
     trials = _planned_trials(record)
     metrics = _metrics(record)
     values = {metric: _by_seed(record, metric) for metric in metrics}
-    differences = compare(values["top1"], record.baseline)
+    done = {variant: _done(record, variant) for variant in record.variants}
+    results = Results(
+        accuracy=values["top1"],
+        right={variant: right(mine) for variant, mine in done.items()},
+        margin=record.margin,
+    )
+    hypotheses = [parse_hypothesis(text, record.margin) for text in record.hypotheses]
+    stated = {frozenset((one.left, one.right)) for one in hypotheses}
+    differences = results.against(record.baseline)
     rows = []
     for variant in record.variants:
         cost = record.costs.get(variant)
@@ -129,7 +136,7 @@ def summarize(record: StudyRecord) -> Summary:
                     metric: mean_interval(list(values[metric][variant].values())) for metric in metrics
                 },
                 per_class=_per_class(record, variant),
-                difference=differences.get(variant),
+                difference=_labelled(differences[variant], stated) if variant in differences else None,
                 cost=cost,
                 latency_ms=quartiles(cost.latency_ms) if cost else None,
                 paper=reference.get("rows", {}).get(variant, {}),
@@ -142,7 +149,7 @@ def summarize(record: StudyRecord) -> Summary:
     best, runner_up = (*ranked[:2], None, None)[:2]
     lead = None
     if best and runner_up:
-        lead = paired_difference(values["top1"][best.variant], values["top1"][runner_up.variant])
+        lead = results.difference(best.variant, runner_up.variant)
     return Summary(
         record=record,
         metrics=metrics,
@@ -158,21 +165,18 @@ def summarize(record: StudyRecord) -> Summary:
             for trial in trials
             if trial.status == "done" and trial.seed not in values["top1"][trial.variant]
         ],
-        clear_best=_is_clear(values["top1"], [row.variant for row in ranked]),
+        pairs=[_labelled(one, stated) for one in results.table(map(parse_pair, record.pairs))],
+        hypotheses=decide(results, hypotheses),
+        cheapest=_cheapest(results, rows),
+        breakdowns=break_down(record, done),
+        clear_best=_is_clear(results, [row.variant for row in ranked]),
     )
 
 
-def judge_together(table: Mapping[str, Difference]) -> dict[str, Difference]:
-    """The differences of one table with verdicts corrected together by Holm's method."""
-    tested = {key: gap.p for key, gap in table.items() if gap.p is not None}
-    corrected = dict(zip(tested, holm(list(tested.values())), strict=True))
-    return {key: judge(gap, corrected.get(key)) for key, gap in table.items()}
-
-
-def _is_clear(top1: Mapping[str, Mapping[int, float]], ranked: Sequence[str]) -> bool:
+def _is_clear(results: Results, ranked: Sequence[str]) -> bool:
     """Whether the first is better than each of the others, corrected for all of them."""
-    gaps = {variant: paired_difference(top1[ranked[0]], top1[variant]) for variant in ranked[1:]}
-    return bool(gaps) and all(gap.verdict == BETTER for gap in judge_together(gaps).values())
+    gaps = correct([results.difference(ranked[0], other, 0.0) for other in ranked[1:]])
+    return bool(gaps) and all(gap.verdict == BETTER for gap in gaps)
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> set[int]:
@@ -182,6 +186,20 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> set[int]:
         for place, (cost, accuracy) in enumerate(points)
         if not any(c <= cost and a >= accuracy and (c, a) != (cost, accuracy) for c, a in points)
     }
+
+
+def _labelled(difference: Difference, stated: set[frozenset[str]]) -> Difference:
+    """Whether the study stated a hypothesis about the two beforehand."""
+    return replace(difference, exploratory=frozenset((difference.variant, difference.other)) not in stated)
+
+
+def _cheapest(results: Results, rows: list[Row]) -> list[Cheapest]:
+    """By MACs, and by latency where it was measured; nothing without a margin."""
+    macs = {row.variant: float(row.cost.macs_total) for row in rows if row.cost and row.cost.macs_total}
+    latency = {row.variant: row.latency_ms.median for row in rows if row.latency_ms}
+    if not results.margin:
+        return []
+    return [cheapest(results, costs, by) for by, costs in (("MACs", macs), ("latency", latency)) if costs]
 
 
 def finite(value: float | None) -> bool:

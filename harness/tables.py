@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from harness.distributions import MIN_SEEDS
 from harness.document import Block, Cell, Heading, Items, Paragraph, Table, one_line
 from harness.records import CostRecord, StudyRecord
 from harness.reference import added_gmacs
-from harness.stats import MIN_SEEDS
 from harness.summary import Row, Summary
 from harness.words import bare_points, estimate, geometry, listed, macs, milliseconds, number, plural
 

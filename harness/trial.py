@@ -159,6 +159,7 @@ def _train(job: Job, environment: dict[str, str], on_epoch: OnEpoch, world: Worl
         history=state.history,
         predictions={
             "clip": [clips[index].id for index in indices],
+            "cluster": [clips[index].cluster or clips[index].id for index in indices],
             "label": labels.tolist(),
             "predicted": scores.argmax(axis=1).tolist(),
         },

@@ -10,12 +10,12 @@ from fractions import Fraction
 
 import pytest
 
+from harness.claims import Results
 from harness.stats import (
     BETTER,
-    NOT_SHOWN,
     TOO_FEW,
     WORSE,
-    compare,
+    Difference,
     holm,
     mean_interval,
     paired_difference,
@@ -128,6 +128,10 @@ def test_holm_equals_the_closed_test_over_all_subsets() -> None:
         assert holm(p) == pytest.approx(closed)
 
 
+def compare(accuracy: dict[str, dict[int, float]], baseline: str) -> dict[str, Difference]:
+    return Results(accuracy=accuracy).against(baseline)
+
+
 def seeds(*values: float) -> dict[int, float]:
     return dict(enumerate(values))
 
@@ -145,7 +149,7 @@ def test_verdicts_are_words() -> None:
         "base",
     )
     words = {variant: row.verdict for variant, row in rows.items()}
-    assert words == {"up": BETTER, "down": WORSE, "near": NOT_SHOWN, "young": TOO_FEW, "none": TOO_FEW}
+    assert words == {"up": BETTER, "down": WORSE, "near": TOO_FEW, "young": TOO_FEW, "none": TOO_FEW}
     assert rows["young"].p_holm is None
 
 
@@ -155,7 +159,7 @@ def test_verdict_uses_the_corrected_p_and_the_interval_does_not() -> None:
     flat = seeds(1.0, -1.0, 1.5, -1.2)
     alone = compare({"base": base, "up": up}, "base")["up"]
     among = compare({"base": base, "up": up, "x": flat, "y": flat}, "base")["up"]
-    assert (alone.verdict, among.verdict) == (BETTER, NOT_SHOWN)
+    assert (alone.verdict, among.verdict) == (BETTER, TOO_FEW)
     assert among.low == alone.low
     assert among.low is not None
     assert among.low > 0
@@ -170,7 +174,7 @@ def test_rows_without_enough_seeds_do_not_tighten_the_others() -> None:
 
 def test_identical_accuracies_are_no_difference() -> None:
     row = compare({"base": seeds(50.0, 51.0, 52.0), "same": seeds(50.0, 51.0, 52.0)}, "base")["same"]
-    assert (row.mean, row.p, row.verdict) == (0.0, 1.0, NOT_SHOWN)
+    assert (row.mean, row.p, row.verdict) == (0.0, 1.0, TOO_FEW)
 
 
 def test_the_same_difference_three_times_is_too_few_seeds() -> None:

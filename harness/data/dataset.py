@@ -172,6 +172,7 @@ class DataSet:
         classes: class names; labels are positions in it.
         groups: the group of each class, "" where the data set has none.
         mirrored: the class that each class becomes in a mirror, indices.
+        twins: pairs of class indices whose clips are each other's, played backwards.
         skipped: ids of the clips that were left out when the data set was indexed, by split.
 
     Raises:
@@ -189,6 +190,7 @@ class DataSet:
         self.groups = index.groups
         self.mirrored = mirrored_classes(index.classes)
         self._check_mirror_images()
+        self.twins = index.twins
         self.skipped = index.skipped
 
     def _check_mirror_images(self) -> None:

@@ -157,6 +157,7 @@ def _read(folder: Path) -> Index:
     try:
         text = (folder / "manifest.json").read_bytes()
         manifest = json.loads(text)
+        ids = [clip["id"] for clip in manifest["clips"]]
         return Index(
             folder=folder,
             fingerprint=hashlib.sha256(text).hexdigest(),
@@ -170,9 +171,12 @@ def _read(folder: Path) -> Index:
                     label=clip["label"],
                     frames=clip["frames"],
                     sha256=clip["sha256"],
+                    # a validation clip of a reversed class is the one before it, backwards (_write_clip)
+                    cluster=ids[place - (CLASSES[clip["label"]].reverse and clip["split"] == "val")],
                 )
-                for clip in manifest["clips"]
+                for place, clip in enumerate(manifest["clips"])
             ],
+            twins=[(label - 1, label) for label, kind in enumerate(CLASSES) if kind.reverse],
             height=manifest["settings"]["height"],
             width=manifest["settings"]["width"],
         )

@@ -22,6 +22,8 @@ class Clip:
     frames: counted when the index was made; 0 where the clip cannot be read.
     problem: why it cannot be read, "" where it can.
     sha256: of a video that this project wrote itself, "" for others.
+    cluster: what clips share that are not independent of each other, such as one clip forwards and backwards; "" for
+        a clip on its own. Statistics over clips count clusters.
     """
 
     id: str
@@ -33,6 +35,7 @@ class Clip:
     first_picture: int = 1
     problem: str = ""
     sha256: str = ""
+    cluster: str = ""
 
     @property
     def is_video(self) -> bool:
@@ -55,6 +58,7 @@ class Index:
         file (frames.py).
     skipped: ids of the clips that were left out because they cannot be read, by split (`on_unreadable: skip`).
     named_classes: whether `classes` are words; else they are the numbers that the annotation gives.
+    twins: pairs of class indices whose clips are each other's, played backwards.
     """
 
     folder: Path
@@ -66,6 +70,7 @@ class Index:
     width: int = 0
     skipped: dict[str, list[str]] = dataclasses.field(default_factory=dict)
     named_classes: bool = True
+    twins: list[tuple[int, int]] = dataclasses.field(default_factory=list)
 
     @property
     def one_size(self) -> bool:
