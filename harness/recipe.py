@@ -51,7 +51,7 @@ class TrainConfig:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     groups: str = "plain"
-    freeze_batch_norm: str = "off"
+    freeze_batch_norm: bool | str = "off"  # YAML reads a bare off as false
     sync_batch_norm: bool = False
     schedule: str = "step"
     milestones: tuple[int, ...] = (30, 40, 45)
@@ -65,6 +65,8 @@ class TrainConfig:
     workers: int = 0
 
     def __post_init__(self) -> None:
+        if self.freeze_batch_norm is False:
+            object.__setattr__(self, "freeze_batch_norm", "off")
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: {getattr(self, name)} is below 1")
@@ -112,7 +114,7 @@ def learning_rate(config: TrainConfig, epoch: int, step: int, steps: int) -> flo
     return config.lr * 0.5 * (1 + math.cos(math.pi * (done - config.warmup) / (1 - config.warmup)))
 
 
-def freeze_batch_norm(model: MSTNet, how: str) -> None:
+def freeze_batch_norm(model: MSTNet, how: bool | str) -> None:
     """Freeze the backbone's batch norm: "all", or "partial": all but the first. Call it after every `model.train()`.
 
     As in the TSN and TSM code, frozen means that it normalises by its running statistics, which stay as they are, and

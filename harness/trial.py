@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import sys
@@ -64,7 +65,7 @@ def run_trial(job: Job, on_epoch: OnEpoch = lambda entry: None) -> TrialRecord:
         (job.folder / "traceback.txt").write_text(details or f"{error}\n")
         return TrialRecord(
             trial_id=job.trial_id, variant=job.variant, seed=job.seed,
-            status="failed", reason=reason_of(error, job.settings), environment=environment,
+            status="failed", reason=reason_of(error, job.settings, job.ranks), environment=environment,
         )  # fmt: skip
 
 
@@ -88,9 +89,14 @@ def _train_in_ranks(job: Job, on_epoch: OnEpoch) -> TrialRecord:
 
     _check_gpus(job)
     distributed.launch(
-        _rank, job.ranks, (job,), on_message=on_message, reason_of=partial(reason_of, settings=job.settings),
-        rendezvous=job.folder / f"rendezvous-{os.getpid()}", cuda=job.gpus > 0,
-    )  # fmt: skip
+        _rank,
+        job.ranks,
+        (job,),
+        on_message=on_message,
+        reason_of=partial(reason_of, settings=job.settings, ranks=job.ranks),
+        rendezvous=job.folder / f"rendezvous-{os.getpid()}",
+        cuda=job.gpus > 0,
+    )
     return records[0]
 
 
@@ -214,17 +220,15 @@ def discard(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def reason_of(error: BaseException, settings: Settings) -> str:
+def reason_of(error: BaseException, settings: Settings, ranks: int = 1) -> str:
     """One line that says why a trial failed, and what to try."""
     text = next((line for line in str(error).splitlines() if line.strip()), "")
     out_of_memory = isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
     if out_of_memory or isinstance(error, MemoryError):
         size = settings.train.batch_size
-        micro = min(size, settings.train.micro_batch or size)
-        return (
-            f"out of memory at batch_size {size}; try train.micro_batch: {max(1, micro // 2)}, which keeps the "
-            f"batch, or train.batch_size: {max(1, size // 2)}"
-        )
+        at_once = min(math.ceil(size / ranks), settings.train.micro_batch or size)
+        smaller = f"train.micro_batch: {at_once // 2}, which keeps the batch, or " if at_once > 1 else ""
+        return f"out of memory at batch_size {size}; try {smaller}train.batch_size: {max(1, size // 2)}"
     if isinstance(error, (TrainingError, UserError, RankError)):
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -586,6 +586,33 @@ SMALLEST = ["data.dataset=" + yaml.safe_dump(TINY_DATA, default_flow_style=True)
             "data.short_side=24", "data.crop=16", "train.batch_size=32"]  # fmt: skip
 
 
+def test_a_bare_off_is_the_word_off(tmp_path: Path) -> None:
+    """YAML reads it as false."""
+    path = tmp_path / "study.yaml"
+    content = copy.deepcopy(TINY)
+    path.write_text(yaml.safe_dump(content) + "\n")
+    study = load_study(path, overrides=["train.freeze_batch_norm=off"])
+    assert study.variants["tsn"].train.freeze_batch_norm == "off"
+    with pytest.raises(StudyError, match=r"train\.freeze_batch_norm: True is none of off, partial, all"):
+        load_study(path, overrides=["train.freeze_batch_norm=on"])
+
+
+def test_the_number_of_processes_is_part_of_a_trials_id(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(copy.deepcopy(TINY)))
+    ids = {
+        ranks: [
+            trial.trial_id
+            for trial in load_study(path, overrides=[f"resources.ranks={ranks}", "resources.gpus=0"]).trials(
+                {"tsn": "", "ks13": ""}
+            )
+        ]
+        for ranks in ("auto", 1, 2)
+    }
+    assert ids["auto"] == ids[1]
+    assert not set(ids[1]) & set(ids[2])
+
+
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_every_variant_of_a_shipped_study_trains_for_one_step(path: Path, tiny_data: Path) -> None:
     study = load_study(path, overrides=SMALLEST)

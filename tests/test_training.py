@@ -349,6 +349,20 @@ def test_the_reason_of_a_failure_is_one_line_with_advice(error: Exception, reaso
     assert reason_of(error, settings()) == reason
 
 
+@pytest.mark.parametrize(
+    ("recipe", "ranks", "advice"),
+    [
+        ({"batch_size": 64}, 8, "try train.micro_batch: 4, which keeps the batch, or train.batch_size: 32"),
+        ({"batch_size": 64, "micro_batch": 6}, 1, "try train.micro_batch: 3, which"),
+        ({"batch_size": 64, "micro_batch": 1}, 1, "try train.batch_size: 32"),
+    ],
+)
+def test_advice_on_memory_counts_the_clips_that_a_device_has_at_once(
+    recipe: dict[str, Any], ranks: int, advice: str
+) -> None:
+    assert advice in reason_of(MemoryError(), settings(**recipe), ranks)
+
+
 def test_accuracies_are_those_counted_by_hand() -> None:
     scores = np.array([[9, 1, 0], [9, 8, 0], [0, 9, 8], [3, 1, 2]], dtype=float)
     labels = np.array([0, 1, 2, 2])
