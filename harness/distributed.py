@@ -14,7 +14,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing import connection, get_context
@@ -150,7 +150,8 @@ def launch(
                 args=(target, World(rank, size), args, theirs, reason_of, rendezvous, cuda, os.getpid()),
                 name=f"rank{rank}",
             )
-            process.start()
+            with _without_ctrl_c():
+                process.start()
             theirs.close()  # so that the pipe ends with the rank
             ranks[ours] = rank, process
         failures = _watch(dict(ranks), on_message)
@@ -164,6 +165,19 @@ def launch(
             process.join()
             pipe.close()
         rendezvous.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """Processes started meanwhile never see Ctrl-C, which reaches all of them: the one that launched them decides."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _watch(
@@ -219,9 +233,6 @@ def _rank_main(
     parent: int,
 ) -> None:
     _end_with(parent)
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches all processes; the one that launched us decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     warnings.filterwarnings(
         "ignore", "Grad strides do not match bucket view strides"

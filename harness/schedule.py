@@ -136,6 +136,7 @@ def _start(address: str) -> None:
             ray.init(address=address, log_to_driver=False, logging_level="ERROR")
         else:
             ray.init(
+                address="local",  # else Ray joins whatever cluster runs on this machine
                 include_dashboard=False,
                 log_to_driver=False,
                 logging_level="ERROR",

@@ -11,7 +11,7 @@ import torch
 from conftest import TINY
 from torch import Tensor, nn
 
-from harness.data import DataConfig, DataSet, normalise, open_data, train_batches
+from harness.data import DataConfig, DataSet, TrainBatches, normalise, open_data
 from harness.model import ModelConfig, MSTNet, SeededDropout
 from harness.protocol import batch
 from harness.recipe import TrainConfig, freeze_batch_norm, make_optimizer, parameter_groups
@@ -107,7 +107,7 @@ def test_a_step_in_the_tsm_groups_is_that_of_a_plain_loop(data: DataSet) -> None
     )
     trained, _, _ = fit(s, 0, data, CPU)
     model = MSTNet(s.model, 4, 16, 0).train()
-    ((frames, labels, *_),) = train_batches(data.split("train"), 32, 0, 0)
+    ((frames, labels, *_),) = TrainBatches(data.split("train"), 32, 0).epoch(0)
     nn.functional.cross_entropy(model(normalise(frames)), labels).backward()
     for name, p in model.named_parameters():
         assert p.grad is not None
@@ -157,9 +157,9 @@ def test_parts_of_a_batch_get_the_dropout_masks_of_the_whole() -> None:
 
 
 def test_parts_of_all_processes_are_the_batch_in_its_order(data: DataSet) -> None:
-    whole = [b[2].tolist() for b in train_batches(data.split("train"), 9, 5, 1)]
+    whole = [b[2].tolist() for b in TrainBatches(data.split("train"), 9, 5).epoch(1)]
     parts = [
-        [b[2].tolist() for b in train_batches(data.split("train"), 9, 5, 1, rank=rank, world=4)]
+        [b[2].tolist() for b in TrainBatches(data.split("train"), 9, 5, rank=rank, world=4).epoch(1)]
         for rank in range(4)
     ]
     assert [list(itertools.chain(*step)) for step in zip(*parts, strict=True)] == whole
