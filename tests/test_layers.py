@@ -21,7 +21,7 @@ DOORS = {  # package -> the modules that may import it
     "mlflow": {"harness.tracking"},
     "sqlalchemy": {"harness.tracking"},
     "decord": {"harness.data.video"},
-    "PIL": {"harness.data.frames", "harness.data.extraction"},
+    "PIL": {"harness.data.frames", "harness.data.extraction", "harness.loading"},
     "av": {"harness.data.generated", "harness.data.video"},
     "scipy": {"harness.distributions"},
     "matplotlib": {"harness.plots.style", "harness.plots.accuracy", "harness.plots.details"},
@@ -46,7 +46,7 @@ ORDER = [  # each may import those before it, and its own line
     {"harness.answer", "harness.tables", "harness.evidence"},
     {"harness.tracking", "harness.progress", "harness.page", "harness.figures", "harness.export"},
     {"harness.comparison", "harness.protocol", "harness.plan", "harness.dryrun"},
-    {"harness.run", "harness.report", "harness.ui", "harness.bench"},
+    {"harness.run", "harness.report", "harness.ui", "harness.bench", "harness.loading"},
     {"harness.data.__main__", "harness.cost.__main__"},
 ]
 

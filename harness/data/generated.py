@@ -127,14 +127,14 @@ def _write_clip(job: _Job) -> dict[str, Any]:
     twin = 1 if CLASSES[label].reverse and job.split == "val" else 0
     rng = np.random.default_rng([config.seed, job.number - twin])
     num_frames = int(rng.integers(config.min_frames, config.max_frames + 1))
-    video = _encode(draw_clip(CLASSES[label], num_frames, config.height, config.width, rng), container)
+    video = encode(draw_clip(CLASSES[label], num_frames, config.height, config.width, rng), container)
     file = f"{job.split}/{job.index:05d}.{container}"
     (job.folder / file).write_bytes(video)
     digest = hashlib.sha256(video).hexdigest()
     return {"id": file, "split": job.split, "label": label, "frames": num_frames, "sha256": digest}
 
 
-def _encode(frames: np.ndarray, container: str) -> bytes:
+def encode(frames: np.ndarray, container: str) -> bytes:
     """(n, H, W, 3) uint8 RGB -> the bytes of a video file."""
     try:
         import av  # here, because only generating needs it

@@ -101,10 +101,13 @@ def resized(height: int, width: int, short_side: int) -> tuple[int, int]:
 
 
 def normalise(clips: Tensor) -> Tensor:
-    """(x / 255 - mean) / std per channel: (N, T, 3, H, W) uint8 -> float32, same device and layout."""
-    mean = torch.tensor(MEAN, device=clips.device).view(3, 1, 1)
-    std = torch.tensor(STD, device=clips.device).view(3, 1, 1)
-    return torch.addcmul(-mean / std, clips, 1 / (255 * std))  # one pass: several times faster on a CPU
+    """(x / 255 - mean) / std per channel: (N, T, 3, H, W) uint8 -> float32, same device, channels last in memory."""
+    pixels = clips.movedim(-3, -1)  # (N, T, H, W, 3)
+    # Row by row, with the factors repeated: an inner loop of 3 channels takes a CPU several times as long.
+    rows = pixels.reshape(-1, pixels.shape[-2] * 3).float()
+    mean, std = (torch.tensor(x, device=clips.device).repeat(pixels.shape[-2]) for x in (MEAN, STD))
+    torch.addcmul(-mean / std, rows, 1 / (255 * std), out=rows)
+    return rows.view(pixels.shape).movedim(-1, -3)
 
 
 def _resize(frames: np.ndarray, height: int, width: int) -> Tensor:
