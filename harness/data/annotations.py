@@ -7,6 +7,7 @@ all (check.py). Reading goes on after a problem, without the entry that has it.
 from __future__ import annotations
 
 import difflib
+import functools
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -159,7 +160,7 @@ def checked(
                 text = f"id {entry.id!r} stands also at {seen[entry.id]}"
                 report(Problem("duplicate id", entry.place, text, split, entry.id))
             elif entry.label is not None and entry.label not in places:
-                text = f"label {entry.label!r} is no class{_nearest(entry.label, classes)}"
+                text = f"label {entry.label!r} is no class{_nearest(entry.label, tuple(classes))}"
                 report(Problem("unknown label", entry.place, text, split, entry.id))
             else:
                 good[split].append((entry, -1 if entry.label is None else places[entry.label]))
@@ -169,6 +170,8 @@ def checked(
 
 def id_problem(id_: str) -> str:
     """Why an id cannot name a file under the data set's root; "" where it can."""
+    if id_.isalnum():
+        return ""
     if not id_.strip() or any(ord(letter) < 32 for letter in id_):
         return "is empty or holds control characters"
     if "\\" in id_ or id_.startswith(("/", "~")) or re.match(r"[A-Za-z]:", id_):
@@ -178,7 +181,8 @@ def id_problem(id_: str) -> str:
     return ""
 
 
-def _nearest(label: str, classes: list[str]) -> str:
+@functools.cache  # a wrong class list makes every label of 200,000 unknown
+def _nearest(label: str, classes: tuple[str, ...]) -> str:
     close = difflib.get_close_matches(label, classes, n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; none of the {len(classes)} classes is near"
 

@@ -14,7 +14,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.data.annotations import Entry, Report, checked, refuse
+from harness.data.annotations import Report, checked, refuse
 from harness.data.index import SPLITS, Clip, Index
 from harness.data.readers import ROOTS, ListConfig, ReaderConfig, sha256
 from harness.data.video import count_frames
@@ -76,10 +76,10 @@ def clips_of(config: ReaderConfig, root: Path, report: Report) -> tuple[list[str
     Clips of a test list have the label -1.
     """
     classes, lists = config.entries(root, report)
-    clips = []
+    place, clips = config.places(root), []
     for split, entries in checked(lists, classes, report).items():
         for entry, label in entries:
-            file, pictures = config.path(root, entry)
+            file, pictures = place(entry.id)
             clip = Clip(
                 id=entry.id, file=file, split=split, label=label, frames=0, pictures=pictures,
                 first_picture=config.first_picture,
@@ -175,9 +175,9 @@ def _read(config: ReaderConfig, file: Path) -> Index:
     root = config.folder()
     try:
         contents = json.loads(file.read_text(encoding="utf-8"))
-        clips = []
+        place, clips = config.places(root), []
         for id_, split, label, frames, problem in contents["clips"]:
-            path, pictures = config.path(root, Entry("", id_))
+            path, pictures = place(id_)
             known = {"split": split, "label": label, "frames": frames, "problem": problem}
             clips.append(
                 Clip(id=id_, file=path, pictures=pictures, first_picture=config.first_picture, **known)

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -94,11 +95,13 @@ class ReaderConfig:
         """The annotation files that must be there."""
         return [self.train, self.val]
 
-    def path(self, root: Path, entry: Entry) -> tuple[Path, str]:
-        """A clip's file or folder, and how its pictures are named."""
+    def places(self, root: Path) -> Callable[[str], tuple[Path, str]]:
+        """From an id to the clip's file or folder, and how its pictures are named."""
         pictures = self.pictures
         where = self.clips[: -len(pictures) - 1] if pictures else self.clips
-        return root / Path(where.replace("{id}", entry.id)).expanduser(), pictures
+        before, after = where.split("{id}")
+        before = os.path.join(root, os.path.expanduser(before))  # once: there may be 200,000 clips
+        return lambda id_: (Path(f"{before}{id_}{after}"), pictures)
 
     def entries(self, root: Path, report: Report) -> tuple[list[str], dict[str, list[Entry]]]:
         """Classes, and the clips of each split that has an annotation."""
@@ -239,9 +242,12 @@ class FoldersConfig(ReaderConfig):
                 f"clips: {self.clips!r}: only the name of a picture can be chosen, as in {{id}}/{{frame:05d}}.jpg"
             )
 
-    def path(self, root: Path, entry: Entry) -> tuple[Path, str]:
-        file = root / entry.id
-        return file, self.pictures if file.is_dir() else ""
+    def places(self, root: Path) -> Callable[[str], tuple[Path, str]]:
+        def place(id_: str) -> tuple[Path, str]:
+            file = root / id_
+            return file, self.pictures if file.is_dir() else ""
+
+        return place
 
     def entries(self, root: Path, report: Report) -> tuple[list[str], dict[str, list[Entry]]]:
         lists: dict[str, list[Entry]] = {}
