@@ -23,6 +23,9 @@ def page(summary: Summary, figures: Sequence[Figure]) -> Document:
         blocks.append(Items([one.words for one in summary.cheapest]))
     if summary.missing or summary.unusable:
         blocks.append(Paragraph(_incomplete(summary), "warning"))
+    if any(trial.skipped.get("val") for trial in record.trials):
+        words = "Accuracies leave out validation clips that cannot be read; they are listed below."
+        blocks.append(Paragraph(words, "warning"))
     blocks += [Heading(2, "Results"), Heading(3, "Accuracy"), *tables.accuracy(summary)]
     blocks += [
         *tables.groups(summary),
@@ -129,10 +132,38 @@ def _missing(summary: Summary) -> list[Block]:
     ):
         if absent:
             lines.append(f"{what}: {listed(absent)}")
+    lines += _skipped(summary.record)
     if lines:
         return [Items(lines)]
     trials = sum(row.planned for row in summary.rows)
     return [Paragraph(f"Nothing: all {plural(trials, 'trial')} of the plan finished.")]
+
+
+IDS_SHOWN = 10
+"""Clips that a page names; `results.json` names all."""
+
+
+def _skipped(record: StudyRecord) -> list[str]:
+    """Clips that were left out because they cannot be read; trials that left out the same ones share a line."""
+    done = [trial for trial in record.trials if trial.status == "done"]
+    lines = []
+    for split, words in (("val", "validation clip"), ("train", "training clip")):
+        found: dict[tuple[str, ...], list[str]] = {}
+        for trial in done:
+            ids = tuple(trial.skipped.get(split, ()))
+            found.setdefault(ids, []).append(f"`{trial.variant}` seed {trial.seed}")
+        for ids, trials in found.items():
+            if not ids:
+                continue
+            who = "all finished trials" if len(trials) == len(done) else ", ".join(trials)
+            named = ", ".join("`{}`".format(one_line(id_).replace("`", "'")) for id_ in ids[:IDS_SHOWN])
+            more = f" and {len(ids) - IDS_SHOWN:,} more" if len(ids) > IDS_SHOWN else ""
+            lines.append(
+                f"{plural(len(ids), words)} could not be read and took no part ({who}): {named}{more}"
+            )
+        if split == "val" and len(found) > 1:
+            lines.append("not all trials were tested on the same clips: compare their accuracies with care")
+    return lines
 
 
 def _recompute(record: StudyRecord) -> list[Block]:

@@ -289,6 +289,27 @@ def test_failed_and_missing_trials_stay_in_the_report(tmp_path: Path, no_figures
     assert "4 of 12 trials are finished, so this may change." in text
 
 
+def test_clips_that_were_left_out_are_counted_and_named(tmp_path: Path, no_figures: None) -> None:
+    everywhere = {"train": [f"t{i:02d}" for i in range(12)], "val": ["a`b", "v2"]}
+    trials = [dataclasses.replace(one, skipped=everywhere) for one in small_study().trials]
+    text = text_of(study(trials, ["tsn", "ks3"]), tmp_path / "alike")
+    assert "Accuracies leave out validation clips that cannot be read" in text.split("## Results")[0]
+    missing = text.split("## What is missing")[1].split("\n## ")[0]
+    assert "2 validation clips could not be read and took no part (all finished trials): " in missing
+    assert (
+        "12 training clips could not be read and took no part (all finished trials): `t00`, `t01`" in missing
+    )
+    assert "`t09` and 2 more" in missing
+    assert "`t10`" not in missing
+    assert "not all trials were tested on the same clips" not in missing
+
+    trials[1] = dataclasses.replace(trials[1], skipped={"val": ["v2"]})
+    text = text_of(study(trials, ["tsn", "ks3"]), tmp_path / "unlike")
+    assert "1 validation clip could not be read and took no part (`tsn` seed 1): `v2`" in text
+    assert "not all trials were tested on the same clips" in text
+    assert "Accuracies leave out" not in text_of(small_study(), tmp_path / "none")
+
+
 def test_a_study_without_a_finished_trial_says_so(tmp_path: Path) -> None:
     text = text_of(study([failed("tsn", 0)], ["tsn", "ks3"]), tmp_path)
     assert "No trial has finished with an accuracy yet: nothing can be said." in text
