@@ -93,7 +93,7 @@ def is_reproduced(table: dict[str, Any], variant: str, macs_added: int | None) -
 def same_geometry(table: dict[str, Any], geometry: dict[str, Any], variant: str = "") -> bool:
     """Whether the printed costs are for the network and the clip that the computed ones are for."""
     stated = dict(table.get("geometry", {}))
-    frames = table["rows"].get(variant, {}).get("frames")
+    frames = table.get("rows", {}).get(variant, {}).get("frames")
     if stated and frames is not None:
         stated["num_frames"] = int(frames) if str(frames).isdigit() else frames
     return bool(stated) and all(geometry.get(key) == value for key, value in stated.items())
