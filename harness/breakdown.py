@@ -42,7 +42,8 @@ class Confusion:
 class OrderProbe:
     """Accuracy on the same clips with their frames "reversed", "shuffled" or "frozen" (one frame, T times).
 
-    accuracy: by metric, "top1" and "group/<name>". change: minus that on the clips as they are, paired by seed.
+    One centre crop a video, whatever the study's protocol. accuracy: by metric, "top1" and "group/<name>".
+    change: minus that on the clips as they are, paired by seed.
     """
 
     order: str
@@ -72,7 +73,8 @@ class Filters:
 class Reach:
     """Which input frames the centre frame's features depend on, by gradients; mean over clips and seeds.
 
-    stage: features after it, 1 to 4. offsets: input frame minus centre frame. share: of the gradient's norm, sums to 1.
+    stage: features after it, 1 to 4. offsets: input frame minus centre frame.
+    share: of the squared gradient, sums to 1.
     radius: root mean square of the offsets, weighted by share, in frames; over seeds. 0: no other frame is looked at.
     """
 
@@ -190,10 +192,10 @@ def _orders(trials: Sequence[TrialRecord]) -> list[OrderProbe]:
     if not probed:
         return []
     probes = []
-    for order in probed[0][1]:
+    for order in [name for name in probed[0][1] if name != "as_is"]:
         metrics = [m for m in probed[0][1][order] if m == "top1" or m.startswith("group/")]
         found = {m: {t.seed: one.get(order, {}).get(m) for t, one in probed} for m in metrics}
-        as_is = {m: {t.seed: t.last.get(m) for t, _ in probed} for m in metrics}
+        as_is = {m: {t.seed: one.get("as_is", {}).get(m) for t, one in probed} for m in metrics}
         probes.append(
             OrderProbe(
                 order=order,

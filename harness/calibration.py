@@ -20,7 +20,7 @@ import numpy as np
 from harness.clips import Clips, variances
 from harness.distributions import ALPHA, half_width, p_value
 from harness.seeds import seed_for
-from harness.stats import holm
+from harness.stats import SAME, holm
 
 SEEDS = (3, 5, 10)
 ROWS = 9  # and the baseline
@@ -166,16 +166,18 @@ def _outcome(
     resampled: list[bool],
 ) -> Outcome:  # fmt: skip
     truth = world.gaps
+    same = seed_error <= SAME  # in few clips, a row's seeds may all differ by as much: no interval, no t test
+    seed_error = np.where(same, 1.0, seed_error)
     parts = (seed_error, clip_error, seeds - 1, clusters - 1)
-    p = p_value(gap, *parts)
+    p = np.where(same, 2.0 ** (1 - seeds), p_value(gap, *parts))
     p_holm = np.array([holm(row) for row in p.tolist()])
     above, below = _one_sided(gap + MARGIN, *parts), _one_sided(MARGIN - gap, *parts)
     p_margin = np.array([holm(row) for row in np.maximum(above, below).tolist()])
     equivalent = (p_margin < ALPHA) & ~(p_holm < ALPHA)
     stated = _one_sided(gap, *parts)
     false = truth == 0
-    covered = np.abs(gap - truth) <= half_width(*parts)
-    alone = np.abs(gap - truth) <= half_width(seed_error, 0.0, seeds - 1, 0)
+    covered = (np.abs(gap - truth) <= half_width(*parts))[~same]
+    alone = (np.abs(gap - truth) <= half_width(seed_error, 0.0, seeds - 1, 0))[~same]
 
     def rate(hits: Any) -> float:
         return 100 * float(np.mean(hits))
@@ -183,7 +185,7 @@ def _outcome(
     return Outcome(
         world=world, seeds=seeds, studies=len(gap),
         family=rate((p_holm < ALPHA)[:, false].any(axis=1)), single=rate((p < ALPHA)[:, false]),
-        coverage=rate(covered), trainings=rate(alone), bootstrap=rate(np.array(resampled)),
+        coverage=rate(covered), trainings=rate(alone), bootstrap=rate(resampled) if resampled else math.nan,
         power={d: rate((p_holm < ALPHA)[:, truth == d]) for d in world.differences},
         hypothesis={d: rate((stated < ALPHA)[:, truth == d]) for d in world.differences},
         equivalent={d: rate(equivalent[:, truth == d]) for d in (0.0, *world.differences)},

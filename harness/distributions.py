@@ -92,7 +92,8 @@ def power(
     shift = abs(gap) / error
     if shift - critical > 40:  # beyond what the noncentral t can be computed for
         return 1.0
-    wrong_side = 0.0 if one_sided else float(nct.cdf(-critical, df, shift))
+    # Deciding for the wrong side; scipy gives nan where that is all but impossible.
+    wrong_side = 0.0 if one_sided or shift > 3 else float(nct.cdf(-critical, df, shift))
     return float(nct.sf(critical, df, shift)) + wrong_side
 
 

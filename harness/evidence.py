@@ -197,7 +197,7 @@ def _reach(found: Sequence[Breakdown]) -> list[Block]:
     note = (
         "Effective temporal reach in frames: root mean square distance of the input frames from the centre "
         "frame, weighted "
-        "by the gradient of its features. 0: no other frame is looked at."
+        "by the squared gradient of its features. 0: no other frame is looked at."
     )
     return [Heading(3, "How far it looks"), table, Paragraph(note, "note")]
 

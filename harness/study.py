@@ -39,7 +39,7 @@ RESULTS_VERSION = 2
 """Part of every trial's id: raised when a change of the code changes results, so that old ones are not reused."""
 
 _ATOMIC = {"operator", "dataset"}  # mappings that are replaced whole, never merged
-_NOT_DECISIVE = {("train", "workers")}  # settings that cannot change a result
+_NOT_DECISIVE = {("train", "workers"), ("train", "probes")}  # settings that cannot change a result
 _ROOMS = ("model", "data", "train")
 
 Source = Callable[[str], str]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from harness import allocator, distributed, metrics, weights
+from harness import allocator, distributed, metrics, probes, weights
 from harness.data import DataSet, open_data
 from harness.distributed import ALONE, RankError, World
 from harness.errors import UserError
@@ -170,7 +170,7 @@ def _train(job: Job, environment: dict[str, str], on_epoch: OnEpoch, world: Worl
             "predicted": scores.argmax(axis=1).tolist(),
         },
         skipped=_skipped(data, state, indices.tolist()),
-        probes=after_fit(model, job.settings, data, device) if world.rank == 0 else {},
+        probes=after_fit(model, job.settings, job.seed, data, device) if world.rank == 0 else {},
         environment=environment,
         seconds=state.seconds,
     )
@@ -190,9 +190,11 @@ def _skipped(data: DataSet, state: State, tested: list[int]) -> dict[str, list[s
     return {split: ids for split, ids in names.items() if ids}
 
 
-def after_fit(model: MSTNet, settings: Settings, data: DataSet, device: torch.device) -> dict[str, Any]:
+def after_fit(
+    model: MSTNet, settings: Settings, seed: int, data: DataSet, device: torch.device
+) -> dict[str, Any]:
     """What is measured of a trial's network once it is trained, for `TrialRecord.probes`."""
-    return {}
+    return probes.measure(model, settings, seed, data, device) if settings.train.probes else {}
 
 
 def save_result(record: TrialRecord, scores: np.ndarray, model: MSTNet, folder: Path) -> None:

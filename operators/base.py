@@ -73,6 +73,15 @@ class TemporalOp(nn.Module):
         """Multiply-adds for one clip, taps outside the clip counted; None where it is not stated."""
         return None
 
+    def kernel(self) -> tuple[list[int], Tensor] | None:
+        """The filter that the operator is, where it is one filter per channel along time.
+
+        Returns:
+            Offsets in frames, -1 reads the frame before, and their weights (offsets, C); None where the operator
+            is something else, or does not say.
+        """
+        return None
+
 
 def find_operator(name: str) -> type[TemporalOp]:
     """The class registered as `name`, or the one at a dotted path `package.module.Class`.

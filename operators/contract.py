@@ -142,6 +142,23 @@ def states_its_macs_or_none(operator: type[TemporalOp], settings: dict[str, Any]
     _promise(op.macs(2 * HEIGHT, WIDTH) == 2 * macs, op, "macs do not double with the height")
 
 
+def is_the_filter_that_it_says(operator: type[TemporalOp], settings: dict[str, Any]) -> None:
+    op = _build(operator, settings)
+    stated = op.kernel()
+    if stated is None:
+        return
+    offsets, weights = stated
+    _promise(weights.shape == (len(offsets), op.channels), op, f"kernel has shape {tuple(weights.shape)}")
+    x = _clips(op)
+    expected = torch.zeros_like(x)
+    for offset, weight in zip(offsets, weights, strict=True):
+        for frame in range(op.num_frames):
+            if 0 <= frame + offset < op.num_frames:
+                expected[:, frame] += weight[:, None, None] * x[:, frame + offset]
+    difference = (_run(op, x) - expected).abs().max().item()
+    _promise(difference < 1e-4, op, f"filtering with its kernel gives another result, by {difference:.2g}")
+
+
 CHECKS: tuple[Callable[[type[TemporalOp], dict[str, Any]], None], ...] = (
     is_deterministic_under_a_seed,
     keeps_shape_dtype_and_memory_format,
@@ -151,4 +168,5 @@ CHECKS: tuple[Callable[[type[TemporalOp], dict[str, Any]], None], ...] = (
     every_parameter_learns,
     takes_any_number_of_clips_and_a_single_frame,
     states_its_macs_or_none,
+    is_the_filter_that_it_says,
 )

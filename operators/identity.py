@@ -5,6 +5,7 @@ Source: Temporal Segment Networks; the first row of the MixTConv paper's Table 2
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from operators.base import TemporalOp
@@ -14,6 +15,9 @@ class Identity(TemporalOp, name="identity"):
     """Leaves every frame as it is. No parameters, no MACs."""
 
     reach = 0
+
+    def kernel(self) -> tuple[list[int], Tensor]:
+        return [0], torch.ones(1, self.channels)
 
     def forward(self, x: Tensor) -> Tensor:
         return x

@@ -75,6 +75,10 @@ class MixTConv(TemporalOp, name="mixtconv"):
             columns.append(column.slice_scatter(taps, 0, span.first, span.last + 1, span.step))
         return torch.cat(columns, dim=1)
 
+    def kernel(self) -> tuple[list[int], Tensor]:
+        reach = self.rows // 2
+        return list(range(-reach, reach + 1)), self.table()
+
     def forward(self, x: Tensor) -> Tensor:
         return stencil(x, self.table(), self.spans, path=self.stencil_path)
 

@@ -41,6 +41,9 @@ class Shift(TemporalOp, name="shift"):
         if channels > 2 * fold:
             self.spans.append(Span(channels - 2 * fold, 1, 1, 1))
 
+    def kernel(self) -> tuple[list[int], Tensor]:
+        return [-1, 0, 1], self.taps
+
     def forward(self, x: Tensor) -> Tensor:
         return stencil(x, self.taps, self.spans, path=self.stencil_path, taps=0)
 

@@ -37,7 +37,7 @@ ORDER = [  # each may import those before it, and its own line
     {"harness.stats", "harness.clips", "harness.claims", "harness.calibration"},
     {"harness.weights", "harness.model", "harness.data"},
     {"harness.recipe", "harness.distributed", "harness.allocator"},
-    {"harness.cost", "harness.evaluation", "harness.training", "harness.memory"},
+    {"harness.cost", "harness.evaluation", "harness.training", "harness.memory", "harness.probes"},
     {"harness.trial"},
     {"harness.study", "harness.reference", "harness.plots"},
     {"harness.breakdown", "harness.summary", "harness.schedule"},
