@@ -60,7 +60,7 @@ def evaluate(
     mirrored = [place for place, view in enumerate(views) if view.mirrored]
     batches = eval_batches(
         data.split(split), config.batch_size, config.workers,
-        protocol=protocol, indices=indices, order=order, seed=seed,
+        protocol=protocol, indices=indices, order=order, seed=seed, pin=device.type == "cuda",
     )  # fmt: skip
     scores = [torch.empty(0, len(data.classes))]
     labels, places = [torch.empty(0, dtype=torch.int64)], [torch.empty(0, dtype=torch.int64)]

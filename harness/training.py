@@ -161,8 +161,9 @@ class _Training:
         self.network: nn.Module = self.model
         self.unreadable: set[int] = set()
         self.batches = TrainBatches(
-            data.split("train"), config.batch_size, seed, config.workers, rank=world.rank, world=world.size
-        )
+            data.split("train"), config.batch_size, seed, config.workers,
+            rank=world.rank, world=world.size, pin=device.type == "cuda",
+        )  # fmt: skip
 
     def join(self) -> None:
         """Meet the other ranks; from here on all of them must take the same steps."""

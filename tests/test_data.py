@@ -370,3 +370,16 @@ def test_a_clip_of_one_pixel_or_of_fewer_frames_than_segments_is_sampled_and_cro
         assert item is not None
         assert item.shape == (8, 3, 10, 10)
         assert split.views(0, PROTOCOLS["fullres_2clip"]).shape == (6, 8, 3, 12, 12)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.filterwarnings("ignore:.*use of fork\\(\\):DeprecationWarning")
+def test_a_clip_that_cannot_be_read_is_one_line_also_from_a_worker(tmp_path: Path, workers: int) -> None:
+    clip = picture_clip(tmp_path / "7", 3)
+    clip.picture(1).unlink()
+    index = Index(folder=tmp_path, fingerprint="x", classes=["a"], groups=[""], clips=[clip])
+    split = ClipDataset(DataConfig(num_frames=3, short_side=12, crop=10), index, "train")
+    for batches in (TrainBatches(split, 4, 0, workers).epoch(0), eval_batches(split, 4, workers)):
+        with pytest.raises(DataError) as caught:
+            list(batches)
+        assert str(caught.value) == f"clip 7: {clip.picture(1)}: no such picture"

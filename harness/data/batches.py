@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from harness.data.dataset import ClipDataset, Item, TrainKey, UnreadableError
 from harness.data.protocols import TestProtocol
+from harness.errors import DataError
 
 
 class Batch(NamedTuple):
@@ -57,6 +58,7 @@ class TrainBatches:
         batch_size: clips of a whole batch.
         workers: processes that load clips; 0 loads in this one.
         rank, world: give this one of `world` parts of every batch; together they are the batch, in its order.
+        pin: put batches where a GPU copies from without waiting.
     """
 
     def __init__(
@@ -68,14 +70,15 @@ class TrainBatches:
         *,
         rank: int = 0,
         world: int = 1,
+        pin: bool = False,
     ) -> None:
         self._batches = _TrainBatches(len(dataset), batch_size, seed, rank, world)
-        self._loader: DataLoader[Item] = DataLoader(
-            dataset,
+        self._loader: DataLoader[Any] = DataLoader(
+            _Carried(dataset),
             batch_sampler=self._batches,
             num_workers=workers,
             persistent_workers=workers > 0,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=pin,
             collate_fn=collate,
         )
 
@@ -84,9 +87,36 @@ class TrainBatches:
         return len(self._batches)
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
-        """The batches of one epoch."""
+        """The batches of one epoch.
+
+        Raises:
+            DataError: a clip cannot be read.
+        """
         self._batches.epoch = epoch
-        return iter(self._loader)
+        return _delivered(self._loader)
+
+
+class _Carried(Dataset[Any]):
+    """A clip that cannot be read is given back as its error: raised in a worker, it would lose its one line."""
+
+    def __init__(self, dataset: Dataset[Item]) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]
+
+    def __getitem__(self, key: Any) -> Item | DataError:
+        try:
+            return self.dataset[key]
+        except DataError as error:
+            return error
+
+
+def _delivered(loader: DataLoader[Any]) -> Iterator[Batch]:
+    for batch in loader:
+        if isinstance(batch, DataError):
+            raise batch
+        yield batch
 
 
 class _TestClips(Dataset[Item]):
@@ -119,7 +149,8 @@ def eval_batches(
     indices: Sequence[int] | None = None,
     order: str = "as_is",
     seed: int = 0,
-) -> DataLoader[Item]:
+    pin: bool = False,
+) -> Iterator[Batch]:
     """Videos in order, under a test protocol: clips (N * views, T, 3, side, side), labels (N,) and indices (N,).
 
     Args:
@@ -127,31 +158,41 @@ def eval_batches(
         protocol: the settings' own without it.
         indices: which videos of the split; all without it.
         order, seed: see ClipDataset.views.
+        pin: see TrainBatches.
+
+    Raises:
+        DataError: on iterating, a video cannot be read.
     """
     protocol = protocol or dataset.config.test.resolved()
     chosen = range(len(dataset)) if indices is None else [int(i) for i in indices]
     videos = max(1, batch_size // len(protocol.views()))
     clips = _TestClips(dataset, chosen, protocol, order, seed)
-    return DataLoader(
-        clips,
+    loader: DataLoader[Any] = DataLoader(
+        _Carried(clips),
         videos,
         num_workers=workers,
-        pin_memory=torch.cuda.is_available(),
+        pin_memory=pin,
         collate_fn=_collate_views,
     )
+    return _delivered(loader)
 
 
-def collate(items: list[Item]) -> Batch:
-    """Items -> a batch that keeps the channels last in memory, and `clips.flatten(0, 1)` a view."""
+def collate(items: list[Item | DataError]) -> Batch | DataError:
+    """Items -> a batch that keeps the channels last in memory, and `clips.flatten(0, 1)` a view; or the first error."""
     return _batch(items, torch.stack)
 
 
-def _collate_views(items: list[Item]) -> Batch:
+def _collate_views(items: list[Item | DataError]) -> Batch | DataError:
     """The same for items of several views each."""
     return _batch(items, torch.cat)
 
 
-def _batch(items: list[Item], join: Callable[[list[Tensor]], Tensor]) -> Batch:
+def _batch(carried: list[Item | DataError], join: Callable[[list[Tensor]], Tensor]) -> Batch | DataError:
+    items: list[Item] = []
+    for item in carried:
+        if isinstance(item, DataError):
+            return item
+        items.append(item)
     clips = [clip.movedim(-3, -1) for clip, _, _ in items if clip is not None]
     frames = join(clips) if clips else torch.empty(0, 1, 1, 1, 3, dtype=torch.uint8)
     return Batch(
