@@ -190,6 +190,8 @@ class _Training:
         busy = time.perf_counter() - busy
         self.unreadable = set().union(*world.gather(self.unreadable))
         loss_sum, right_sum, clip_sum = world.sums([sum(losses), right, clips])
+        if not clip_sum:
+            raise TrainingError(f"epoch {epoch + 1}: not one training clip can be read")
         return {
             "train/loss": loss_sum / clip_sum,
             "train/top1": 100.0 * right_sum / clip_sum,

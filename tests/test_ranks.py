@@ -15,10 +15,11 @@ import pytest
 import torch
 from conftest import TINY
 
-from harness.data import DataConfig
-from harness.model import ModelConfig
+from harness.data import DataConfig, open_data
+from harness.distributed import World
+from harness.model import ModelConfig, MSTNet
 from harness.records import TrialRecord
-from harness.training import Settings, TrainConfig
+from harness.training import Settings, TrainConfig, TrainingError, fit
 from harness.trial import Job, run_trial
 from operators import TemporalOp
 
@@ -92,6 +93,32 @@ def test_two_processes_train_like_one_with_the_same_batch(tmp_path: Path, tiny_d
     assert two.environment["ranks"] == "2"
     assert sorted(p.name for p in (tmp_path / "two").iterdir()) == ["model.pt", "result.json", "scores.npz"]
     assert not children()
+
+
+class Reads(World):
+    """Says what ranks could read, without any."""
+
+    def __init__(self, *counts: int) -> None:
+        super().__init__()
+        object.__setattr__(self, "others", list(counts))
+
+    def counts(self, own: int) -> list[int]:
+        return self.others  # type: ignore[attr-defined, no-any-return]
+
+
+def test_a_rank_without_a_readable_clip_fails_the_trial_rather_than_the_step(tiny_data: Path) -> None:
+    settings = job(tiny_data, tiny_data).settings
+    data = open_data(settings.data, tiny_data)
+    with pytest.raises(TrainingError, match="epoch 1, step 1: a process has no clip that can be read"):
+        fit(settings, 0, data, torch.device("cpu"), world=Reads(9, 0))
+
+
+def test_a_step_without_any_readable_clip_is_left_out(tiny_data: Path) -> None:
+    settings = job(tiny_data, tiny_data).settings
+    data = open_data(settings.data, tiny_data)
+    model, _, _ = fit(settings, 0, data, torch.device("cpu"), world=Reads(0, 0))
+    start = MSTNet(settings.model, 4, 16, 0)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), start.parameters(), strict=True))
 
 
 def test_an_exception_of_one_rank_is_the_trials_reason(tmp_path: Path, tiny_data: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from conftest import TINY
 
 from harness import schedule
@@ -125,6 +126,15 @@ def test_ranks_that_do_not_fit_their_gpus_are_refused(resources: dict[str, Any],
 )  # fmt: skip
 def test_each_whole_gpu_of_a_trial_has_a_process(resources: dict[str, Any], ranks: int) -> None:
     assert Resources(**resources).resolved().ranks == ranks
+
+
+@pytest.mark.parametrize(("there", "ranks", "gpus"), [(True, "auto", 1), (True, 4, 4), (False, 4, 0)])
+def test_automatic_gpus_are_one_for_each_process(
+    monkeypatch: pytest.MonkeyPatch, there: bool, ranks: int | str, gpus: int
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    resolved = Resources(ranks=ranks).resolved()
+    assert (resolved.gpus, resolved.ranks) == (gpus, 1 if ranks == "auto" else ranks)
 
 
 def test_what_there_is_can_be_had() -> None:
