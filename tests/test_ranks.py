@@ -47,7 +47,13 @@ class Breaks(TemporalOp):
 
 
 def job(
-    folder: Path, data_dir: Path, *, ranks: int = 1, operator: dict[str, Any] | None = None, **train: Any
+    folder: Path,
+    data_dir: Path,
+    *,
+    ranks: int = 1,
+    gpus: float = 0,
+    operator: dict[str, Any] | None = None,
+    **train: Any,
 ) -> Job:
     model = {**TINY["model"], "operator": operator or {"name": "mixtconv"}}
     recipe = {"epochs": 2, "batch_size": 9, "lr": 0.05, "freeze_batch_norm": "all", **train}
@@ -55,13 +61,18 @@ def job(
         model=ModelConfig(**model), data=DataConfig(**TINY["data"]), train=TrainConfig(**recipe)
     )
     return Job(
-        trial_id="t", variant="v", seed=0, settings=settings, data_dir=data_dir, folder=folder, ranks=ranks,
+        trial_id="t", variant="v", seed=0, settings=settings, data_dir=data_dir, folder=folder, ranks=ranks, gpus=gpus,
     )  # fmt: skip
 
 
 def curve(record: TrialRecord) -> list[float]:
     assert record.status == "done", record.reason
     return [entry[name] for entry in record.history for name in ("train/loss", "train/top1", "val/loss")]
+
+
+def losses(record: TrialRecord) -> list[float]:
+    assert record.status == "done", record.reason
+    return [entry[name] for entry in record.history for name in ("train/loss", "val/loss")]
 
 
 def children() -> list[str]:
@@ -213,3 +224,19 @@ def test_ranks_end_with_the_process_that_launched_them(tmp_path: Path, tiny_data
     while any(map(alive, ranks)) and time.monotonic() < end:
         time.sleep(0.1)
     assert not any(map(alive, ranks))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_a_gpu_trains_nearly_like_the_cpu(tmp_path: Path, tiny_data: Path, precision: str) -> None:
+    cpu = run_trial(job(tmp_path / "cpu", tiny_data, lr=0.01))
+    gpu = run_trial(job(tmp_path / "gpu", tiny_data, gpus=1, lr=0.01, precision=precision))
+    assert losses(gpu) == pytest.approx(losses(cpu), rel=1e-3 if precision == "fp32" else 0.05)
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+def test_two_gpus_with_one_batch_norm_train_like_one_gpu(tmp_path: Path, tiny_data: Path) -> None:
+    recipe = {"freeze_batch_norm": "off", "sync_batch_norm": True, "lr": 0.01}
+    one = run_trial(job(tmp_path / "one", tiny_data, gpus=1, **recipe))
+    two = run_trial(job(tmp_path / "two", tiny_data, gpus=2, ranks=2, **recipe))
+    assert losses(two) == pytest.approx(losses(one), rel=1e-3)
