@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -187,12 +187,26 @@ class Plan:
         trials = [t for t in record.trials if t.trial_id in {c.trial_id for c in self._chosen}]
         failed = sum(t.status == "failed" for t in trials)
         missing = sum(t.status not in ("done", "failed") for t in trials)
+        if line := _time_spent(trials):
+            print(f"time     {line}")
         if stopped:
             count = f"{len(trials) - failed - missing} done, {failed} failed, {missing} still to run"
             print(f"stopped  {count}; the same command goes on from here")
             return stopped
         print("next     python -m harness.report --out reports/   or browse: make ui")
         return 1 if failed or missing else 0
+
+
+def _time_spent(trials: Sequence[TrialRecord]) -> str:
+    """What a trial's seconds went to, on average over those that say; the starting of its process is not in it."""
+    spent = [trial.spent for trial in trials if trial.spent]
+    if not spent:
+        return ""
+    total = {name: sum(one.get(name, 0.0) for one in spent) for name in spent[0]}
+    whole = sum(total.values())
+    parts = sorted(total.items(), key=lambda part: -part[1])
+    words = ", ".join(f"{name} {100 * seconds / whole:.0f} %" for name, seconds in parts)
+    return f"a trial takes {whole / len(spent):.1f} s: {words}"
 
 
 def check_request(args: argparse.Namespace) -> list[Study]:

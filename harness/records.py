@@ -19,6 +19,9 @@ class TrialRecord:
     best: {"epoch": e, "top1": p} of the epoch with the highest top-1 (first of equals).
     history: one dict an epoch: "epoch" (1-based), "train/loss", "train/top1", "train/lr", "val/loss",
         "val/top1", "val/top5", "group/<name>", "time/epoch_s".
+    spent: seconds in the training process by what they went to: "start" (opening data, building the network), "data"
+        (waiting for clips), "input" (to the device, normalised), "forward" (with the loss), "backward", "optimizer",
+        "evaluate", "report" (handing epochs on), "save" (checkpoints). A GPU's work counts where it is waited for.
     predictions: "clip" (ids), "cluster" (clips with the same one are not independent), "label" and "predicted"
         (class indices), parallel lists, last epoch.
     skipped: ids of the clips that were left out because they cannot be read, by split; `data.on_unreadable: skip`.
@@ -41,6 +44,7 @@ class TrialRecord:
     probes: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+    spent: dict[str, float] = field(default_factory=dict)
     run_id: str = ""
 
 

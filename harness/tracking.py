@@ -176,6 +176,7 @@ class Store:
                 return
             single = {"best/top1": record.best["top1"], "best/epoch": record.best["epoch"]}
             single["time/trial_s"] = record.seconds
+            single |= {f"time/{name}_s": seconds for name, seconds in record.spent.items()}
             single["memory/peak_mib"] = float(record.environment.get("peak_memory_mib", "nan"))
             single |= {f"class/{name}": value for name, value in record.per_class.items()}
             self._log(run_id, single, step=0)

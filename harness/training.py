@@ -13,7 +13,7 @@ import pickle
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +55,14 @@ class TrainingError(Exception):
 class State:
     """What a checkpoint holds besides weights and optimiser: the past.
 
+    spent: seconds by what they went to, as in TrialRecord.
     best: weights of the best epoch so far, on the CPU, where the best one is to be the result; else empty.
     unreadable: indices of training clips that were left out.
     """
 
     history: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
+    spent: dict[str, float] = field(default_factory=dict)
     best: dict[str, Tensor] = field(default_factory=dict)
     unreadable: list[int] = field(default_factory=list)
 
@@ -109,6 +111,11 @@ def fit(
         for entry in state.history:
             on_epoch(entry)
     training.join()
+    watch = training.watch
+    watch.lap("start")
+    for name, seconds in watch.spent.items():  # what a resumed trial spent before counts too
+        state.spent[name] = state.spent.get(name, 0.0) + seconds
+    watch.spent = state.spent
     validation, test = PROTOCOLS["center_1clip"], settings.data.test.resolved()
     tested: Evaluation | None = None  # none yet if resumed after the last epoch
     while state.epoch < config.epochs:
@@ -116,6 +123,7 @@ def fit(
         entry = {"epoch": float(state.epoch + 1)}
         entry |= training.epoch(state.epoch)
         tested = training.evaluate(validation)
+        watch.lap("evaluate")
         entry |= summary(tested, data)
         entry["time/epoch_s"] = time.perf_counter() - begin
         state.unreadable = sorted(training.unreadable.union(state.unreadable))
@@ -124,14 +132,31 @@ def fit(
         if config.select == "best" and state.best_entry is entry:
             state.best = {name: value.cpu().clone() for name, value in training.model.state_dict().items()}
         on_epoch(entry)
+        watch.lap("report")
         if checkpoint is not None and world.rank == 0:
             training.save(checkpoint, state)
+            watch.lap("save")
     if state.best and state.best_entry is not state.history[-1]:
         training.model.load_state_dict(state.best)
         tested = None
     if tested is None or (test.views(), test.size) != (validation.views(), validation.size):
         tested = training.evaluate(test)
+        watch.lap("evaluate")
     return training.model, state, tested
+
+
+class Stopwatch:
+    """Adds up, by name, the seconds since its last lap."""
+
+    def __init__(self) -> None:
+        self.spent: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        """What was done since the last lap is called `name`."""
+        now = time.perf_counter()
+        self.spent[name] = self.spent.get(name, 0.0) + now - self._last
+        self._last = now
 
 
 class _Training:
@@ -140,6 +165,7 @@ class _Training:
     def __init__(
         self, settings: Settings, seed: int, data: DataSet, device: torch.device, world: World
     ) -> None:
+        self.watch = Stopwatch()
         config = settings.train
         try:
             config.check(device.type == "cuda", world.size)
@@ -178,6 +204,7 @@ class _Training:
         steps = len(self.batches)
         losses, right, clips, lr, busy = [], 0, 0, 0.0, time.perf_counter()
         for step, (frames, labels, _, unreadable) in enumerate(self.batches.epoch(epoch)):
+            self.watch.lap("data")
             self.unreadable.update(unreadable.tolist())
             lr = learning_rate(config, epoch, step, steps)
             for group in self.optimizer.param_groups:
@@ -219,6 +246,7 @@ class _Training:
         for start in starts:
             part = slice(start, start + size)
             inputs, wanted = to_device(frames[part], config, self.device), labels[part].to(self.device)
+            self.watch.lap("input")
             self.model.dropout.clips_before = before + start
             last = start == starts[-1]
             with contextlib.nullcontext() if last else world.unsynchronised(self.network):
@@ -227,16 +255,19 @@ class _Training:
                     loss = nn.functional.cross_entropy(scores.float(), wanted)
                 if not torch.isfinite(loss):
                     raise TrainingError(f"loss is {loss.item()} at {place}; try a lower train.lr")
+                self.watch.lap("forward")
                 # Ranks average their gradients, so that each clip of the whole batch weighs alike.
                 share = len(wanted) * world.size / whole
                 self.scaler.scale(loss if share == 1 else loss * share).backward()
             total += loss.item() * len(wanted)
             hits += int((scores.argmax(1) == wanted).sum())
+            self.watch.lap("backward")
         if config.clip_gradient > 0:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_gradient)
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        self.watch.lap("optimizer")
         return total / len(labels), hits
 
     def evaluate(self, protocol: TestProtocol) -> Evaluation:
@@ -259,6 +290,7 @@ class _Training:
             "scaler": self.scaler.state_dict(),
             "history": state.history,
             "seconds": state.seconds,
+            "spent": state.spent,
             "best": state.best,
             "unreadable": state.unreadable,
         }
@@ -275,7 +307,7 @@ class _Training:
         try:
             saved = torch.load(path, map_location="cpu", weights_only=True)
             model, optimizer, scaler = saved["model"], saved["optimizer"], saved["scaler"]
-            state = State(saved["history"], saved["seconds"], saved["best"], saved["unreadable"])
+            state = State(**{item.name: saved[item.name] for item in fields(State)})
         except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError) as error:
             words = " ".join(str(error).split())[:80] or type(error).__name__
             raise TrainingError(f"{path}: a damaged checkpoint ({words}); {way_out}") from None

@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 import sys
+import time
 import traceback
 from dataclasses import dataclass, field
 from functools import partial
@@ -141,7 +142,9 @@ def _train(job: Job, environment: dict[str, str], on_epoch: OnEpoch, world: Worl
     start, planned = job.settings.model.weights, job.environment.get("weights")
     if start and planned and (found := weights.describe(Path(start))) != planned:
         raise TrainingError(f"model.weights: {start} is now {found}; the trial was planned with {planned}")
+    begin = time.perf_counter()
     data = open_data(job.settings.data, job.data_dir)
+    opened = time.perf_counter() - begin
     checkpoint = job.folder / "checkpoint.pt"
     model, state, tested = fit(
         job.settings, job.seed, data, device, checkpoint=checkpoint, on_epoch=on_epoch, world=world
@@ -173,6 +176,7 @@ def _train(job: Job, environment: dict[str, str], on_epoch: OnEpoch, world: Worl
         probes=after_fit(model, job.settings, job.seed, data, device) if world.rank == 0 else {},
         environment=environment,
         seconds=state.seconds,
+        spent=state.spent | {"start": state.spent["start"] + opened},
     )
     if world.rank == 0:
         save_result(record, scores, model, job.folder)

@@ -8,6 +8,7 @@ import math
 import random
 import re
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,27 @@ def test_an_operator_that_draws_goes_on_drawing_what_it_would_have(data: DataSet
     assert same_weights(whole, resumed)
     other, _, _ = fit(settings(epochs=3), 0, data, CPU)
     assert not torch.equal(whole.fc.weight, other.fc.weight)
+
+
+def test_a_trial_says_what_its_seconds_went_to(data: DataSet, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint.pt"
+
+    def stop_in_epoch_2(entry: dict[str, float]) -> None:
+        if entry["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    begin = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt):
+        fit(settings(epochs=3), 0, data, CPU, checkpoint=checkpoint, on_epoch=stop_in_epoch_2)
+    before = torch.load(checkpoint, weights_only=True)["spent"]
+    _, state, _ = fit(settings(epochs=3), 0, data, CPU, checkpoint=checkpoint)
+    names = {"start", "data", "input", "forward", "backward", "optimizer", "evaluate", "report", "save"}
+    assert set(state.spent) == names
+    assert all(
+        0 < before[name] < state.spent[name] for name in names - {"save"}
+    )  # the checkpoint does not hold its own
+    assert sum(state.spent.values()) <= time.perf_counter() - begin
+    assert sum(state.spent.values()) >= sum(entry["time/epoch_s"] for entry in state.history)
 
 
 def test_the_same_seed_trains_the_same_network_and_another_seed_another(data: DataSet) -> None:
