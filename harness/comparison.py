@@ -161,7 +161,7 @@ def _document(compared: Comparison, figures: list[Figure]) -> Document:
     else:
         blocks.append(Paragraph("Nothing that was recorded."))
     blocks += [Heading(2, "What is missing"), _missing(compared)]
-    return Document(f"{one} against {other}", blocks, home="../index.html")
+    return Document(f"{one} against {other}", blocks)
 
 
 def _answer(compared: Comparison) -> str:

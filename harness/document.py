@@ -85,7 +85,6 @@ Block: TypeAlias = Heading | Paragraph | Items | Code | Table | Figure
 class Document:
     title: str
     blocks: Sequence[Block]
-    home: str = ""  # address of the page above, "" without one
     marks: Sequence[str] = field(default=())  # comments that tell a later call who wrote the page
 
     @property

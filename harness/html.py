@@ -77,14 +77,13 @@ def html(document: Document, figures: Path | None = None) -> str:
         figures: the folder that holds the SVG files of the document's figures.
     """
     blocks = "\n".join(_block(block, figures) for block in document.blocks)
-    home = f'<p class="note"><a href="{_text(document.home)}">All reports</a></p>\n' if document.home else ""
     marks = "".join(f"<!-- {_text(mark)} -->\n" for mark in document.marks)
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n{marks}<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<link rel="icon" href="data:,">\n'  # else a browser asks the server for one
         f"<title>{_text(document.title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        f"{home}<h1>{_inline(document.title)}</h1>\n{blocks}\n</body>\n</html>\n"
+        f"<h1>{_inline(document.title)}</h1>\n{blocks}\n</body>\n</html>\n"
     )
 
 

@@ -41,7 +41,7 @@ def page(summary: Summary, figures: Sequence[Figure]) -> Document:
     blocks += [Heading(2, "What is missing"), *_missing(summary)]
     blocks += [Heading(2, "Accuracy per class"), *tables.per_class(summary)]
     blocks += [Heading(2, "How to recompute"), *_recompute(record)]
-    return Document(record.name, blocks, home="../index.html")
+    return Document(record.name, blocks)
 
 
 def index(studies: Sequence[tuple[str, str, str]], suffix: str) -> Document:

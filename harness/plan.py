@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -48,6 +49,7 @@ class Plan:
         self.resources = study.resources.resolved()
         self.seeds = sorted({*study.seeds, *(args.seeds or [])})
         self.force: bool = args.force
+        self._networks: str = args.networks
         self.costs: dict[str, CostRecord] = {}
         self.environment = environment()
         self._allocator = how
@@ -173,6 +175,22 @@ class Plan:
         data = next(iter(self.data.values()))
         assert data is not None
         return data.classes
+
+    def keeps_network(self, job: Job) -> bool:
+        """Whether a trial's trained network goes to the store."""
+        return self._networks == "all" or (self._networks == "first" and job.seed == self.seeds[0])
+
+    def data_card(self, variant: str) -> dict[str, Any]:
+        """What the store's list of data sets says of a variant's data."""
+        data = self.data[variant]
+        assert data is not None
+        return {
+            "name": dataset_name(self.study.variants[variant]),
+            "fingerprint": data.fingerprint,
+            "classes": len(data.classes),
+            "training clips": len(data.split("train")),
+            "validation clips": len(data.split("val")),
+        }
 
     def scratch(self) -> Path:
         """A folder for the scheduler's own state."""

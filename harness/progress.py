@@ -74,6 +74,7 @@ class Watch:
             plain(job.settings),
             self._plan.costs[job.variant],
             job.environment,
+            self._plan.data_card(job.variant),
         )
         name = f"{job.variant} seed={job.seed}"
         self._tasks[job.trial_id] = self._bars.add_task(name, total=job.settings.train.epochs, text="starts")
@@ -88,7 +89,8 @@ class Watch:
         self._stop_if_asked()
 
     def ended(self, job: Job, record: TrialRecord) -> None:
-        self._store.end_trial(record, job.folder, self._classes)
+        network = plain(job.settings) if self._plan.keeps_network(job) else None
+        self._store.end_trial(record, job.folder, self._classes, network)
         if record.status == "done":  # the store has it all; what is left in the folder is for going on
             discard(job.folder)
         self._ended.add(job.trial_id)

@@ -165,6 +165,8 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="run again what is done; an old result goes when the new one is there",
     )
+    add("--networks", choices=("first", "all", "none"), default="first", help="which trained networks MLflow keeps as "
+        "models: those of the first seed (default), all, or none")  # fmt: skip
     add("--data-dir", type=Path, default=default_data_dir(), metavar="DIR", help="data sets, caches, checkpoints "
         "(default: %(default)s)")  # fmt: skip
     add("--tracking-uri", default="", metavar="URI", help="MLflow store (default: $MLFLOW_TRACKING_URI, or "

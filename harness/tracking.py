@@ -6,27 +6,34 @@ more run, tagged as summary, carries the plan, the costs and the report. Only th
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import gzip
 import json
 import logging
 import os
 import socket
-import statistics
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
 import yaml
 
+from harness import cards
+from harness.cards import (
+    as_table,
+    cost_metrics,
+    metric_name,
+    rounded,
+    study_note,
+    trial_note,
+    write_artifacts,
+)
 from harness.errors import TrackingError, nearest
 from harness.records import SCHEMA, CostRecord, StudyRecord, TrialRecord, study_from_json, to_json
-from harness.stats import percentile
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -34,6 +41,7 @@ if TYPE_CHECKING:
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 KIND, TRIAL_ID, REASON = "mixtbench.kind", "mixtbench.trial_id", "mixtbench.reason"
+EPOCH = metric_name("epoch")
 DRIVER = "mixtbench.driver"  # host:process that writes a run in progress
 
 
@@ -90,14 +98,15 @@ class Store:
                 self._summary = run.info.run_id
                 self._client.set_terminated(self._summary)
             known = found[0].data.metrics if found else {}
-            self._client.set_tag(self._summary, "mlflow.note.content", _note(record))
+            self._client.set_tag(self._summary, "mlflow.note.content", study_note(record))
+            self._save_view()
             self._client.log_text(self._summary, json.dumps(to_json(record), indent=1), "study.json")
             costs = {
                 f"{key}/{variant}": value
                 for variant, cost in record.costs.items()
-                for key, value in _cost_metrics(cost).items()
+                for key, value in cost_metrics(cost).items()
             }
-            self._log(self._summary, {k: v for k, v in costs.items() if known.get(k) != _rounded(v)}, step=0)
+            self._log(self._summary, {k: v for k, v in costs.items() if known.get(k) != rounded(v)}, step=0)
 
     def done(self, study: str) -> dict[str, str]:
         """Run id by trial id, of a study's finished trials.
@@ -122,8 +131,13 @@ class Store:
         settings: dict[str, Any],
         cost: CostRecord,
         environment: dict[str, str],
+        data: dict[str, Any] | None = None,
     ) -> None:
-        """Open a run for a trial: the one that an interrupted run left, or a new one."""
+        """Open a run for a trial: the one that an interrupted run left, or a new one.
+
+        Args:
+            data: the data set's name, fingerprint and numbers of clips, for MLflow's list of inputs.
+        """
         from harness.study import flatten
 
         with _named_errors(self.uri):
@@ -134,15 +148,17 @@ class Store:
             else:
                 tags = {
                     KIND: "trial", TRIAL_ID: trial_id, "variant": variant, "seed": str(seed),
-                    "mlflow.note.content": f"`{variant}`, seed {seed}: {settings['model']['operator']}",
+                    "mlflow.note.content": trial_note(variant, seed, settings),
                     "mlflow.source.name": "harness.run",
                     "mlflow.source.git.commit": environment.get("commit", ""),
                 }  # fmt: skip
                 run = self._client.create_run(self._experiment_id, run_name=f"{variant}-s{seed}", tags=tags)
             self._runs[trial_id] = run_id = run.info.run_id
             if not run.data.params:  # new, or left by a process that was killed just here
-                self._log(run_id, _cost_metrics(cost), step=0)
+                self._log(run_id, cost_metrics(cost), step=0)
                 self._client.log_text(run_id, yaml.safe_dump(settings, sort_keys=False), "settings.yaml")
+                if data is not None:
+                    self._client.log_inputs(run_id, [cards.data_input(data)])
                 self._log_params(run_id, {"variant": variant, "seed": str(seed)} | flatten(settings))
             driver = {REASON: "", DRIVER: f"{socket.gethostname()}:{os.getpid()}"}
             for key, value in (environment | driver).items():
@@ -153,14 +169,24 @@ class Store:
         run_id = self._runs[trial_id]
         step = int(entry["epoch"])
         with _named_errors(self.uri):
-            new = step > self._client.get_run(run_id).data.metrics.get("epoch", 0)
+            new = step > self._client.get_run(run_id).data.metrics.get(EPOCH, 0)
             if new:
                 self._log(run_id, entry, step)
         return new
 
-    def end_trial(self, record: TrialRecord, folder: Path, classes: list[str]) -> None:
+    def end_trial(
+        self,
+        record: TrialRecord,
+        folder: Path,
+        classes: list[str],
+        network: dict[str, Any] | None = None,
+    ) -> None:
         """Attach a trial's result and close its run. An older run of the same trial is deleted (MLflow keeps it
-        restorable)."""
+        restorable).
+
+        Args:
+            network: the trial's settings, where its trained network is to be kept too, as a model to be loaded.
+        """
         for entry in record.history:  # of a result that an interrupted run left, some may not be there yet
             self.log_epoch(record.trial_id, entry)
         run_id = self._runs[record.trial_id]
@@ -181,8 +207,10 @@ class Store:
             single |= {f"class/{name}": value for name, value in record.per_class.items()}
             self._log(run_id, single, step=0)
             with tempfile.TemporaryDirectory() as scratch:
-                _write_artifacts(Path(scratch), record, run_id, folder, classes)
+                write_artifacts(Path(scratch), record, run_id, folder, classes)
                 self._client.log_artifacts(run_id, scratch)
+            if network is not None:
+                self._log_network(run_id, record, folder, classes, network)
             for old in self._search(f"tags.`{TRIAL_ID}` = '{record.trial_id}'"):
                 if old.info.run_id != run_id:
                     self._client.delete_run(old.info.run_id)
@@ -200,6 +228,7 @@ class Store:
         """Put a written report on the study's summary run."""
         with _named_errors(self.uri):
             summary = self._find_summary(name)
+            self._remove(summary, "report")  # else files of an earlier one would stay among these
             self._client.log_artifacts(summary.info.run_id, str(folder), "report")
 
     def attach_profiles(self, name: str, folder: Path) -> None:
@@ -213,7 +242,7 @@ class Store:
                     with gzip.GzipFile(f"{copy}.gz", "wb", mtime=0) as packed:
                         packed.write(path.read_bytes())
                 elif path.suffix == ".csv":
-                    copy.with_suffix(".json").write_text(_as_table(path))
+                    copy.with_suffix(".json").write_text(as_table(path))
                 else:
                     copy.write_bytes(path.read_bytes())
             self._client.log_artifacts(run_id, scratch, "profile")
@@ -237,7 +266,7 @@ class Store:
         with _named_errors(self.uri):
             summary = self._find_summary(name)
             try:
-                text = self._read_artifact(summary.info.run_id, "study.json")
+                text = self._read_artifact(summary, "study.json")
             except FileNotFoundError:
                 raise TrackingError(f"{name}: its plan is gone from the store; run the study again") from None
             record = _read_plan(name, text)
@@ -254,6 +283,11 @@ class Store:
         with _named_errors(self.uri):
             return str(self._find_summary(name).info.experiment_id)
 
+    def summary_id(self, name: str) -> str:
+        """MLflow's id of a study's summary run, for links."""
+        with _named_errors(self.uri):
+            return str(self._find_summary(name).info.run_id)
+
     # ---- helpers -----------------------------------------------------------------------------------------------
 
     def _experiment(self, record: StudyRecord) -> str:
@@ -267,8 +301,35 @@ class Store:
         else:
             _check_active(experiment)
             experiment_id = experiment.experiment_id
-        self._client.set_experiment_tag(experiment_id, "mlflow.note.content", _note(record))
+        self._client.set_experiment_tag(experiment_id, "mlflow.note.content", study_note(record))
         return str(experiment_id)
+
+    def _save_view(self) -> None:
+        """Where this version of MLflow refuses the view, its pages are as without one."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            for key, value in cards.saved_view().items():
+                self._client.set_experiment_tag(self._experiment_id, key, value)
+        except MlflowException as error:
+            logging.getLogger(__name__).warning("no saved view in MLflow: %s", error)
+
+    def _log_network(
+        self, run_id: str, record: TrialRecord, folder: Path, classes: list[str], settings: dict[str, Any]
+    ) -> None:
+        """As a model of MLflow's own: on the run's page, and by its address in `mlflow.pyfunc.load_model`."""
+        from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+
+        name = f"{record.variant}-s{record.seed}"
+        model = self._client.create_logged_model(
+            self._experiment_id, name=name, source_run_id=run_id, model_type="MSTNet",
+            params={"variant": record.variant, "seed": str(record.seed)},
+        )  # fmt: skip
+        with tempfile.TemporaryDirectory() as scratch:
+            cards.write_network(Path(scratch) / "model", folder / "model.pt", settings, classes)
+            self._client.log_model_artifacts(model.model_id, str(Path(scratch) / "model"))
+        self._client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+        self._client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
 
     def _close_stale(self) -> None:
         """Runs whose driver was killed say that they are running: they are not."""
@@ -306,14 +367,14 @@ class Store:
         if run.info.status == "FAILED":
             return dataclasses.replace(known, status="failed", reason=run.data.tags.get(REASON, ""))
         if run.info.status != "FINISHED":
-            epoch = int(run.data.metrics.get("epoch", 0))
+            epoch = int(run.data.metrics.get(EPOCH, 0))
             running = run.info.status == "RUNNING" and _alive(run)
             reason = (
                 f"{'running' if running else 'stopped'} after epoch {epoch}; run the study again to go on"
             )
             return dataclasses.replace(known, status="running", reason=reason)
         try:
-            saved = TrialRecord(**json.loads(self._read_artifact(run.info.run_id, "result.json")))
+            saved = TrialRecord(**json.loads(self._read_artifact(run, "result.json")))
         except FileNotFoundError:
             reason = "its result.json is gone from the store; run it again with --force"
             return dataclasses.replace(known, status="failed", reason=reason)
@@ -323,13 +384,21 @@ class Store:
         # The plan's word for the variant: the same trial may once have run under another name.
         return dataclasses.replace(saved, variant=trial.variant, run_id=run.info.run_id)
 
-    def _read_artifact(self, run_id: str, name: str) -> str:
-        uri = self._client.get_run(run_id).info.artifact_uri or ""
+    def _remove(self, run: Run, folder: str) -> None:
+        """Delete a folder of artifacts; where the store cannot, it stays."""
+        from mlflow.exceptions import MlflowException
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        with suppress(MlflowException, NotImplementedError, OSError):
+            get_artifact_repository(run.info.artifact_uri, tracking_uri=self.uri).delete_artifacts(folder)
+
+    def _read_artifact(self, run: Run, name: str) -> str:
+        uri = run.info.artifact_uri or ""
         if uri.startswith("file://"):
             return (Path(urlparse(uri).path) / name).read_text()
         with tempfile.TemporaryDirectory() as scratch:
             try:
-                return Path(self._client.download_artifacts(run_id, name, scratch)).read_text()
+                return Path(self._client.download_artifacts(run.info.run_id, name, scratch)).read_text()
             except OSError:
                 raise FileNotFoundError(name) from None
 
@@ -337,7 +406,7 @@ class Store:
         from mlflow.entities import Metric
 
         now = int(1000 * time.time())
-        batch = [Metric(_metric_name(key), _rounded(v), now, step) for key, v in values.items()]
+        batch = [Metric(metric_name(key), rounded(v), now, step) for key, v in values.items()]
         self._client.log_batch(run_id, metrics=batch)
 
     def _log_params(self, run_id: str, params: dict[str, Any]) -> None:
@@ -429,72 +498,5 @@ def _named_errors(uri: str) -> Iterator[None]:
         raise TrackingError(f"tracking store {uri}: {text[:300]}") from error
 
 
-def _rounded(value: float) -> float:
-    """Six digits: MLflow's pages show as many as there are."""
-    return float(f"{value:.6g}")
-
-
-def _as_table(path: Path) -> str:
-    """A CSV in the form of MLflow's log_table, which its pages show as a table; log_table itself needs pandas."""
-    with path.open(encoding="utf-8", newline="") as file:
-        columns, *rows = csv.reader(file)
-    return json.dumps({"columns": columns, "data": [[_number(cell) for cell in row] for row in rows]})
-
-
-def _number(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
-def _metric_name(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "_-. :/" else "_" for c in name)
-
-
 def _environment(tags: dict[str, str]) -> dict[str, str]:
     return {key: value for key, value in tags.items() if "." not in key and key not in ("variant", "seed")}
-
-
-def _cost_metrics(cost: CostRecord) -> dict[str, float]:
-    values = {"cost/params_added": float(cost.params_added), "cost/params_total_m": cost.params_total / 1e6}
-    if cost.macs_total is not None and cost.macs_added is not None:
-        values |= {"cost/macs_added_g": cost.macs_added / 1e9, "cost/macs_total_g": cost.macs_total / 1e9}
-    if cost.activation_mib is not None:
-        values["cost/activation_mib"] = cost.activation_mib
-    if cost.latency_ms:
-        values["cost/latency_ms"] = statistics.median(cost.latency_ms)
-        values["cost/latency_p95_ms"] = percentile(cost.latency_ms, 0.95)
-        values["cost/clips_per_s"] = 1e3 / values["cost/latency_ms"]
-    for name, samples in cost.samples_ms.items():
-        key = f"cost/{name.replace('@', '_')}"
-        values |= {f"{key}_ms": statistics.median(samples), f"{key}_p95_ms": percentile(samples, 0.95)}
-    values |= {f"cost/peak_memory_{name}_mib": value for name, value in cost.peak_memory_mib.items()}
-    values |= {f"cost/temporal_share_{name}": value for name, value in cost.temporal_share.items()}
-    return values
-
-
-def _note(record: StudyRecord) -> str:
-    source = f"\n\nSource: {record.source}." if record.source else ""
-    return (
-        f"**{record.question}**{source}\n\nBaseline `{record.baseline}`; one run a trial (variant x seed), and the "
-        "run `summary` with the plan, the costs and the report."
-    )
-
-
-def _write_artifacts(out: Path, record: TrialRecord, run_id: str, folder: Path, classes: list[str]) -> None:
-    from harness import plots
-
-    saved = dataclasses.replace(record, run_id=run_id)
-    (out / "result.json").write_text(json.dumps(to_json(saved)))
-    (out / "scores.npz").write_bytes((folder / "scores.npz").read_bytes())
-    counts = [[0] * len(classes) for _ in classes]
-    with (out / "predictions.csv").open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["clip", "label", "predicted", "right"])
-        p = record.predictions
-        for clip, label, predicted in zip(p["clip"], p["label"], p["predicted"], strict=True):
-            rows.writerow([clip, classes[label], classes[predicted], int(label == predicted)])
-            counts[label][predicted] += 1
-    plots.confusion_matrix(out / "confusion_matrix.png", counts, classes)
-    plots.curves(out / "curves.png", record.history)

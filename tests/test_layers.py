@@ -18,7 +18,7 @@ MODULES = {
 
 DOORS = {  # package -> the modules that may import it
     "ray": {"harness.schedule"},
-    "mlflow": {"harness.tracking"},
+    "mlflow": {"harness.tracking", "harness.cards"},
     "sqlalchemy": {"harness.tracking"},
     "decord": {"harness.data.video"},
     "PIL": {"harness.data.frames", "harness.data.extraction", "harness.loading"},
@@ -44,6 +44,7 @@ ORDER = [  # each may import those before it, and its own line
     {"harness.document", "harness.words"},
     {"harness.markdown", "harness.html", "harness.latex"},
     {"harness.answer", "harness.tables", "harness.evidence"},
+    {"harness.cards", "harness.served"},
     {"harness.tracking", "harness.progress", "harness.page", "harness.figures", "harness.export"},
     {"harness.comparison", "harness.protocol", "harness.plan", "harness.dryrun"},
     {"harness.run", "harness.report", "harness.ui", "harness.bench", "harness.loading"},

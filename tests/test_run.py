@@ -416,7 +416,7 @@ def until_epoch(place: Workplace, process: subprocess.Popen[str], epoch: int) ->
         assert process.poll() is None, process.communicate()
         with contextlib.suppress(Exception):
             if any(
-                run.data.metrics["epoch"] >= epoch
+                run.data.metrics["time/epoch"] >= epoch
                 for run in place.runs()
                 if run.data.params["variant"] == "slow"
             ):

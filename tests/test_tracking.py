@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -357,3 +358,108 @@ def test_the_whole_of_a_small_study_is_tracked(ready: Workplace) -> None:
     assert {"torch", "ray", "mlflow", "decord", "python", "commit", "device", "threads"} <= set(
         ks13.data.tags
     )
+
+
+NETWORK = {
+    "model": {
+        "backbone": "resnet_tiny", "operator": {"name": "depthwise", "kernel_size": 3}, "stages": [1, 2],
+        "dropout": 0.2, "weights": "/gone/imagenet.pth",
+    },
+    "data": {"num_frames": 4, "crop": 16},
+}  # fmt: skip
+
+
+def test_a_trained_network_loads_back_and_scores_the_same(
+    store: Store, folder: Path, ready: Workplace
+) -> None:
+    import mlflow
+    import torch
+
+    from harness.data import normalise
+    from harness.model import ModelConfig, MSTNet
+
+    model = {**NETWORK["model"], "stages": (1, 2), "weights": ""}
+    trained = MSTNet(ModelConfig(**model), 4, 2, seed=7).eval()
+    torch.save(trained.state_dict(), folder / "model.pt")
+    start(store)
+    store.end_trial(TRIAL, folder, PLAN.classes, NETWORK)
+    client, (run,) = ready.client(), ready.runs("pair")
+    (kept,) = client.search_logged_models([run.info.experiment_id])
+    assert (kept.name, kept.source_run_id, str(kept.status)) == ("a-s0", run.info.run_id, "READY")
+    assert [output.model_id for output in run.outputs.model_outputs] == [kept.model_id]
+    loaded = mlflow.pyfunc.load_model(kept.artifact_location)
+    clips = np.random.default_rng(0).integers(0, 256, (3, 4, 3, 16, 16), dtype=np.uint8)
+    with torch.no_grad():
+        expected = trained(normalise(torch.from_numpy(clips))).numpy()
+    assert np.array_equal(loaded.predict(clips), expected)
+    inputs, outputs = loaded.metadata.signature.inputs.inputs, loaded.metadata.signature.outputs.inputs
+    assert (inputs[0].type, inputs[0].shape) == (np.dtype("uint8"), (-1, 4, 3, 16, 16))
+    assert (outputs[0].type, outputs[0].shape) == (np.dtype("float32"), (-1, 2))
+
+
+def test_a_network_is_kept_only_when_asked_for(store: Store, folder: Path, ready: Workplace) -> None:
+    finish(store, folder)
+    (run,) = ready.runs("pair")
+    assert not ready.client().search_logged_models([run.info.experiment_id])
+
+
+def test_the_data_set_is_an_input_with_its_fingerprint(store: Store, ready: Workplace) -> None:
+    card = {"name": "generated", "fingerprint": "d3802ab9" * 8, "training clips": 32}
+    store.start_trial("a0", "a", 0, SETTINGS, COST, {}, card)
+    (found,) = ready.runs("pair")[0].inputs.dataset_inputs
+    assert (found.dataset.name, found.dataset.digest) == ("generated", ("d3802ab9" * 8)[:36])
+    assert json.loads(found.dataset.source)["fingerprint"] == "d3802ab9" * 8
+    assert json.loads(found.dataset.profile) == {"training clips": 32}
+
+
+def test_the_saved_view_shows_accuracy_against_latency_grouped_by_variant(
+    store: Store, ready: Workplace
+) -> None:
+    """The format is MLflow's own and not documented; this pins what its 3.17 pages were seen to read."""
+    import base64
+    import zlib
+
+    tag = ready.client().get_experiment_by_name("pair").tags["mlflow.sharedViewState.accuracy-latency"]
+    kind, _, packed = json.loads(tag)["state"].partition(";")
+    state = json.loads(zlib.decompress(base64.b64decode(packed)))
+    assert kind == "deflate"
+    assert state["groupBy"]["groupByKeys"] == [{"mode": "param", "groupByData": "variant"}]
+    scatter = state["compareRunCharts"][0]
+    assert (scatter["type"], scatter["xaxis"]["key"], scatter["yaxis"]["key"]) == (
+        "SCATTER", "cost/latency_ms", "val/top1",
+    )  # fmt: skip
+    assert {chart["metricSectionId"] for chart in state["compareRunCharts"]} == {
+        section["uuid"] for section in state["compareRunSections"]
+    }
+
+
+def test_a_view_that_mlflow_refuses_does_not_stop_a_study(ready: Workplace, caplog: Any) -> None:
+    from mlflow.exceptions import MlflowException
+
+    store = Store.open(ready.uri, create=True)
+    real = store._client.set_experiment_tag
+
+    def refuse(experiment: str, key: str, value: str) -> None:
+        if "sharedViewState" in key:
+            raise MlflowException("too long")
+        real(experiment, key, value)
+
+    store._client.set_experiment_tag = refuse
+    store.begin_study(PLAN)
+    assert store.studies() == ["pair"]
+    assert "no saved view in MLflow: too long" in caplog.text
+
+
+def test_a_new_report_leaves_no_artifact_of_the_old_one(store: Store, ready: Workplace) -> None:
+    for name in ("old.png", "new.png"):
+        (ready.folder / name).mkdir()
+        (ready.folder / name / name).write_bytes(b"")
+        store.attach_report("pair", ready.folder / name)
+    items = ready.client().list_artifacts(store.summary_id("pair"), "report")
+    assert [item.path for item in items] == ["report/new.png"]
+
+
+def test_every_metric_of_a_trial_stands_in_a_section(store: Store, folder: Path, ready: Workplace) -> None:
+    finish(store, folder)
+    (run,) = ready.runs("pair")
+    assert [name for name in run.data.metrics if "/" not in name] == []
