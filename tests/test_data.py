@@ -25,7 +25,15 @@ from harness.data.frames import frames_file, open_frames, read_clip
 from harness.data.index import Clip, Index
 from harness.data.protocols import PROTOCOLS
 from harness.data.sampling import segment_test
-from harness.data.transforms import OFFSETS, centre_crop, crop_sizes, draw_crop, resize_short_side, train_crop
+from harness.data.transforms import (
+    OFFSETS,
+    centre_crop,
+    crop_sizes,
+    draw_crop,
+    place_crop,
+    resize_short_side,
+    train_crop,
+)
 from harness.data.video import count_frames, read_frames
 from harness.errors import DataError
 
@@ -76,6 +84,26 @@ def test_a_crop_at_output_size_is_cut_and_not_resampled() -> None:
     frames = np.random.default_rng(0).integers(256, size=(2, 48, 64, 3), dtype=np.uint8)
     clip = centre_crop(frames, 40)
     np.testing.assert_array_equal(clip.permute(0, 2, 3, 1).numpy(), frames[:, 4:44, 12:52])
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "side", "along", "top", "left"),
+    [
+        (256, 340, 224, 0.5, 16, 58),  # one clip: the centre
+        (256, 340, 256, 0.0, 0, 0),  # full resolution: left, centre, right of 340 - 256 = 84 free pixels
+        (256, 340, 256, 0.5, 0, 42),
+        (256, 340, 256, 1.0, 0, 84),
+        (340, 256, 256, 1.0, 84, 0),  # portrait: the bottom
+        (256, 256, 256, 1.0, 0, 0),
+    ],
+)
+def test_a_test_crop_lies_along_the_longer_side(
+    height: int, width: int, side: int, along: float, top: int, left: int
+) -> None:
+    place = np.stack(np.mgrid[:height, :width], axis=-1)  # each pixel's own row and column
+    frames = np.concatenate([place // 2, place[..., :1] * 0], axis=-1)[None].astype(np.uint8)
+    crop = place_crop(frames, side, along, 0.5).permute(0, 2, 3, 1).numpy()
+    np.testing.assert_array_equal(crop, frames[:, top : top + side, left : left + side])
 
 
 def test_resizing_keeps_a_ramp_a_ramp() -> None:

@@ -305,9 +305,7 @@ def test_a_video_cut_where_frames_need_earlier_ones_is_refused_and_not_padded(
                 if groups > 1 and packet.size:
                     packet.stream = copy
                     output.mux(packet)
-        with pytest.raises(
-            DataError, match=rf"{name}: decodes to fewer frames than the \d+ that its index says"
-        ):
+        with pytest.raises(DataError, match=rf"{name}: decodes to .+ its index says"):
             read_frames(path)
 
 
