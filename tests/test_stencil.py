@@ -27,9 +27,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is dep
 CUDA = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if CUDA else "cpu")
 QUICK = ["reference", "eager"]
-SLOW = [pytest.param("inductor", marks=pytest.mark.slow)]
 GPU = [pytest.param("triton", marks=pytest.mark.skipif(not CUDA, reason="no CUDA device"))]
-PATHS = [*QUICK, *SLOW, *GPU]
+PATHS = [*QUICK, *GPU]
 FORMATS = pytest.mark.parametrize("channels_last", [False, True], ids=["contiguous", "channels_last"])
 
 # (channels, kernel sizes, dilations): odd numbers of everything, kernels wider than clips, gaps between taps
@@ -96,20 +95,25 @@ def check_case(path: str, shape: Sequence[int], case: Any, dtype: torch.dtype, c
 
 @FORMATS
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
-@pytest.mark.parametrize("path", [*QUICK, *GPU])
+@pytest.mark.parametrize("path", PATHS)
 def test_path_equals_the_definition(path: str, dtype: torch.dtype, channels_last: bool) -> None:
     for shape, case in product([(2, 1, 5, 3), (3, 2, 1, 1), (2, 8, 5, 3), (1, 64, 3, 2)], TABLES):
         check_case(path, shape, case, dtype, channels_last)
 
 
 @pytest.mark.slow
-@FORMATS
-@pytest.mark.parametrize(
-    ("dtype", "frames"), [(torch.float32, 1), (torch.float32, 8), (torch.bfloat16, 8)], ids=str
-)
-def test_compiled_path_equals_the_definition(dtype: torch.dtype, frames: int, channels_last: bool) -> None:
-    for shape, case in product([(2, frames, 5, 3), (3, frames, 4, 4)], [TABLES[0]]):
-        check_case("inductor", shape, case, dtype, channels_last)
+@pytest.mark.timeout(900)
+def test_compiled_path_keeps_every_promise() -> None:
+    """One test, and 3 frames and 5 rows of taps in all of it, because every graph is compiled once, for seconds."""
+    for dtype, channels_last in ((torch.float32, False), (torch.float32, True), (torch.bfloat16, False)):
+        for shape in ((2, 3, 5, 3), (3, 3, 4, 4)):
+            check_case("inductor", shape, (17, [1, 3, 5], None), dtype, channels_last)
+    for channels_last in (False, True):
+        test_a_clip_never_touches_another_not_even_in_the_last_bit("inductor", channels_last)
+    test_path_passes_gradcheck("inductor", False)
+    test_no_clips_are_no_clips_and_give_zero_gradient("inductor")
+    test_torchs_counter_is_told_the_nominal_taps_whatever_the_path_computes("inductor")
+    test_torch_compile_goes_around_it_without_a_break("inductor")
 
 
 @FORMATS
@@ -123,7 +127,7 @@ def test_eager_path_equals_the_definition_where_it_works_piece_by_piece(channels
 @pytest.mark.parametrize("path", PATHS)
 def test_path_passes_gradcheck(path: str, channels_last: bool) -> None:
     table, spans = table_and_spans(4, [5, 3], None)
-    x = clips(2, 3, 4, 2, 1, channels_last=channels_last).requires_grad_()
+    x = clips(2, 3, 4, 2, 2, channels_last=channels_last).requires_grad_()
     taps = (table != 0).double()  # as the padding of a table from shorter kernels has it
     assert torch.autograd.gradcheck(
         lambda a, b: stencil(a, b * taps, spans, path=path), (x, table.requires_grad_())
@@ -159,8 +163,8 @@ def test_path_is_a_well_formed_operator_of_torch(path: str, channels_last: bool)
 @FORMATS
 @pytest.mark.parametrize("path", PATHS)
 def test_a_clip_never_touches_another_not_even_in_the_last_bit(path: str, channels_last: bool) -> None:
-    table, spans = table_and_spans(8, [1, 3, 5, 7], None)
-    x = clips(3, 4, 8, 5, 3, channels_last=channels_last, dtype=torch.float32)
+    table, spans = table_and_spans(9, [1, 3, 5], None)
+    x = clips(3, 3, 9, 5, 3, channels_last=channels_last, dtype=torch.float32)
     changed = x.clone()
     changed[1] = 1e30
     before, after = (stencil(a, table.float(), spans, path=path) for a in (x, changed))
@@ -170,7 +174,7 @@ def test_a_clip_never_touches_another_not_even_in_the_last_bit(path: str, channe
 
 @FORMATS
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("path", [*QUICK, *GPU])
+@pytest.mark.parametrize("path", PATHS)
 def test_a_nan_stays_in_its_clip_channel_and_pixel_and_within_reach(
     path: str, dtype: torch.dtype, channels_last: bool
 ) -> None:
@@ -209,7 +213,7 @@ def test_a_slice_and_a_permuted_clip_equal_their_contiguous_copies(path: str) ->
         assert torch.equal(*(torch.autograd.grad(out.sum(), x)[0] for out in (y, copied)))
 
 
-@pytest.mark.parametrize("path", [*QUICK, *GPU])
+@pytest.mark.parametrize("path", PATHS)
 def test_autocast_changes_neither_the_result_nor_its_dtype(path: str) -> None:
     op = MixTConv(8, 4, init="random").to(DEVICE)
     op.stencil_path = path
@@ -230,21 +234,21 @@ class Mixed(nn.Module):
 
     def __init__(self, path: str) -> None:
         super().__init__()
-        self.op = MixTConv(8, 4, init="random")
+        self.op = MixTConv(9, 3, [1, 3, 5], init="random")
         self.op.stencil_path = path
-        self.conv = nn.Conv2d(8, 3, 1, bias=False)
+        self.conv = nn.Conv2d(9, 3, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.conv((2 * self.op(x.relu())).flatten(0, 1)).sum(dim=(2, 3))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", ["eager", "inductor", *GPU])
+@pytest.mark.parametrize("path", ["eager", *GPU])
 def test_torch_compile_goes_around_it_without_a_break(path: str) -> None:
     torch.manual_seed(0)
     model = Mixed(path).to(DEVICE)
     compiled = torch.compile(model, fullgraph=True)
-    x = clips(2, 4, 8, 5, 3, dtype=torch.float32)
+    x = clips(2, 3, 9, 5, 3, dtype=torch.float32)
     expected, got = model(x), compiled(x)
     torch.testing.assert_close(got, expected)
     for ours, theirs in zip(
@@ -261,7 +265,7 @@ def test_ddp_averages_the_gradients_of_taps(tmp_path: Any) -> None:
     model = Mixed("auto").to(DEVICE)
     dist.init_process_group("gloo", init_method=f"file://{tmp_path}/ddp", rank=0, world_size=1)
     try:
-        nn.parallel.DistributedDataParallel(model)(clips(2, 4, 8, 5, 3, dtype=torch.float32)).sum().backward()
+        nn.parallel.DistributedDataParallel(model)(clips(2, 3, 9, 5, 3, dtype=torch.float32)).sum().backward()
     finally:
         dist.destroy_process_group()
     assert all(taps.grad is not None and taps.grad.any() for taps in model.op.taps)
@@ -275,19 +279,27 @@ def counted(function: Any) -> int:
 
 @pytest.mark.parametrize("path", PATHS)
 def test_torchs_counter_is_told_the_nominal_taps_whatever_the_path_computes(path: str) -> None:
-    """4 groups of 2 channels, 1 + 3 + 5 + 7 taps, 2 clips x 4 frames x 5 x 3 pixels, 2 FLOP a multiply-add."""
-    nominal = 2 * (2 * 16) * (2 * 4 * 5 * 3)
-    for op, expected, channels_last in (
-        (MixTConv(8, 4), nominal, False),
-        (MixTConv(8, 4), nominal, True),
-        (Shift(8, 4), 0, False),
-    ):
-        op.stencil_path = path
-        x = clips(2, 4, 8, 5, 3, channels_last=channels_last, dtype=torch.float32).requires_grad_()
-        y = op.to(DEVICE)(x)
-        assert counted(partial(op, x)) == expected == 2 * 2 * op.macs(5, 3)
-        learning = 1 + any(True for _ in op.parameters())  # the gradient of x, and of taps that learn
-        assert counted(partial(y.backward, torch.ones_like(y))) == learning * expected
+    """3 groups of 3 channels, 1 + 3 + 5 taps, 2 clips x 3 frames x 5 x 3 pixels, 2 FLOP a multiply-add."""
+    op = MixTConv(9, 3, [1, 3, 5]).to(DEVICE)
+    op.stencil_path = path
+    forward = 2 * (3 * 9) * (2 * 3 * 5 * 3)
+    assert forward == 2 * 2 * op.macs(5, 3)
+    for channels_last in (False, True):
+        x = clips(2, 3, 9, 5, 3, channels_last=channels_last, dtype=torch.float32).requires_grad_()
+        y = op(x)
+        assert counted(partial(op, x)) == forward
+        assert (
+            counted(partial(y.backward, torch.ones_like(y))) == 2 * forward
+        )  # gradients of x and of the taps
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_torchs_counter_is_told_that_a_shift_multiplies_nothing(path: str) -> None:
+    shift = Shift(9, 3).to(DEVICE)
+    shift.stencil_path = path
+    x = clips(2, 3, 9, 5, 3, dtype=torch.float32).requires_grad_()
+    y = shift(x)
+    assert counted(partial(shift, x)) == counted(partial(y.backward, torch.ones_like(y))) == 0
 
 
 def test_counter_gives_the_papers_macs_of_resnet50_without_computing() -> None:
@@ -400,8 +412,61 @@ t.test_no_clips_are_no_clips_and_give_zero_gradient("triton")
 t.test_a_slice_and_a_permuted_clip_equal_their_contiguous_copies("triton")
 t.test_autocast_changes_neither_the_result_nor_its_dtype("triton")
 t.test_torchs_counter_is_told_the_nominal_taps_whatever_the_path_computes("triton")
+t.test_torchs_counter_is_told_that_a_shift_multiplies_nothing("triton")
 print("true")
 """
+
+
+COMPILE = """
+import json, subprocess, tempfile
+from pathlib import Path
+import torch, triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from operators.stencil import kernels, triton as path
+
+POINTERS = {"w_ptr": "*fp32", "partial_ptr": "*fp32"}
+cuobjdump = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
+
+def usage(kernel, v, launch, flag, name):
+    _, _, constants = launch(v, 7, channels_last)
+    constants = {**constants, flag: True}
+    names = kernel.arg_names
+    kinds = {n: POINTERS.get(n, name) if n.endswith("_ptr") else "i32" for n in names if n not in constants}
+    source = ASTSource(
+        fn=kernel,
+        signature={n: kinds.get(n, "constexpr") for n in names},
+        constexprs={(names.index(n),): value for n, value in constants.items()},
+        attrs={(names.index(n),): [["tt.divisibility", 16]] for n in kinds if n.endswith("_ptr")},
+    )
+    binary = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": path.WARPS})
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(binary.asm["cubin"]), file.flush()
+        said = subprocess.run([cuobjdump, "-res-usage", file.name], capture_output=True, text=True, check=True)
+    words = dict(w.split(":") for w in said.stdout.split() if w.count(":") == 1 and w.split(":")[1].isdigit())
+    return {"registers": int(words["REG"]), "stack": int(words["STACK"])}
+
+result = {}
+for dtype, name in ((torch.float32, "*fp32"), (torch.bfloat16, "*bf16")):
+    for frames, channels_last in ((8, False), (8, True), (16, True)):
+        shape = (8, frames, 49, 256) if channels_last else (8, frames, 256, 49)
+        v = torch.empty(shape, dtype=dtype, device="meta")
+        key = f"{name} {frames} {'channels_last' if channels_last else 'contiguous'}"
+        result["forward " + key] = usage(kernels.filter_kernel, v, path.forward_launch, "FLIP", name)
+        result["backward " + key] = usage(kernels.backward_kernel, v, path.backward_launch, "NEEDS_X", name)
+print(json.dumps(result))
+"""
+
+
+@pytest.mark.slow
+def test_triton_kernels_compile_for_sm_90_and_spill_nothing(tmp_path: Any) -> None:
+    """By Triton's own ptxas, without a GPU: the interpreter has hidden a kernel that did not compile."""
+    pytest.importorskip("triton")
+    used = in_a_fresh_process(COMPILE, TRITON_CACHE_DIR=str(tmp_path), TRITON_INTERPRET="0")
+    assert len(used) == 12
+    for kernel, resources in used.items():
+        assert 0 < resources["registers"] <= 255, kernel
+        assert resources["stack"] == 0, kernel
 
 
 @pytest.mark.slow
