@@ -3,13 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 STUDY ?= studies/kernel_sizes.yaml
 
-.PHONY: study test test-all check ui tensorboard setup clean
+.PHONY: study test test-all check ui tensorboard bench bench-gpu setup clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make study    train, measure and report $(STUDY) (about 20 minutes on two CPU cores)"
 	@echo "make ui       browse what was run in MLflow, on this machine only"
 	@echo "make tensorboard   browse profiles (python -m harness.cost STUDY --profile) in TensorBoard"
+	@echo "make bench    every operator and path as multiples of a plain copy, into reports/bench/; bench-gpu on a GPU"
 	@echo "make test     the tests; test-all adds the slow ones"
 	@echo "make check    lint, format and types"
 
@@ -33,6 +34,12 @@ ui: setup
 
 tensorboard: setup
 	$(BIN)/python -m harness.ui --tensorboard --port 6006
+
+bench: setup
+	$(BIN)/python -m harness.bench --network --out reports/bench
+
+bench-gpu: setup
+	$(BIN)/python -m harness.bench --device cuda --network --out reports/bench
 
 setup: .venv/.ready
 

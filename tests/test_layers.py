@@ -24,7 +24,12 @@ DOORS = {  # package -> the modules that may import it
     "PIL": {"harness.data.frames", "harness.data.extraction", "harness.loading"},
     "av": {"harness.data.generated", "harness.data.video"},
     "scipy": {"harness.distributions"},
-    "matplotlib": {"harness.plots.style", "harness.plots.accuracy", "harness.plots.details"},
+    "matplotlib": {
+        "harness.plots.style",
+        "harness.plots.roofline",
+        "harness.plots.accuracy",
+        "harness.plots.details",
+    },
     "safetensors": {"harness.weights"},
     "rich": {"harness.progress", "harness.dryrun", "harness.cost.__main__"},
     "triton": {"operators.stencil.triton", "operators.stencil.kernels"},

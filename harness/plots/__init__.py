@@ -14,11 +14,13 @@ from harness.plots.details import (
     learning_curves,
     paired_points,
 )
+from harness.plots.roofline import Kernel, roofline
 from harness.plots.style import Point
 
 __all__ = [
     "Curve",
     "Gap",
+    "Kernel",
     "Point",
     "accuracy_against",
     "accuracy_by_kernel_size",
@@ -30,4 +32,5 @@ __all__ = [
     "group_accuracy",
     "learning_curves",
     "paired_points",
+    "roofline",
 ]

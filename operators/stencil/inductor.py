@@ -58,6 +58,8 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _call(function: Callable[..., Any], *args: Any) -> Any:
+    """Tensors go in detached: autograd is not the compiler's business here, and would be compiled for separately."""
+    args = tuple(a.detach() if isinstance(a, Tensor) else a for a in args)
     config = torch._dynamo.config
     with config.patch(recompile_limit=GRAPHS, accumulated_recompile_limit=GRAPHS):
         return _compiled(function)(*args)

@@ -1,0 +1,213 @@
+"""python -m harness.bench: every operator and path, right first, then as multiples of a plain copy."""
+
+from __future__ import annotations
+
+from harness import allocator
+
+ALLOCATOR = allocator.keep_freed_memory()  # before torch has a tensor
+
+# ruff: noqa: E402
+import argparse
+import json
+import re
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from harness.bench import results, timing
+from harness.bench.forms import DTYPES, FORMATS, PUBLISHED, SHAPES, Case, all_operators, forms
+from harness.bench.network import NETWORKS, steps
+from harness.cost.latency import Load, threads
+from harness.errors import DataError, UserError, nearest
+from operators.base import find_operator
+from operators.stencil import PATHS
+
+QUICK_SHAPES = ("64@56", "64@16")
+DEFAULT_SHAPES = (*SHAPES["tiny"], "256@56", "1024@14")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code: 0; 1 where something got slower or failed its check; 2 where the request cannot be met."""
+    args = parse(argv)
+    try:
+        device = check(args)
+        old = load(args.compare) if args.compare else None
+        result = bench(args, device)
+        if args.json:
+            results.replace(args.json, json.dumps(result, indent=1) + "\n")
+        if args.out:
+            own = results.save(
+                args.out, result, shlex.join(["python", "-m", "harness.bench", *(argv or sys.argv[1:])])
+            )
+            print(f"written  {own}")
+        found = results.slower(result, old) if old else []
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if old is not None:
+        print(
+            "\n".join(["slower   " + line for line in found] or [f"nothing is slower than in {args.compare}"])
+        )
+    return 1 if found or any(row["failed"] for row in result["rows"]) else 0
+
+
+def bench(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+    """Run all cases, printing each as it is done."""
+    result: dict[str, Any] = {
+        "machine": results.machine(device, ALLOCATOR), "rows": [], "network": [], "skipped": {}, "doubts": [],
+    }  # fmt: skip
+    print("machine  " + ", ".join(f"{name} {value}" for name, value in result["machine"].items()))
+    load = Load()
+    for case in cases(args, device):
+        with threads(case.threads or torch.get_num_threads()):
+            timing.wake(device)
+            found, skipped = forms(case, args.operators, args.paths, device)
+            result["skipped"] |= skipped
+            timed = timing.prepare(found, case, device)
+            if device.type == "cuda":
+                copies = timing.cuda_rounds(timed, case, device)
+            else:
+                copies = timing.cpu_rounds(timed, case, args.rounds, args.seconds)
+        rows = results.rows_of(timed, copies, case)
+        result["rows"] += rows
+        print(f"\n{case}: copy {sorted(copies)[len(copies) // 2]:.2f} ms, {case.bytes / 1e6:.1f} MB")
+        print(results.text(results.table(rows)), flush=True)
+    if args.network:
+        with threads(args.threads[-1]):
+            result["network"] = steps(args.networks, args.format, args.paths, device, args.network_rounds)
+        print("\n" + results.text(results.network_table(result["network"])))
+    for line in results.insertions(result["rows"]):
+        print(line)
+    for path, reason in result["skipped"].items():
+        print(f"not run  {path}: {reason}")
+    roofs(result, device)
+    others = load.others()
+    if device.type == "cpu" and others is not None and others > 0.1:
+        result["doubts"].append(
+            f"other processes used {others:.1f} cores meanwhile; stop them and measure again"
+        )
+    print("".join(f"doubtful {doubt}\n" for doubt in result["doubts"]), end="")
+    return result
+
+
+def roofs(result: dict[str, Any], device: torch.device) -> None:
+    """What the figure compares with: the fastest copy of the largest tensor, and a matrix product, on one thread."""
+    rows = [row for row in result["rows"] if not row["failed"]]
+    with threads(1):
+        result["matmul_gflops"] = timing.matmul_gflops("fp32", device)
+    if device.type == "cuda":
+        result["copy_gb_per_s"] = timing.cuda_copy_gbps(device)
+        return
+    largest = max((row["bytes"] for row in rows), default=0)
+    speeds = [2 * row["bytes"] / row["copy_ms"] / 1e6 for row in rows if row["bytes"] == largest]
+    result["copy_gb_per_s"] = max(speeds, default=0.0)
+
+
+def cases(args: argparse.Namespace, device: torch.device) -> list[Case]:
+    """Every combination asked for."""
+    on_gpu = device.type == "cuda"
+
+    def clips(shape: str) -> int:
+        return args.clips or (8 if on_gpu else 32 if shape in SHAPES["tiny"] else 4)
+
+    return [
+        Case(shape=shape, clips=clips(shape), frames=frames, dtype=dtype, format=layout, threads=number)
+        for number in ([0] if on_gpu else args.threads)
+        for dtype in args.dtype
+        for layout in args.format
+        for frames in args.frames
+        for shape in args.shapes
+    ]
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m harness.bench", description=__doc__.partition(": ")[2])
+    parser.add_argument("operators", nargs="*", help=f"names or dotted paths, or {PUBLISHED}; all by default")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
+    parser.add_argument("--dtype", nargs="+", choices=DTYPES, default=["fp32", "bf16"])
+    parser.add_argument("--format", nargs="+", choices=FORMATS, default=list(FORMATS))
+    parser.add_argument(
+        "--shapes", nargs="+", help="resnet50, tiny, or single ones such as 256@56 (channels@pixels)"
+    )
+    parser.add_argument("--paths", nargs="+", choices=PATHS, help="all but reference by default")
+    parser.add_argument("--clips", type=int, default=0, help="4 by default, 32 for tiny shapes, 8 on a GPU")
+    parser.add_argument("--frames", nargs="+", type=int, default=[8], metavar="T")
+    parser.add_argument("--threads", nargs="+", type=int, default=[1], help="each as a case of its own")
+    parser.add_argument("--rounds", type=int, default=21, help="at least so many")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of rounds for each case, at least")
+    parser.add_argument(
+        "--quick", action="store_true", help="two shapes, fp32, eager, 5 rounds: some seconds"
+    )
+    parser.add_argument("--network", action="store_true", help="training steps over TSN's too")
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    parser.add_argument("--network-rounds", type=int, default=7)
+    parser.add_argument(
+        "--compare", type=Path, metavar="OLD.json", help="exit with 1 where something got slower"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write all results for this device there")
+    args = parser.parse_args(argv)
+    if args.quick:
+        args.shapes, args.dtype = args.shapes or list(QUICK_SHAPES), ["fp32"]
+        args.paths = args.paths or ["eager"]
+        args.operators = args.operators or ["mixtconv", "shift", PUBLISHED]
+        args.rounds, args.seconds = 5, 0.0
+    return args
+
+
+def check(args: argparse.Namespace) -> torch.device:
+    """Fill in what was left out.
+
+    Raises:
+        DataError: a device, shape, operator or number that is none.
+    """
+    on_gpu = args.device.startswith("cuda")
+    if on_gpu and not torch.cuda.is_available():
+        raise DataError(f"--device {args.device}: torch {torch.__version__} sees no CUDA device here")
+    try:
+        device = torch.device(args.device)
+    except RuntimeError:
+        raise DataError(f"--device: {args.device!r} is none of cpu, cuda, cuda:N") from None
+    known = [*SHAPES, *(shape for group in SHAPES.values() for shape in group)]
+    chosen = args.shapes or (["resnet50"] if on_gpu else list(DEFAULT_SHAPES))
+    for shape in chosen:
+        if shape not in known and not re.fullmatch("[1-9][0-9]*@[1-9][0-9]*", shape):
+            raise DataError(
+                f"--shapes: {shape!r} is not channels@pixels, such as 256@56{nearest(shape, known)}"
+            )
+    args.shapes = [single for shape in chosen for single in SHAPES.get(shape, (shape,))]
+    args.operators = args.operators or all_operators()
+    for name in args.operators:
+        try:
+            if name != PUBLISHED:
+                find_operator(name)
+        except ValueError as error:
+            raise DataError(str(error).removeprefix("name: ")) from None
+    args.paths = args.paths or [path for path in PATHS if path != "reference"]
+    for name, values in (("frames", args.frames), ("threads", args.threads), ("rounds", [args.rounds])):
+        if min(values) < 1:
+            raise DataError(f"--{name}: {min(values)} is below 1")
+    return device
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Figures that `--json` or `--out` wrote.
+
+    Raises:
+        DataError: no such file, or not one of ours.
+    """
+    try:
+        old = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise DataError(f"--compare {path}: cannot be read ({error})") from None
+    if not isinstance(old, dict) or not {"machine", "rows"} <= old.keys():
+        raise DataError(f"--compare {path}: is not a file that --json or --out wrote")
+    return old
+
+
+if __name__ == "__main__":
+    sys.exit(main())

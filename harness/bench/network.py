@@ -1,0 +1,103 @@
+"""Training steps of whole networks, over those of TSN: what an operator costs where it is used."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from harness.bench.results import Row, interval
+from harness.model import ModelConfig, MSTNet, to_memory_format
+from harness.stats import percentile
+from operators.stencil import missing
+
+NETWORKS = {"resnet_tiny": (32, 64), "resnet50": (1, 224)}  # clips, pixels
+OPERATORS: dict[str, dict[str, Any]] = {
+    "published": {"name": "harness.bench.forms.Published"},
+    "mixtconv": {"name": "mixtconv"},
+    "shift": {"name": "shift"},
+}
+FRAMES, CLASSES = 8, 174
+
+
+def steps(
+    networks: Sequence[str], formats: Sequence[str], paths: Sequence[str], device: torch.device, rounds: int
+) -> list[Row]:
+    """Paired, shuffled rounds of a forward pass and of a training step (fp32; forward, backward, SGD), a row a form."""
+    result = []
+    for network in networks:
+        for layout in formats:
+            runs = {("tsn", ""): _Run(network, {"name": "identity"}, "auto", layout, device)}
+            runs["published", "conv3d"] = _Run(network, OPERATORS["published"], "auto", layout, device)
+            for operator in ("mixtconv", "shift"):
+                for path in paths:
+                    if not missing(path, device):
+                        runs[operator, path] = _Run(network, OPERATORS[operator], path, layout, device)
+            samples: dict[tuple[str, str], dict[str, list[float]]] = {
+                key: {"forward": [], "step": []} for key in runs
+            }
+            order, shuffle = list(runs), random.Random(0)
+            for turn in range(-1, rounds):
+                shuffle.shuffle(order)
+                for key in order:
+                    for what, run in (("forward", runs[key].forward), ("step", runs[key].step)):
+                        elapsed = _ms(run, device)
+                        if turn >= 0:
+                            samples[key][what].append(elapsed)
+            tsn = samples["tsn", ""]
+            for (operator, path), own in samples.items():
+                ratios = {
+                    f"{what}_ratio": interval([a / b for a, b in zip(own[what], tsn[what], strict=True)])
+                    for what in own
+                }
+                result.append(
+                    {
+                        "network": network, "format": layout, "operator": operator, "path": path,
+                        "threads": torch.get_num_threads() if device.type == "cpu" else 0, "rounds": rounds,
+                        "step_ms": percentile(own["step"], 0.5), "forward_ms": percentile(own["forward"], 0.5),
+                    }
+                    | ratios
+                )  # fmt: skip
+    return result
+
+
+class _Run:
+    """A network, a batch, and an optimiser whose learning rate of 0 keeps steps alike."""
+
+    def __init__(
+        self, network: str, operator: dict[str, Any], path: str, layout: str, device: torch.device
+    ) -> None:
+        clips, size = NETWORKS[network]
+        config = ModelConfig(backbone=network, operator=operator, stencil=path)
+        memory = torch.channels_last if layout == "channels_last" else torch.contiguous_format
+        self.model = to_memory_format(MSTNet(config, FRAMES, CLASSES).to(device), memory)
+        frames = torch.randn(clips * FRAMES, 3, size, size, generator=torch.Generator().manual_seed(0))
+        self.clips = frames.to(device, memory_format=memory).unflatten(0, (clips, FRAMES))
+        self.labels = torch.zeros(clips, dtype=torch.long, device=device)
+        self.optimizer = torch.optim.SGD(self.model.parameters(), 0.0, momentum=0.9)
+
+    def forward(self) -> Tensor:
+        self.model.eval()
+        with torch.no_grad():
+            scores: Tensor = self.model(self.clips)
+        return scores
+
+    def step(self) -> None:
+        self.model.train()
+        nn.functional.cross_entropy(self.model(self.clips), self.labels).backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+
+def _ms(run: Callable[[], Any], device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    begin = time.perf_counter()
+    run()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return 1e3 * (time.perf_counter() - begin)

@@ -1,0 +1,242 @@
+"""Right first, then fast: the check of a form, and paired, shuffled rounds with a plain copy in each."""
+
+from __future__ import annotations
+
+import gc
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from harness.bench.forms import DTYPES, PUBLISHED, Case, Form
+
+# Norm-relative error against fp64 of the output, the gradient of x, and the gradients of parameters.
+TOLERANCE = {"fp32": (1e-6, 1e-6, 5e-5), "bf16": (5e-3, 5e-3, 1e-2), "fp16": (1e-3, 1e-3, 5e-3)}
+CUDA_WARM_UPS, CUDA_SAMPLES = 25, 100
+MOVED = {"forward": 2, "forward_backward": 5}
+"""Tensors that must be read or written at least: x and y; then x and the gradient again, and the gradient of x."""
+
+
+@dataclass
+class Timed:
+    """Of one form: milliseconds of every round, or why there are none."""
+
+    form: Form
+    failed: str = ""
+    errors: tuple[float, float, float] | None = None
+    first_call_s: float | None = None
+    saved_mib: float | None = None
+    peak_mib: float | None = None
+    samples: dict[str, list[float]] = field(default_factory=lambda: {"forward": [], "forward_backward": []})
+    graph_ms: list[float] = field(default_factory=list)  # forward, replayed from a CUDA graph
+
+
+def check(timed: Timed, case: Case, device: torch.device) -> str:
+    """Compare a form with fp64 on fresh data of two clips. Returns what is wrong, "" where nothing is; keeps the
+    errors, and the seconds of this first call of all, in which a path may compile."""
+    op = timed.form.op
+    x = case.tensor(1, device, clips=2).requires_grad_()
+    g = case.tensor(2, device, clips=2)
+    poison = torch.full_like(x, torch.nan)
+    del poison  # an output that is not written everywhere shows
+    begin = time.perf_counter()
+    y, grads = _both(op, x, g)
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    timed.first_call_s = time.perf_counter() - begin
+    xd = x.detach().cpu().double().requires_grad_()
+    yd, gradsd = _both(timed.form.exact(), xd, g.cpu().double())
+    timed.errors = (
+        _error(y, yd),
+        _error(grads[0], gradsd[0]),
+        max((_error(a, b) for a, b in zip(grads[1:], gradsd[1:], strict=True)), default=0.0),
+    )
+    names = ("output", "gradient of x", "gradient of parameters")
+    for name, error, limit in zip(names, timed.errors, TOLERANCE[case.dtype], strict=True):
+        if not error <= limit:
+            return f"{name} is off by {error:.1e}, more than {limit:.0e}"
+    if timed.form.operator != PUBLISHED and not y.stride() == grads[0].stride() == x.stride():
+        return "the memory format is not kept"
+    changed = x.detach().clone()
+    changed[1] += 1
+    if not torch.equal(_forward(op, changed)[0], _forward(op, x.detach())[0]):
+        return "a clip changes another"
+    return ""
+
+
+def _both(op: nn.Module, x: Tensor, g: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    y = op(x)
+    return y, torch.autograd.grad(y, [x, *op.parameters()], g)
+
+
+def _error(ours: Tensor, exact: Tensor) -> float:
+    difference = ours.detach().cpu().double() - exact.detach()
+    return float(difference.norm() / exact.detach().norm().clamp_min(1e-300))
+
+
+def wake(device: torch.device) -> None:
+    """What torch does once in a process is no form's first call."""
+    x = torch.ones(1, 1, 4, 4, device=device, requires_grad=True)
+    torch.nn.functional.conv2d(x, torch.ones(1, 1, 3, 3, device=device)).sum().backward()
+
+
+def prepare(forms: Sequence[Form], case: Case, device: torch.device) -> list[Timed]:
+    """Check every form, and take what only its first calls show."""
+    result = []
+    for form in forms:
+        timed = Timed(form)
+        try:
+            timed.failed = check(timed, case, device)
+            if not timed.failed:
+                timed.saved_mib = _saved_mib(form, case, device)
+        except (RuntimeError, ValueError, NotImplementedError) as error:
+            timed.failed = next(iter(str(error).splitlines()), type(error).__name__)
+        result.append(timed)
+    return result
+
+
+def _saved_mib(form: Form, case: Case, device: torch.device) -> float:
+    """Memory that forward keeps for backward, each storage once, x included."""
+    storages: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        storages[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        y = form.op(case.tensor(1, device).requires_grad_())
+    del y
+    return sum(storages.values()) / 2**20
+
+
+def cpu_rounds(
+    timed: Sequence[Timed], case: Case, rounds: int, seconds: float, warm_ups: int = 3
+) -> list[float]:
+    """Time all forms by turns, a copy in every round, the order shuffled. Returns the copies' milliseconds.
+
+    Goes on until there are `rounds` of them and `seconds` have passed.
+    """
+    cpu = torch.device("cpu")
+    x, g = case.tensor(1, cpu).requires_grad_(), case.tensor(2, cpu)
+    plain = x.detach()
+    copies: list[float] = []
+    jobs: list[Timed | None] = [None, *(t for t in timed if not t.failed)]
+    shuffle = random.Random(0)
+    gc.collect()
+    gc.disable()
+    try:
+        begin, turn = time.perf_counter(), -warm_ups
+        while turn < rounds or time.perf_counter() - begin < seconds:
+            shuffle.shuffle(jobs)
+            for job in jobs:
+                if job is None:
+                    elapsed = [_cpu_ms(plain.clone)]
+                else:
+                    elapsed = [_cpu_ms(_forward, job.form.op, plain), _cpu_ms(_both, job.form.op, x, g)]
+                if turn < 0:
+                    continue
+                if job is None:
+                    copies += elapsed
+                else:
+                    job.samples["forward"].append(elapsed[0])
+                    job.samples["forward_backward"].append(elapsed[1])
+            turn += 1
+            if turn == 0:
+                begin = time.perf_counter()
+    finally:
+        gc.enable()
+    return copies
+
+
+def _cpu_ms(function: Callable[..., Any], *args: Any) -> float:
+    begin = time.perf_counter()
+    result = function(*args)
+    elapsed = 1e3 * (time.perf_counter() - begin)
+    del result
+    return elapsed
+
+
+def _forward(op: nn.Module, x: Tensor) -> Tensor:
+    with torch.no_grad():
+        y: Tensor = op(x)
+    return y
+
+
+def cuda_rounds(
+    timed: Sequence[Timed], case: Case, device: torch.device, samples: int = CUDA_SAMPLES
+) -> list[float]:
+    """The same on a GPU, by events. Inputs rotate through more memory than three times the L2 cache."""
+    cache = torch.cuda.get_device_properties(device).L2_cache_size
+    count = max(2, -(-3 * cache // case.bytes) + 1)
+    inputs = [case.tensor(1, device).requires_grad_() for _ in range(count)]
+    g, target = case.tensor(2, device), torch.empty_like(inputs[0])
+    jobs: list[Timed | None] = [None, *(t for t in timed if not t.failed)]
+    copies: list[float] = []
+    shuffle = random.Random(0)
+    for turn in range(CUDA_WARM_UPS + samples):
+        shuffle.shuffle(jobs)
+        x = inputs[turn % count]
+        for job in jobs:
+            if job is None:
+                elapsed = [_cuda_ms(target.copy_, x.detach())]
+            else:
+                elapsed = [_cuda_ms(_forward, job.form.op, x.detach()), _cuda_ms(_both, job.form.op, x, g)]
+            if turn < CUDA_WARM_UPS:
+                continue
+            if job is None:
+                copies += elapsed
+            else:
+                job.samples["forward"].append(elapsed[0])
+                job.samples["forward_backward"].append(elapsed[1])
+    for job in timed:
+        if not job.failed:
+            job.graph_ms = _graph_ms(job.form.op, [x.detach() for x in inputs], samples)
+            torch.cuda.reset_peak_memory_stats()
+            before = torch.cuda.memory_allocated()
+            _both(job.form.op, inputs[0], g)
+            job.peak_mib = (torch.cuda.max_memory_allocated() - before) / 2**20
+    return copies
+
+
+def _cuda_ms(function: Callable[..., Any], *args: Any) -> float:
+    start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    start.record()
+    function(*args)
+    end.record()
+    end.synchronize()
+    return float(start.elapsed_time(end))
+
+
+def _graph_ms(op: nn.Module, inputs: Sequence[Tensor], samples: int) -> list[float]:
+    """Forward alone, replayed: what is left without Python's launches. One graph walks through all inputs."""
+    for x in inputs:
+        _forward(op, x)
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        kept = [_forward(op, x) for x in inputs]
+    graph.replay()
+    result = [_cuda_ms(graph.replay) / len(inputs) for _ in range(samples)]
+    del kept
+    return result
+
+
+def cuda_copy_gbps(device: torch.device) -> float:
+    """Bandwidth of copying 1 GiB, read and written: the median of 20."""
+    x = torch.empty(1 << 30, dtype=torch.uint8, device=device)
+    target = torch.empty_like(x)
+    times = sorted(_cuda_ms(target.copy_, x) for _ in range(25))[:20]
+    return 2 * x.numel() / times[10] / 1e6
+
+
+def matmul_gflops(dtype: str, device: torch.device) -> float:
+    """The other roof: multiply-adds of a large matrix product, counted as 2; the best of 5."""
+    size = 8192 if device.type == "cuda" else 1024
+    a = torch.randn(size, size, device=device).to(DTYPES[dtype])
+    timer = _cuda_ms if device.type == "cuda" else _cpu_ms
+    return 2 * size**3 / min(timer(torch.mm, a, a) for _ in range(5)) / 1e6
