@@ -5,7 +5,6 @@ Nothing is trained and nothing written; neither data nor weights nor GPUs need t
 
 from __future__ import annotations
 
-import math
 import os
 
 import torch
@@ -17,7 +16,7 @@ from harness.errors import StudyError
 from harness.memory import StepMemory, step_memory
 from harness.plan import Plan, geometry
 from harness.progress import console
-from harness.protocol import protocol
+from harness.protocol import dataset_name, protocol
 from harness.records import CostRecord
 from harness.study import Study
 
@@ -88,9 +87,11 @@ def _geometry(costs: list[CostRecord]) -> str:
 
 def _memory(plan: Plan, variant: str) -> StepMemory:
     settings = plan.study.variants[variant]
-    clips = math.ceil(settings.train.batch_size / int(plan.resources.ranks))
-    clips = min(clips, settings.train.micro_batch or clips)
-    return step_memory(settings.model, settings.data, settings.train, plan.study.cost.num_classes, clips)
+    ranks = int(plan.resources.ranks)
+    clips = settings.train.clips_at_once(ranks)
+    return step_memory(
+        settings.model, settings.data, settings.train, plan.study.cost.num_classes, clips, ranks
+    )
 
 
 def _memory_words(plan: Plan, memory: StepMemory) -> str:
@@ -113,8 +114,14 @@ def _memory_words(plan: Plan, memory: StepMemory) -> str:
 def missing(plan: Plan) -> list[str]:
     """What a run would need and this machine does not have, a line each."""
     lines: list[str] = []
-    for settings in plan.study.variants.values():
+    for name, settings in plan.study.variants.items():
         model = settings.model
+        if (
+            plan.data[name] is None
+            and not missing_data(settings.data)
+            and dataset_name(settings) != "generated"
+        ):
+            lines.append("data: no index yet; the first run makes it, or python -m harness.data prepare ROOT")
         if gone := missing_data(settings.data):
             lines.append(f"data: {gone}")
         try:

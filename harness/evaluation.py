@@ -41,6 +41,7 @@ def evaluate(
     indices: Sequence[int] | None = None,
     order: str = "as_is",
     seed: int = 0,
+    at_once: int = 0,
 ) -> Evaluation:
     """Show every video once to the network, which is left in evaluation mode.
 
@@ -52,14 +53,17 @@ def evaluate(
         indices: which videos, as of `shard`; the whole split without it.
         order: in which order the frames are shown, one of harness.data.ORDERS; the frames are the same ones.
         seed: decides the order "shuffled".
+        at_once: most views in one pass, so that a test of many views never needs more memory than training does;
+            without it, as many as a process that trains alone has.
     """
     model.eval()
     config = settings.train
+    at_once = at_once or config.clips_at_once()
     protocol = protocol or settings.data.test.resolved()
     views = protocol.views()
     mirrored = [place for place, view in enumerate(views) if view.mirrored]
     batches = eval_batches(
-        data.split(split), config.batch_size, config.workers,
+        data.split(split), at_once, config.workers,
         protocol=protocol, indices=indices, order=order, seed=seed, pin=device.type == "cuda",
     )  # fmt: skip
     scores = [torch.empty(0, len(data.classes))]
@@ -69,7 +73,7 @@ def evaluate(
             continue
         inputs = to_device(clips, config, device)
         with autocast(config, device):
-            parts = [model(some).float() for some in inputs.split(config.batch_size)]
+            parts = [model(some).float() for some in inputs.split(at_once)]
         logits = torch.cat(parts).unflatten(0, (-1, len(views)))
         if protocol.mirror == "swap_labels":
             logits[:, mirrored] = logits[:, mirrored][:, :, data.mirrored]

@@ -25,6 +25,7 @@ class StepMemory:
 
     clips: of one pass of one process.
     weights: parameters and buffers.
+    gradients: and where several processes share a batch, the copy of them that is sent around.
     optimiser: its state; SGD keeps one number a parameter, AdamW two.
     activations: what the backward pass needs, the normalised frames included.
     frames: the batch as it was loaded, one byte a value.
@@ -44,9 +45,9 @@ class StepMemory:
 
 
 def step_memory(
-    model: ModelConfig, data: DataConfig, train: TrainConfig, num_classes: int, clips: int
+    model: ModelConfig, data: DataConfig, train: TrainConfig, num_classes: int, clips: int, ranks: int = 1
 ) -> StepMemory:
-    """Of one training step with `clips` clips a process.
+    """Of one training step of one of `ranks` processes, with `clips` clips in each of them.
 
     Raises:
         Exception: whatever an outside operator raises that cannot run on tensors without memory.
@@ -66,7 +67,7 @@ def step_memory(
     return StepMemory(
         clips=clips,
         weights=parameters + sum(_size(b) for b in network.buffers()),
-        gradients=parameters,
+        gradients=parameters * (1 if ranks == 1 else 2),
         optimiser=parameters * (2 if train.optimizer == "adamw" else bool(train.momentum)),
         activations=activations,
         frames=frames.numel(),

@@ -92,6 +92,11 @@ class TrainConfig:
             if value not in known:
                 raise ValueError(f"{name}: {value!r} is none of {', '.join(known)}")
 
+    def clips_at_once(self, ranks: int = 1) -> int:
+        """Most clips that each of `ranks` processes takes through its network in one pass."""
+        share = math.ceil(self.batch_size / ranks)
+        return min(share, self.micro_batch or share)
+
     def check(self, on_gpu: bool, ranks: int) -> None:
         """Refuse what cannot be trained on that device, by that many processes.
 

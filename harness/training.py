@@ -273,11 +273,12 @@ class _Training:
     def evaluate(self, protocol: TestProtocol) -> Evaluation:
         """The validation videos under a protocol, shared out among the ranks, each video once."""
         world = self.world
-        if world.size == 1:
-            return evaluate(self.model, self.settings, self.data, self.device, protocol=protocol)
         world.share_buffers(self.model)
-        indices = shard(len(self.data.split("val")), world.rank, world.size)
-        part = evaluate(self.model, self.settings, self.data, self.device, protocol=protocol, indices=indices)
+        part = evaluate(
+            self.model, self.settings, self.data, self.device, protocol=protocol,
+            indices=shard(len(self.data.split("val")), world.rank, world.size),
+            at_once=self.settings.train.clips_at_once(world.size),
+        )  # fmt: skip
         return merge(world.gather(part))
 
     def save(self, path: Path, state: State) -> None:

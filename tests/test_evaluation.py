@@ -82,6 +82,29 @@ def test_two_full_resolution_clips_are_fused_as_a_plain_loop_does_it(data: DataS
         assert result.labels[index] == data.split("val").labels[index]
 
 
+def test_a_test_of_many_views_takes_no_more_at_once_than_training_does(data: DataSet) -> None:
+    chosen = settings({"protocol": "fullres_2clip"})
+    sizes: list[int] = []
+    network = ByPlace()
+    network.register_forward_hook(lambda module, inputs, output: sizes.append(len(inputs[0])))
+    whole = evaluate(network, chosen, data, CPU)
+    assert max(sizes) == 4  # the batch of the settings
+    sizes.clear()
+    parts = evaluate(network, chosen, data, CPU, at_once=3)
+    assert max(sizes) == 3
+    np.testing.assert_allclose(parts.scores, whole.scores, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("batch", "micro", "ranks", "clips"),
+    [(64, 0, 1, 64), (64, 0, 8, 8), (64, 4, 8, 4), (10, 0, 3, 4), (8, 16, 1, 8)],
+)
+def test_a_process_holds_its_part_of_a_batch_or_a_micro_batch(
+    batch: int, micro: int, ranks: int, clips: int
+) -> None:
+    assert TrainConfig(batch_size=batch, micro_batch=micro).clips_at_once(ranks) == clips
+
+
 def test_one_centre_clip_is_passed_through(data: DataSet) -> None:
     network = ByPlace()
     result = evaluate(network, settings(), data, CPU, indices=[5])

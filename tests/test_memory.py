@@ -85,6 +85,7 @@ def test_weights_gradients_and_optimiser_are_four_bytes_a_parameter() -> None:
     sgd = step_memory(ModelConfig(), data, TrainConfig(), 174, clips=3)
     assert sgd.gradients == sgd.optimiser == 4 * 23_864_558
     assert sgd.weights == 4 * 23_864_558 + 4 * 2 * 26_560 + 8 * 53
+    assert step_memory(ModelConfig(), data, TrainConfig(), 174, 3, ranks=2).gradients == 2 * 4 * 23_864_558
     assert sgd.frames == 3 * 3 * 32 * 32
     assert sgd.total == sgd.weights + sgd.gradients + sgd.optimiser + sgd.activations + sgd.frames
     assert (
