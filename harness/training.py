@@ -29,6 +29,8 @@ from harness.model import ModelConfig, MSTNet, to_memory_format
 from harness.recipe import TrainConfig, freeze_batch_norm, learning_rate, make_optimizer
 from harness.seeds import seed_for
 
+_CHECK = "`python -m harness.data check ROOT --decode` says why"
+
 OnEpoch = Callable[[dict[str, float]], None]
 
 
@@ -124,6 +126,8 @@ def fit(
         entry |= training.epoch(state.epoch)
         tested = training.evaluate(validation)
         watch.lap("evaluate")
+        if not len(tested.labels):
+            raise TrainingError(f"no validation clip can be read; {_CHECK}")
         entry |= summary(tested, data)
         entry["time/epoch_s"] = time.perf_counter() - begin
         state.unreadable = sorted(training.unreadable.union(state.unreadable))
@@ -218,7 +222,7 @@ class _Training:
         self.unreadable = set().union(*world.gather(self.unreadable))
         loss_sum, right_sum, clip_sum = world.sums([sum(losses), right, clips])
         if not clip_sum:
-            raise TrainingError(f"epoch {epoch + 1}: not one training clip can be read")
+            raise TrainingError(f"epoch {epoch + 1}: not one training clip can be read; {_CHECK}")
         return {
             "train/loss": loss_sum / clip_sum,
             "train/top1": 100.0 * right_sum / clip_sum,

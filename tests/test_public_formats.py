@@ -89,6 +89,23 @@ def test_clips_that_cannot_be_read_are_named_in_the_result(roots: dict[str, Path
     assert record.last["top1"] == pytest.approx(100 * right)
 
 
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [(range(100, 109), "epoch 1: not one training clip"), (range(109, 115), "no validation")],
+)
+def test_a_trial_without_a_single_readable_clip_fails_in_words(
+    ids: range, message: str, roots: dict[str, Path], tmp_path: Path
+) -> None:
+    root = Path(shutil.copytree(roots["jester"], tmp_path / "jester"))
+    for id_ in ids:
+        for picture in (root / "20bn-jester-v1" / str(id_)).iterdir():
+            picture.write_bytes(b"no picture")
+    record = train(settings("jester", root, on_unreadable="skip"), tmp_path / "t", tmp_path / "data")
+    assert record.status == "failed"
+    assert record.reason.startswith(message)
+    assert "harness.data check ROOT --decode" in record.reason
+
+
 def test_where_a_data_set_lies_is_no_part_of_a_trials_id(
     roots: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
