@@ -26,6 +26,7 @@ from harness.protocol import dataset_name, protocol
 from harness.records import CostRecord, StudyRecord, TrialRecord
 from harness.study import Study, Trial, load_studies, operator_source
 from harness.trial import Job, discard
+from operators import stencil
 
 try:
     import fcntl
@@ -252,7 +253,7 @@ def _check_possible(study: Study, args: argparse.Namespace) -> None:
         schedule.check_address(args.address)
     else:
         study.resources.check({"cpus": os.cpu_count() or 1, "gpus": torch.cuda.device_count()})
-    _check_recipes(study)
+    _check_recipes(study, elsewhere=bool(args.address))
     for settings in study.variants.values():
         if settings.model.weights:
             weights.find(settings.model.weights, settings.model.backbone)
@@ -294,13 +295,19 @@ def _with_weights_file(settings: training.Settings) -> tuple[training.Settings, 
     return dataclasses.replace(settings, model=model), {"weights": weights.describe(path)}
 
 
-def _check_recipes(study: Study) -> None:
+def _check_recipes(study: Study, elsewhere: bool) -> None:
     resources = study.resources.resolved()
     for name, settings in study.variants.items():
         try:
             settings.train.check(on_gpu=bool(resources.gpus), ranks=int(resources.ranks))
         except ValueError as error:
             raise StudyError(f"variants.{name}: train.{error}") from None
+        if elsewhere or settings.model.stencil == stencil.AUTO:
+            continue
+        try:
+            stencil.choose(settings.model.stencil, torch.device("cuda" if resources.gpus else "cpu"))
+        except ValueError as error:
+            raise StudyError(f"variants.{name}: model.stencil: {error}") from None
 
 
 def _check_writable(folder: Path) -> None:

@@ -24,6 +24,7 @@ from harness.errors import UserError
 from harness.model import MSTNet
 from harness.records import TrialRecord, to_json
 from harness.training import OnEpoch, Settings, State, TrainingError, fit, summary
+from operators.stencil import meant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +137,7 @@ def _train(job: Job, environment: dict[str, str], on_epoch: OnEpoch, world: Worl
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
         "threads": str(threads),
         "torch": torch.__version__,
+        "stencil": meant(job.settings.model.stencil, device),
     }
     if world.size > 1:
         environment["ranks"] = str(world.size)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import ROOT
+from conftest import ROOT, Workplace
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -380,6 +380,14 @@ def test_the_settings_path_reaches_every_operator_of_the_network() -> None:
     config = ModelConfig(backbone="resnet_tiny", operator={"name": "mixtconv"}, stencil="reference")
     assert {op.stencil_path for _, op in MSTNet(config, 4, 3).operators()} == {"reference"}
     assert make_operator("mixtconv", 8, 4).stencil_path == "auto"
+
+
+@pytest.mark.skipif(CUDA, reason="it is not missing here")
+def test_a_study_that_asks_for_a_path_missing_here_is_one_line_and_starts_nothing(place: Workplace) -> None:
+    outcome = place.run(place.study(model={"backbone": "resnet_tiny", "stencil": "triton"}))
+    assert outcome.code == 2
+    assert "variants.tsn: model.stencil: stencil path 'triton' cannot run here" in outcome.err
+    assert not (place.folder / "mlflow.db").exists()
 
 
 def in_a_fresh_process(script: str, **environment: str) -> Any:

@@ -32,7 +32,7 @@ from operators.stencil import layout
 from operators.stencil.layout import Span
 from operators.stencil.reference import reference
 
-__all__ = ["AUTO", "PATHS", "Span", "check_path", "choose", "missing", "reference", "stencil"]
+__all__ = ["AUTO", "PATHS", "Span", "check_path", "choose", "meant", "missing", "reference", "stencil"]
 
 AUTO = "auto"
 PATHS = ("reference", "eager", "inductor", "triton")
@@ -103,14 +103,19 @@ def missing(path: str, device: torch.device) -> str:
     return reason
 
 
+def meant(path: str, device: torch.device) -> str:
+    """The path that runs: "auto" is triton on CUDA and eager elsewhere, never another one instead."""
+    check_path(path)
+    return path if path != AUTO else "triton" if device.type == "cuda" else "eager"
+
+
 def choose(path: str, device: torch.device) -> str:
-    """The path that runs: "auto" is triton on CUDA and eager elsewhere, never another one instead.
+    """`meant`, where it can run.
 
     Raises:
         ValueError: no such path, or it cannot run on this device here.
     """
-    check_path(path)
-    chosen = path if path != AUTO else "triton" if device.type == "cuda" else "eager"
+    chosen = meant(path, device)
     reason = missing(chosen, device)
     if reason:
         working = [p for p in ("eager", "reference") if p != chosen]
