@@ -29,6 +29,7 @@ def page(summary: Summary, figures: Sequence[Figure]) -> Document:
     blocks += [Heading(2, "Results"), Heading(3, "Accuracy"), *tables.accuracy(summary)]
     blocks += [
         *tables.groups(summary),
+        *tables.published(summary),
         *evidence.hypotheses(summary),
         *evidence.pairs(summary),
         *evidence.differences(summary),

@@ -7,7 +7,7 @@ from typing import Any
 from harness.distributions import MIN_SEEDS
 from harness.document import Block, Cell, Heading, Items, Paragraph, Table, one_line
 from harness.records import CostRecord, StudyRecord
-from harness.reference import added_gmacs
+from harness.reference import added_gmacs, others
 from harness.summary import Row, Summary
 from harness.words import bare_points, estimate, geometry, listed, macs, milliseconds, number, plural
 
@@ -54,6 +54,36 @@ def groups(summary: Summary) -> list[Block]:
     return [
         Heading(3, "Top-5, and top-1 by group of classes" if len(metrics) > 1 else "Other accuracies"),
         table,
+    ]
+
+
+def published(summary: Summary) -> list[Block]:
+    """On the same data set: the paper's rows that this study does not measure, and what others published."""
+    record, paper = summary.record, summary.reference
+    if not paper or dataset(record) != paper["dataset_key"]:
+        return []
+    rows = []
+    for name, row in others(paper, record.variants).items():
+        clips = f"{row['clips']} clips" if "clips" in row else ""
+        gmacs = f"{row['gmacs']} G" + (f" x {clips}" if clips else "") if "gmacs" in row else "-"
+        source = f"{paper['title']}; {row['note']}" if "note" in row else paper["title"]
+        numbers = [number(row.get("top1")), number(row.get("top5")), gmacs]
+        method = one_line(row.get("method", name))
+        rows.append([method, row.get("frames", "-"), *numbers, clips or "see the paper", one_line(source)])
+    for row in paper["elsewhere"]:
+        rows.append(
+            [one_line(row["method"]), "-", number(row["top1"]), "-", "-", row["protocol"], row["source"]]
+        )
+    if not rows:
+        return []
+    header = ["method", "frames", "top-1 [%]", "top-5 [%]", "MACs", "protocol", "published in"]
+    words = (
+        "Nothing of this table was measured here, and each number is of one training: there are no intervals."
+    )
+    return [
+        Heading(3, "Published elsewhere"),
+        Table(header=header, rows=rows, words=(0, 5, 6)),
+        Paragraph(words, "note"),
     ]
 
 
@@ -136,9 +166,10 @@ def costs(summary: Summary) -> list[Block]:
                 marks.append(_not_reproduced(summary.reference, row, cost, mark))
             cells.append(f"{printed} G{mark}" if printed is not None else "-")
         rows.append(cells)
+    claims = [f"The paper's {claim}" for claim in summary.reference.get("claims", [])]
     where = geometry(row.cost for row in summary.rows if row.cost)
     caption = f"Cost of one clip in `{summary.record.name}`: {where}. Latency: median [quartiles]."
-    table = Table(header=header, rows=rows, label="cost", caption=caption, notes=marks)
+    table = Table(header=header, rows=rows, label="cost", caption=caption, notes=[*marks, *claims])
     return [table, Paragraph(_cost_note(summary), "note"), *_doubts(summary)]
 
 

@@ -236,6 +236,27 @@ def test_the_same_data_set_as_the_paper_gets_other_words(tmp_path: Path, no_figu
     }
     text = text_of(dataclasses.replace(record, settings=settings), tmp_path)
     assert "the same data set, but compare the protocols first" in text
+    rows = {row[0]: row for row in table_of(text, "### Published elsewhere")}
+    assert rows["TSM, 8 frames, mirrored clips with swapped labels"][2] == "47.1"
+    assert rows["ordinary"][2:5] == ["41.0", "-", "43 G"]  # a row of Table 2 that the study does not have
+    assert not {"tsn", "`tsn`"} & set(rows)
+
+
+def test_competitors_and_claims_of_table_4_are_quoted_and_marked(tmp_path: Path, no_figures: None) -> None:
+    record = small_study()
+    settings = {
+        variant: {**one, "data": {"dataset": "something_v1"}} for variant, one in record.settings.items()
+    }
+    record = dataclasses.replace(record, settings=settings, reference="mixtconv.table4.something_v1")
+    text = text_of(record, tmp_path)
+    rows = {row[0]: row for row in table_of(text, "### Published elsewhere")}
+    assert rows["I3D, 3D ResNet-50"][1:6] == ["32", "41.6", "72.2", "153 G x 2 clips", "2 clips"]
+    assert "Nothing of this table was measured here" in text
+    assert "Sec. 4.3: 0.005 % more computation than TSM; not reproduced: computed 0.55 %" in text
+
+
+def test_what_others_published_on_another_data_set_is_left_out(full_page: str) -> None:
+    assert "### Published elsewhere" not in full_page
 
 
 def test_table_of_a_small_study_equals_one_computed_by_hand(tmp_path: Path, no_figures: None) -> None:
