@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from harness import evidence, tables
+from harness import evidence, measured, tables
 from harness.answer import answer
 from harness.document import Block, Cell, Code, Document, Figure, Heading, Items, Paragraph, Table, one_line
 from harness.records import StudyRecord
@@ -34,7 +34,12 @@ def page(summary: Summary, figures: Sequence[Figure]) -> Document:
         *evidence.pairs(summary),
         *evidence.differences(summary),
     ]
-    blocks += [Heading(3, "Cost"), *tables.costs(summary)]
+    blocks += [
+        Heading(3, "Cost"),
+        *tables.costs(summary),
+        *measured.steps(summary),
+        *measured.kernels(summary),
+    ]
     if figures:
         blocks += [Heading(2, "Figures"), *figures]
     blocks += evidence.gains(summary)

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 RESULTS = "results.json"
 CODE = (
-    "report", "export", "page", "answer", "tables", "evidence", "words", "document", "markdown", "html", "latex",
-    "figures", "plots/__init__", "plots/style", "plots/accuracy", "plots/details",
+    "report", "export", "page", "answer", "tables", "measured", "evidence", "words", "document", "markdown", "html",
+    "latex", "figures", "plots/__init__", "plots/style", "plots/accuracy", "plots/details",
     "summary", "breakdown", "claims", "clips", "stats", "distributions", "reference",
 )  # fmt: skip
 """The modules that decide a report's bytes."""

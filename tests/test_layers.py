@@ -48,7 +48,7 @@ ORDER = [  # each may import those before it, and its own line
     {"harness.breakdown", "harness.summary", "harness.schedule"},
     {"harness.document", "harness.words"},
     {"harness.markdown", "harness.html", "harness.latex"},
-    {"harness.answer", "harness.tables", "harness.evidence"},
+    {"harness.answer", "harness.tables", "harness.measured", "harness.evidence"},
     {"harness.cards", "harness.served"},
     {"harness.tracking", "harness.progress", "harness.page", "harness.figures", "harness.export"},
     {"harness.comparison", "harness.protocol", "harness.plan", "harness.dryrun"},

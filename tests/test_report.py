@@ -384,6 +384,24 @@ def test_an_operator_without_macs_and_no_latency_are_said(tmp_path: Path) -> Non
     assert "accuracy_macs" not in text
 
 
+def test_what_was_measured_beyond_a_forward_pass_is_shown(tmp_path: Path, no_figures: None) -> None:
+    """Ten steps of 100 to 190 ms: p50 145, p95 185.5, 1000 / 145 = 6.90 clips a second."""
+    heaviest = [{"kernel": "aten::convolution_backward", "calls": 53.0, "ms": 61.25, "share": 0.4226}]
+    measured = cost(
+        "ks3", samples_ms={"step": [100.0 + 10 * i for i in range(10)]}, activation_mib=827.4,
+        peak_memory_mib={"step": 1234.4}, temporal_share={"forward": 0.051, "step": 0.0625}, heaviest=heaviest,
+    )  # fmt: skip
+    record = dataclasses.replace(small_study(), costs={"tsn": cost("tsn"), "ks3": measured})
+    text = text_of(record, tmp_path)
+    (row,) = [line for line in text.splitlines() if line.startswith("| `ks3`") and "185.5" in line]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells == ["`ks3`", "42.0, 43.8", "145.0, 185.5", "23.81", "6.90", "827", "1,234", "5.1 %", "6.2 %"]
+    assert "### Where a training step goes" in text
+    assert "| `aten::convolution_backward` | 53 | 61.250 | 42.3 % |" in text
+    plain = text_of(dataclasses.replace(small_study(), name="plain"), tmp_path)
+    assert "Where a training step goes" not in plain
+
+
 def test_a_study_without_costs_says_not_measured(tmp_path: Path, no_figures: None) -> None:
     text = text_of(dataclasses.replace(small_study(), costs={}), tmp_path)
     assert "### Cost\n\nNot measured." in text

@@ -135,16 +135,12 @@ def _ways(records: dict[str, CostRecord]) -> dict[str, str]:
 
 def _times_table(records: dict[str, CostRecord], way: str, title: str, baseline: str) -> Table:
     """Medians, 95th percentiles and the ratio to the baseline."""
+    from harness.measured import samples
     from harness.stats import percentile
 
     kinds = {"forward": "forward", "forward_backward": "fwd+bwd", "step": "step"}
 
-    def samples(record: CostRecord, kind: str) -> list[float]:
-        if kind == "forward" and not way:
-            return record.latency_ms
-        return record.samples_ms.get(f"{kind}@{way}" if way else kind, [])
-
-    there = {key: word for key, word in kinds.items() if any(samples(r, key) for r in records.values())}
+    there = {key: word for key, word in kinds.items() if any(samples(r, key, way) for r in records.values())}
     table = _table(title)
     for word in there.values():
         table.add_column(f"{word} p50, p95 [ms]", justify="right", no_wrap=True)
@@ -155,12 +151,13 @@ def _times_table(records: dict[str, CostRecord], way: str, title: str, baseline:
     for name, record in records.items():
         cells = [name]
         for kind in there:
-            own, base = samples(record, kind), samples(records[baseline], kind) if baseline in records else []
+            own = samples(record, kind, way)
+            base = samples(records[baseline], kind, way) if baseline in records else []
             p50 = percentile(own, 0.5) if own else None
             cells.append(f"{p50:.1f}, {percentile(own, 0.95):.1f}" if p50 else "not measured")
             cells.append(f"{p50 / percentile(base, 0.5):.2f}" if p50 and base else "-")
         if extra:
-            rates = [samples(record, kind) for kind in ("forward", "step")]
+            rates = [samples(record, kind, way) for kind in ("forward", "step")]
             cells += [f"{1e3 / percentile(one, 0.5):.2f}" if one else "-" for one in rates]
             cells.append(_number(record.peak_memory_mib.get("step"), ".0f"))
             cells += [_number(record.temporal_share.get(kind), ".1%") for kind in ("forward", "step")]
