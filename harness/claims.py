@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from harness.clips import Right, pair
-from harness.distributions import ALPHA
+from harness.distributions import ALPHA, MIN_SEEDS, detectable
 from harness.seeds import seed_for
 from harness.stats import (
     NOT_SUPPORTED,
@@ -24,6 +24,9 @@ from harness.stats import (
     holm,
     paired_difference,
 )
+
+NOISE_SD = 0.33
+"""Points: sd of top-1 between independent trainings of one recipe, published for ResNet-50 on Something-Something."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +143,26 @@ def _decided(tested: Tested, p_holm: float | None) -> Tested:
     if p_holm is None:
         return replace(tested, verdict=TOO_FEW)
     return replace(tested, p_holm=p_holm, verdict=SUPPORTED if p_holm < ALPHA else NOT_SUPPORTED)
+
+
+def detection(seeds: int, rows: int, hypotheses: int) -> str:
+    """What difference a planned study can decide, in one line.
+
+    Args:
+        rows: of the table, without the baseline. hypotheses: how many the study states.
+    """
+    sd = NOISE_SD * math.sqrt(2)  # of the difference of two trainings
+    as_row = detectable(seeds, sd, alpha=ALPHA / max(1, rows))
+    if as_row is None:
+        return f"no difference: {seeds} of the {MIN_SEEDS} seeds that an interval needs"
+    parts = [f"{as_row:.1f} points as one of {rows} row{'s' * (rows != 1)}"]
+    if hypotheses:
+        stated = detectable(seeds, sd, alpha=ALPHA / hypotheses, one_sided=True)
+        parts.append(f"{stated:.1f} as one of {hypotheses} hypothes{'es' if hypotheses > 1 else 'is'}")
+    return (
+        f"{', '.join(parts)}, with {seeds} seeds at 80 % power; assumed: top-1 of two trainings of one recipe has an "
+        f"sd of {NOISE_SD:g} points, as published ones on Something-Something v1 (a small validation set adds to it)"
+    )
 
 
 def cheapest(results: Results, costs: Mapping[str, float], by: str) -> Cheapest:

@@ -11,6 +11,7 @@ import torch
 from rich.table import Table
 
 from harness import cost, weights
+from harness.claims import detection
 from harness.data import missing_data
 from harness.errors import StudyError
 from harness.memory import StepMemory, step_memory
@@ -29,6 +30,8 @@ def show(plan: Plan) -> None:
         print(f"  {name:<26} {words}")
     print()
     _show_variants(plan)
+    study = plan.study
+    print(f"detects  {detection(len(plan.seeds), len(study.variants) - 1, len(study.hypotheses))}")
     print()
     for line in missing(plan) or ["nothing: this machine can run it"]:
         print(f"missing  {line}")

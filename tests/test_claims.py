@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.claims import Results, cheapest, decide, parse_hypothesis, parse_pair
+from harness.claims import Results, cheapest, decide, detection, parse_hypothesis, parse_pair
 from harness.stats import (
     BETTER,
     EQUIVALENT,
@@ -146,3 +146,14 @@ def test_seeds_needed_are_those_that_the_power_asks_for() -> None:
     assert row.effect == pytest.approx(
         0.5642, abs=1e-4
     )  # Hedges' correction for 2 degrees of freedom: 1/sqrt(pi)
+
+
+def test_a_plan_says_what_it_can_detect() -> None:
+    """With 19 seeds the normal distribution gives 0.3 points; the t test on them somewhat more."""
+    assert detection(19, 1, 0).startswith(
+        "0.3 points as one of 1 row, with 19 seeds at 80 % power; assumed: "
+    )
+    with_hypotheses = detection(3, 9, 4)
+    assert "as one of 9 rows" in with_hypotheses
+    assert "as one of 4 hypotheses" in with_hypotheses
+    assert detection(2, 9, 0) == "no difference: 2 of the 3 seeds that an interval needs"

@@ -195,6 +195,38 @@ WRONG = {
     "missing baseline": ("baseline", "tsm", "tiny.yaml: baseline: no variant 'tsm'; did you mean 'tsn'?"),
     "no seeds": ("seeds", [], "tiny.yaml: seeds: empty; give at least one"),
     "a seed twice": ("seeds", [0, 1, 0], "tiny.yaml: seeds: [0, 1, 0] has a seed twice"),
+    "margin below 0": ("margin", -1, "tiny.yaml: margin: -1 is below 0"),
+    "no hypothesis": (
+        "hypotheses",
+        ["ks13 beats tsn"],
+        "tiny.yaml: hypotheses[0]: 'ks13 beats tsn' is no hypothesis; write a > b, a < b or a ~ b within 0.5",
+    ),
+    "hypothesis about nobody": (
+        "hypotheses",
+        ["ks13 > tsn", "ks12 < tsn"],
+        "tiny.yaml: hypotheses[1]: no variant 'ks12'; did you mean 'ks13'?",
+    ),
+    "hypothesis the other way round": (
+        "hypotheses",
+        ["ks13 > tsn", "tsn < ks13"],
+        "tiny.yaml: hypotheses[1]: 'tsn < ks13' is stated twice",
+    ),
+    "equivalence without points": (
+        "hypotheses",
+        ["ks13 ~ tsn"],
+        "tiny.yaml: hypotheses[0]: 'ks13 ~ tsn' needs points above 0; write ks13 ~ tsn within 0.5, or set margin",
+    ),
+    "hypotheses that are no list": (
+        "hypotheses",
+        "ks13 > tsn",
+        "tiny.yaml: hypotheses: 'ks13 > tsn' is not a list",
+    ),
+    "no pair": ("pairs", ["ks13 - tsn"], "tiny.yaml: pairs[0]: 'ks13 - tsn' is no pair; write a vs b"),
+    "a pair twice": (
+        "pairs",
+        ["ks13 vs tsn", "tsn vs ks13"],
+        "tiny.yaml: pairs[1]: 'tsn vs ks13' is stated twice",
+    ),
     "a seed below 0": ("seeds", [-1], "tiny.yaml: seeds: -1 is below 0"),
     "one seed, not a list": ("seeds", 3, "tiny.yaml: seeds: 3 is not a list"),
     "no cpu": ("resources/cpus", 0, "tiny.yaml: resources.cpus: 0 is not above 0"),
@@ -455,7 +487,8 @@ def test_a_changed_setting_changes_the_ids(tmp_path: Path, override: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "override", ["train.workers=2", "resources.cpus=2", "cost.size=64", "seeds=[0, 1, 2]"]
+    "override",
+    ["train.workers=2", "train.probes=false", "resources.cpus=2", "cost.size=64", "seeds=[0, 1, 2]"],
 )
 def test_what_cannot_change_a_result_keeps_the_ids(tmp_path: Path, override: str) -> None:
     assert ids(load(tmp_path, TINY)) == ids(load(tmp_path, TINY, overrides=[override]))
