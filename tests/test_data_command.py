@@ -2,9 +2,12 @@
 
 import csv
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -276,3 +279,29 @@ def test_the_command_uses_every_core_and_says_how_it_goes(here: Path) -> None:
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert "clips    134 good" in done.stdout
+
+
+@pytest.mark.slow
+def test_an_extraction_that_was_killed_ends_as_an_unbroken_one(here: Path) -> None:
+    make("something_v2", here / "root", train=130, val=3)  # enough videos for two processes
+    words = ["prepare", "root", "--data-dir", "d", "--extract", "out"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "harness.data", *words],
+        cwd=here, env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 200
+    while not (here / "out" / "110").exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    whole = [
+        folder for folder in (here / "out").iterdir() if not folder.name.startswith(".") and folder.is_dir()
+    ]
+    assert 0 < len(whole) < 133  # in the middle
+    assert all(len(list(folder.iterdir())) == 10 + int(folder.name) % 3 for folder in whole)
+    assert main(words) == 0
+    pictures = sorted(str(p.relative_to(here / "out")) for p in (here / "out").rglob("*.jpg"))
+    assert pictures == sorted(
+        f"{id_}/{number:05d}.jpg" for id_ in range(100, 233) for number in range(1, 11 + id_ % 3)
+    )
