@@ -6,18 +6,15 @@ value, the rule and the nearest valid name.
 
 from __future__ import annotations
 
-import collections.abc
 import dataclasses
 import hashlib
 import inspect
 import json
-import math
 import re
 import sys
 import traceback
-import types
 import typing
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,8 +25,9 @@ import yaml
 from harness import weights
 from harness.claims import parse_hypothesis, parse_pair
 from harness.cost import CostConfig
-from harness.errors import DataError, StudyError, nearest
+from harness.errors import StudyError, nearest
 from harness.model import MSTNet
+from harness.reading import Loader, Source, coerce, mapping, merged, overlap, paths, read_yaml
 from harness.reference import load_reference
 from harness.training import Settings, plain
 from operators import make_operator
@@ -38,12 +36,8 @@ from operators.base import find_operator
 RESULTS_VERSION = 2
 """Part of every trial's id: raised when a change of the code changes results, so that old ones are not reused."""
 
-_ATOMIC = {"operator", "dataset"}  # mappings that are replaced whole, never merged
 _NOT_DECISIVE = {("train", "workers"), ("train", "probes")}  # settings that cannot change a result
 _ROOMS = ("model", "data", "train")
-
-Source = Callable[[str], str]
-"""From a setting's dotted path to where the user wrote it: the file, a variant in it, or --set."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,25 +243,25 @@ class _Layers(typing.NamedTuple):
 
 def _layers(path: Path, profile: str) -> _Layers:
     where = str(path)
-    raw = _read(path)
+    raw = read_yaml(path)
     _check_keys(raw, where)
     apart = ("variants", "profiles", "parts")
-    variants, profiles = _mapping(raw, "variants", where), _mapping(raw, "profiles", where)
-    parts = _mapping(raw, "parts", where)
-    base = _merged({}, {key: value for key, value in raw.items() if key not in apart})
+    variants, profiles = mapping(raw, "variants", where), mapping(raw, "profiles", where)
+    parts = mapping(raw, "parts", where)
+    base = merged({}, {key: value for key, value in raw.items() if key not in apart})
     if profile:
         if profile not in profiles:
             known = nearest(profile, profiles) if profiles else "; the study has none"
             raise StudyError(f"{where}: profiles: no profile {profile!r}{known}")
         place = f"{where}: profiles.{profile}"
-        chosen = dict(_mapping(profiles, profile, f"{where}: profiles"))
+        chosen = dict(mapping(profiles, profile, f"{where}: profiles"))
         _check_keys(chosen, place, without=("profiles",))
-        variants = _merged(variants, _mapping(chosen, "variants", place))
-        parts = _mapping(chosen, "parts", place) or parts
-        base = _merged(base, {key: value for key, value in chosen.items() if key not in apart})
+        variants = merged(variants, mapping(chosen, "variants", place))
+        parts = mapping(chosen, "parts", place) or parts
+        base = merged(base, {key: value for key, value in chosen.items() if key not in apart})
     for name in parts:
         _check_name(name, f"{where}: parts")
-        _check_keys(_mapping(parts, name, f"{where}: parts"), f"{where}: parts.{name}", without=apart)
+        _check_keys(mapping(parts, name, f"{where}: parts"), f"{where}: parts.{name}", without=apart)
     return _Layers(base, variants, parts)
 
 
@@ -289,7 +283,7 @@ def load_study(
     base, variants, parts = _layers(path, profile)
     if part not in parts and (part or parts):
         raise StudyError(f"{where}: parts: no part {part!r}; known: {', '.join(parts) or 'none'}")
-    base = _merged(base, parts.get(part, {}))
+    base = merged(base, parts.get(part, {}))
     variants = {str(name): change for name, change in variants.items()}
     if not variants:
         raise StudyError(f"{where}: variants: missing; give at least one, as in tsn: {{model.operator: ...}}")
@@ -297,19 +291,19 @@ def load_study(
     for override in overrides:
         key, value = _parse_override(override)
         _check_clash(override, key, value, variants)
-        base = _merged(base, {key: value})
-        given |= dict.fromkeys(_paths({key: value}), f"--set {override}: ")
+        base = merged(base, {key: value})
+        given |= dict.fromkeys(paths({key: value}), f"--set {override}: ")
 
     def source(path: str) -> str:
         return next(
-            (f"{words}{path}" for key, words in given.items() if _overlap(key, path)), f"{where}: {path}"
+            (f"{words}{path}" for key, words in given.items() if overlap(key, path)), f"{where}: {path}"
         )
 
     rooms: dict[str, Any] = {key: base.pop(key) for key in _ROOMS if key in base}
     for key, room in rooms.items():
         if not isinstance(room, dict):
             raise StudyError(f"{source(key)}: {room!r} is not a mapping")
-    head = _coerce(base, _Head, "", source)
+    head = coerce(base, _Head, "", source)
     _check_head(head, variants, source)
     folder = str(path.resolve().parent)
     if folder not in sys.path:  # an operator of the user's may lie beside the study
@@ -322,52 +316,6 @@ def load_study(
         variants=resolved,
         **{item.name: getattr(head, item.name) for item in dataclasses.fields(_Head)},
     )
-
-
-class _Loader(yaml.SafeLoader):
-    """SafeLoader that refuses a key given twice, which YAML would silently let win."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, (str, int, float, bool)) and key in seen:
-                raise yaml.constructor.ConstructorError(
-                    problem=f"{key!r} is given twice", problem_mark=key_node.start_mark
-                )
-            if isinstance(key, (str, int, float, bool)):
-                seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        folder = path.parent
-        known = [p.stem for p in folder.glob("*.yaml")] if folder.is_dir() else []
-        hint = nearest(path.stem, known) if known else ""
-        raise StudyError(f"no study file {path}{hint}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path}: cannot be read ({error})") from None
-    try:
-        raw = yaml.load(text, _Loader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
-        raise StudyError(f"{place}: not valid YAML: {error.problem}") from None
-    except yaml.YAMLError as error:
-        raise StudyError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(raw, dict):
-        raise StudyError(f"{path}: holds no mapping; a study starts with `question: ...`")
-    return raw
-
-
-def _mapping(raw: dict[str, Any], key: str, where: str) -> dict[str, Any]:
-    value = raw.get(key, {})
-    if not isinstance(value, dict):
-        raise StudyError(f"{where}: {key}: {value!r} is not a mapping")
-    return value
 
 
 def _check_keys(raw: dict[str, Any], where: str, *, without: Sequence[str] = ()) -> None:
@@ -399,7 +347,7 @@ def _parse_override(override: str) -> tuple[str, Any]:
         raise StudyError(f"--set {override}: {first} cannot be set here; edit the file")
     _check_keys({key: None}, f"--set {override}")
     try:
-        return key, yaml.load(text, _Loader)
+        return key, yaml.load(text, Loader)
     except yaml.YAMLError:
         raise StudyError(f"--set {override}: {text!r} is not a YAML value") from None
 
@@ -407,43 +355,11 @@ def _parse_override(override: str) -> tuple[str, Any]:
 def _check_clash(override: str, key: str, value: Any, variants: dict[str, Any]) -> None:
     """A variant's own setting would win, and the override be lost without a word."""
     for name, change in variants.items():
-        for path in _paths(change) if isinstance(change, dict) else ():
-            if any(_overlap(path, wanted) for wanted in _paths({key: value})):
+        for path in paths(change) if isinstance(change, dict) else ():
+            if any(overlap(path, wanted) for wanted in paths({key: value})):
                 raise StudyError(
                     f"--set {override}: variant {name!r} sets {path} itself; change it in the file"
                 )
-
-
-def _merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
-    """`change` over `base`; its keys may be dotted, and mappings merge down to single settings."""
-    result = dict(base)
-    for key, value in change.items():
-        first, _, rest = str(key).partition(".")
-        if rest:
-            value = {rest: value}
-        elif not isinstance(value, dict) or first in _ATOMIC:
-            result[first] = value
-            continue
-        below = result.get(first, {})
-        if first in _ATOMIC and isinstance(below, str):  # `dataset: generated` is short for its name alone
-            below = {"name": below}
-        result[first] = _merged(below if isinstance(below, dict) else {}, value)
-    return result
-
-
-def _paths(change: dict[str, Any]) -> list[str]:
-    """Dotted names of what a change sets, down to single settings and to mappings that are replaced whole."""
-    paths = []
-    for key, value in change.items():
-        atomic = str(key).split(".")[-1] in _ATOMIC
-        nested = _paths(value) if isinstance(value, dict) and value and not atomic else []
-        paths += [f"{key}.{path}" for path in nested] or [str(key)]
-    return paths
-
-
-def _overlap(one: str, other: str) -> bool:
-    """Whether two dotted names are the same, or one holds the other."""
-    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
 
 
 def _check_head(head: _Head, variants: dict[str, Any], source: Source) -> None:
@@ -521,12 +437,12 @@ def _variant(name: str, base: dict[str, Any], change: Any, where: str, study_sou
     for key in change:
         if str(key).split(".")[0] not in _ROOMS:
             raise StudyError(f"{place}.{key}: unknown key; known: model..., data..., train...")
-    changed = _paths(change)
+    changed = paths(change)
 
     def source(path: str) -> str:  # the variant's own lines are named as such, the study's as they stand
-        return f"{place}.{path}" if any(_overlap(path, key) for key in changed) else study_source(path)
+        return f"{place}.{path}" if any(overlap(path, key) for key in changed) else study_source(path)
 
-    settings: Settings = _coerce(_merged(base, change), Settings, "", source)
+    settings: Settings = coerce(merged(base, change), Settings, "", source)
     _check_operator(settings, source)
     return settings
 
@@ -576,77 +492,3 @@ def _is_outside(filename: str) -> bool:
 def _first_line(error: Exception) -> str:
     text = error.msg if isinstance(error, SyntaxError) else next(iter(str(error).splitlines()), "")
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _coerce(value: Any, wanted: Any, path: str, source: Source) -> Any:
-    """`value` as the annotated type, or a StudyError that names its place. Dataclasses are read strictly."""
-
-    def wrong(rule: str) -> StudyError:
-        return StudyError(f"{source(path)}: {value!r} is not {rule}")
-
-    if dataclasses.is_dataclass(wanted) and isinstance(wanted, type):
-        return _coerce_dataclass(value, wanted, path, source)
-    origin, arguments = typing.get_origin(wanted), typing.get_args(wanted)
-    if origin in (typing.Union, types.UnionType):
-        for option in arguments:
-            try:
-                return _coerce(value, option, path, source)
-            except StudyError:
-                continue
-        raise wrong(" or ".join("nothing" if a is type(None) else a.__name__ for a in arguments))
-    if wanted is Any:
-        return value
-    if origin is tuple:
-        if not isinstance(value, (list, tuple)):
-            raise wrong("a list")
-        return tuple(_coerce(item, arguments[0], path, source) for item in value)
-    if origin in (dict, collections.abc.Mapping):
-        if not isinstance(value, dict):
-            raise wrong("a mapping")
-        return value
-    if wanted is float:
-        try:
-            number = float("nan") if isinstance(value, bool) else float(value)  # YAML reads 1e-3 as text
-        except (ValueError, TypeError):
-            raise wrong("a number") from None
-        if not math.isfinite(number):
-            raise wrong("a number")
-        return number
-    if wanted is int:
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise wrong("a whole number")
-        return value
-    if wanted is bool:
-        if not isinstance(value, bool):
-            raise wrong("true or false")
-        return value
-    if wanted is type(None):
-        if value is not None:
-            raise wrong("nothing")
-        return None
-    if not isinstance(value, str):
-        raise wrong("text")
-    return value
-
-
-def _coerce_dataclass(value: Any, wanted: type, path: str, source: Source) -> Any:
-    prefix = f"{path}." if path else ""
-    if not isinstance(value, dict):
-        raise StudyError(f"{source(path)}: {value!r} is not a mapping")
-    fields = {item.name: item for item in dataclasses.fields(wanted)}
-    hints = typing.get_type_hints(wanted)
-    for key in value:
-        if key not in fields:
-            raise StudyError(f"{source(f'{prefix}{key}')}: unknown key{nearest(key, fields)}")
-    for name, item in fields.items():
-        required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
-        if required and name not in value:
-            raise StudyError(f"{source(f'{prefix}{name}')}: missing")
-    read = {k: _coerce(v, hints[k], f"{prefix}{k}", source) for k, v in value.items()}
-    try:
-        return wanted(**read)
-    except (ValueError, DataError) as error:
-        key, _, text = str(error).partition(": ")
-        if key.split(".")[0] not in fields:
-            raise StudyError(f"{source(path)}: {error}") from None
-        raise StudyError(f"{source(f'{prefix}{key}')}: {text}") from None

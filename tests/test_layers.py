@@ -37,7 +37,7 @@ DOORS = {  # package -> the modules that may import it
 
 ORDER = [  # each may import those before it, and its own line
     {"operators"},
-    {"harness.errors", "harness.seeds", "harness.records", "harness.metrics"},
+    {"harness.errors", "harness.reading", "harness.seeds", "harness.records", "harness.metrics"},
     {"harness.distributions"},
     {"harness.stats", "harness.clips", "harness.claims", "harness.calibration"},
     {"harness.weights", "harness.model", "harness.data"},
