@@ -38,6 +38,11 @@ class Loader(yaml.SafeLoader):
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping that a study file holds.
+
+    Raises:
+        StudyError: there is no such file, or it is no YAML mapping; placed by line and column.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -61,6 +66,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def mapping(raw: dict[str, Any], key: str, where: str) -> dict[str, Any]:
+    """The mapping under a key, empty where there is none; StudyError for anything else."""
     value = raw.get(key, {})
     if not isinstance(value, dict):
         raise StudyError(f"{where}: {key}: {value!r} is not a mapping")
