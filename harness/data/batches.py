@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -77,6 +78,7 @@ class TrainBatches:
             _Carried(dataset),
             batch_sampler=self._batches,
             num_workers=workers,
+            multiprocessing_context=_how_to_start(workers),
             persistent_workers=workers > 0,
             pin_memory=pin,
             collate_fn=collate,
@@ -94,6 +96,14 @@ class TrainBatches:
         """
         self._batches.epoch = epoch
         return _delivered(self._loader)
+
+
+def _how_to_start(workers: int) -> str | None:
+    """Loading processes are forked on Linux, also where Python would spawn them, as in a rank that was itself spawned.
+
+    A forked one starts at once and shares the index; a spawned one imports torch first, for every evaluation anew.
+    """
+    return "fork" if workers and sys.platform == "linux" else None
 
 
 class _Carried(Dataset[Any]):
@@ -171,6 +181,7 @@ def eval_batches(
         _Carried(clips),
         videos,
         num_workers=workers,
+        multiprocessing_context=_how_to_start(workers),
         pin_memory=pin,
         collate_fn=_collate_views,
     )
