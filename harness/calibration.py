@@ -223,10 +223,8 @@ def calibrate(studies: int = 1000, *, quick: bool = False) -> str:
                 f"| {world.name} | {one.seeds} | {one.family:.1f} | {one.single:.1f} | {one.coverage:.1f} | "
                 f"{one.trainings:.1f} | {one.bootstrap:.0f} |"
             )
-            for d in (0.0, *world.differences):
-                decided = (
-                    f"{one.power[d]:.1f} | {one.hypothesis[d]:.1f}" if d else f"{one.single:.1f} (alone) | -"
-                )
+            for d in (0.0, *world.differences) if world.differences else ():
+                decided = f"{one.power[d]:.1f} | {one.hypothesis[d]:.1f}" if d else "- | -"
                 powers.append(f"| {world.name} | {one.seeds} | {d:g} | {decided} | {one.equivalent[d]:.1f} |")
     took = f"{time.monotonic() - begin:.0f} s"
     return "\n".join([*lines, "", *powers, "", f"Simulated in {took}."])
