@@ -166,7 +166,10 @@ class Difference(Estimate):
     @property
     def words(self) -> str:
         """The verdict as a reader sees it: `EQUIVALENT` names its margin."""
-        return f"{EQUIVALENT} than {self.margin:g} points" if self.verdict == EQUIVALENT else self.verdict
+        plural = "" if self.margin == 1 else "s"
+        return (
+            f"{EQUIVALENT} than {self.margin:g} point{plural}" if self.verdict == EQUIVALENT else self.verdict
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

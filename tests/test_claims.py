@@ -102,7 +102,7 @@ def test_too_few_seeds_decide_no_hypothesis_and_tighten_no_other() -> None:
 def test_verdicts_of_a_table_with_a_margin() -> None:
     found = RESULTS.against("high")
     assert found["alike"].verdict == EQUIVALENT
-    assert found["alike"].words == "no difference larger than 1 points"
+    assert found["alike"].words == "no difference larger than 1 point"
     assert RESULTS.against("low")["mid"].verdict == BETTER
     assert Results(accuracy=RESULTS.accuracy).against("high")["alike"].verdict == TOO_FEW
 
@@ -157,3 +157,32 @@ def test_a_plan_says_what_it_can_detect() -> None:
     assert "as one of 9 rows" in with_hypotheses
     assert "as one of 4 hypotheses" in with_hypotheses
     assert detection(2, 9, 0) == "no difference: 2 of the 3 seeds that an interval needs"
+
+
+def test_a_summary_tests_what_the_study_stated_and_calls_the_rest_exploratory() -> None:
+    from harness.records import CostRecord, StudyRecord, TrialRecord
+    from harness.summary import summarize
+
+    trials = [
+        TrialRecord(trial_id="", variant=variant, seed=seed, status="done", last={"top1": top1})
+        for variant, by_seed in RESULTS.accuracy.items()
+        for seed, top1 in by_seed.items()
+    ]
+    costs = {
+        variant: CostRecord(geometry={}, params_total=1, params_added=0, macs_total=macs, macs_added=0)
+        for variant, macs in (("low", 1), ("mid", 2), ("high", 4), ("alike", 3))
+    }
+    found = summarize(
+        StudyRecord(
+            name="s", question="?", source="", reference="", baseline="low", variants=list(RESULTS.accuracy),
+            seeds=list(range(5)), settings={}, differs={}, protocol={}, classes=[], groups=[], trials=trials,
+            costs=costs, margin=1.0, hypotheses=["mid > low"], pairs=["high vs alike"],
+        )
+    )  # fmt: skip
+    assert [one.verdict for one in found.hypotheses] == [SUPPORTED]
+    rows = {row.variant: row.difference for row in found.rows if row.difference}
+    assert {variant: row.exploratory for variant, row in rows.items()} == {
+        "mid": False, "high": True, "alike": True,
+    }  # fmt: skip
+    assert [(one.variant, one.other, one.verdict) for one in found.pairs] == [("high", "alike", EQUIVALENT)]
+    assert [(one.by, one.variants) for one in found.cheapest] == [("MACs", ("alike",))]
