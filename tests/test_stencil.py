@@ -364,6 +364,8 @@ def test_a_path_that_is_unknown_or_missing_here_says_so_and_none_runs_instead(
         ModelConfig(stencil="fast")
     with pytest.raises(ValueError, match=r"'triton' cannot run here: it .*; choose eager or reference"):
         stencil(x, torch.zeros(3, 4), spans, path="triton")
+    with pytest.raises(ValueError, match="'inductor' unrolls at most 32 frames, not 64; choose eager"):
+        stencil(torch.zeros(1, 64, 4, 1, 1), torch.zeros(3, 4), spans, path="inductor")
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(
         ValueError, match="it needs the C\\+\\+ compiler no-such-compiler, which is not on PATH"

@@ -98,7 +98,7 @@ def roofs(result: dict[str, Any], device: torch.device) -> None:
     """What the figure compares with: the fastest copy of the largest tensor, and a matrix product, on one thread."""
     rows = [row for row in result["rows"] if not row["failed"]]
     with threads(1):
-        result["matmul_gflops"] = timing.matmul_gflops("fp32", device)
+        result["matmul_gflops"] = timing.matmul_gflops(result["rows"][0]["dtype"], device)
     if device.type == "cuda":
         result["copy_gb_per_s"] = timing.cuda_copy_gbps(device)
         return

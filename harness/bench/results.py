@@ -284,6 +284,7 @@ def markdown(lines: Sequence[Sequence[str]]) -> str:
 
 
 def _figure(path: Path, result: Mapping[str, Any]) -> None:
+    dtype = result["rows"][0]["dtype"]  # the one that the matrix product was measured in
     points = [
         plots.Kernel(
             label=f"{row['operator']} {row['path']}",
@@ -291,12 +292,11 @@ def _figure(path: Path, result: Mapping[str, Any]) -> None:
             gflops=2 * row["macs"] / row["latency_ms"]["p50"] / 1e6,
         )
         for row in result["rows"]
-        if not row["failed"] and row["macs"] and row["pass"] == "forward"
+        if not row["failed"] and row["macs"] and row["pass"] == "forward" and row["dtype"] == dtype
     ]
     if points:
-        plots.roofline(
-            path, points, result["copy_gb_per_s"], result["matmul_gflops"], result["machine"]["device"]
-        )
+        where = f"{result['machine']['device']}, {dtype}"
+        plots.roofline(path, points, result["copy_gb_per_s"], result["matmul_gflops"], where)
 
 
 def slug(device: str) -> str:

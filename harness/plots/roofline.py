@@ -23,9 +23,9 @@ class Kernel:
 
 
 def roofline(
-    path: Path, kernels: Sequence[Kernel], copy_gb_per_s: float, matmul_gflops: float, device: str
+    path: Path, kernels: Sequence[Kernel], copy_gb_per_s: float, matmul_gflops: float, where: str
 ) -> None:
-    """What each form attains, under the two roofs that were measured on the device: copying, and multiplying."""
+    """What each form attains, under the two roofs that were measured there: copying, and multiplying."""
     labels = sorted({kernel.label for kernel in kernels})
 
     def draw(figure: Figure) -> None:
@@ -36,7 +36,7 @@ def roofline(
         high = 2 * max(ridge, *(kernel.intensity for kernel in kernels))
         axis.plot([low, ridge, high], [low * copy_gb_per_s, matmul_gflops, matmul_gflops], color=GREY)
         axis.annotate(
-            f"copy: {copy_gb_per_s:.1f} GB/s", (low, low * copy_gb_per_s), xytext=(8, 14),
+            f"copy: {copy_gb_per_s:.1f} GB/s", (low, low * copy_gb_per_s), xytext=(14, -4),
             textcoords="offset points", fontsize=9,
         )  # fmt: skip
         axis.annotate(
@@ -53,7 +53,7 @@ def roofline(
             )  # fmt: skip
             handles.append(handle(colour, marker, label))
         axis.set(xscale="log", yscale="log", xlabel="FLOP for each byte that must be moved", ylabel="GFLOP/s")
-        axis.set_title(f"Forward passes under the measured roofs: {device}", fontsize=10)
+        axis.set_title(f"Forward passes under the measured roofs: {where}", fontsize=10)
         legend_below(figure, handles)
 
     save(path, draw)

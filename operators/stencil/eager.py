@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from operators.stencil.layout import Span, mirrored
 
-PIECE_BYTES = 1 << 20  # of output that stays in the cache while all its taps are added
+PIECE_BYTES = 2 << 20  # of output that stays in the cache while all its taps are added
 FAR_BYTES = 3 << 20  # from frame to frame of a channels_last clip
 TILE = 16_384  # elements of a frame that are filtered together where frames lie far apart
 

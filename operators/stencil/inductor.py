@@ -23,6 +23,7 @@ OPTIONS: dict[str, str | int | bool | Callable[..., Any]] = {
     "realize_reads_threshold": 500,
     "realize_acc_reads_threshold": 500,
 }
+MOST_FRAMES = 32  # unrolled, which takes a minute to compile; more take several
 GRAPHS = 1024  # one for each T, table height, format and dtype; torch's limit of 8 would soon stop a bench
 
 
@@ -59,6 +60,11 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _call(function: Callable[..., Any], *args: Any) -> Any:
     """Tensors go in detached: autograd is not the compiler's business here, and would be compiled for separately."""
+    frames = args[0].shape[1]
+    if frames > MOST_FRAMES:
+        raise ValueError(
+            f"stencil path 'inductor' unrolls at most {MOST_FRAMES} frames, not {frames}; choose eager"
+        )
     args = tuple(a.detach() if isinstance(a, Tensor) else a for a in args)
     config = torch._dynamo.config
     with config.patch(recompile_limit=GRAPHS, accumulated_recompile_limit=GRAPHS):
