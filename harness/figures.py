@@ -15,6 +15,7 @@ from harness.words import bare_points, geometry, listed
 
 MOST = 20
 """Figures with a bar or a panel for each variant show no more of them: the baseline and the best."""
+MOST_OPERATORS = 16
 MOST_CLASSES = 24
 """A figure by class shows half as many that gained most and half as many that lost most."""
 
@@ -23,7 +24,7 @@ def draw(summary: Summary, folder: Path) -> list[Figure]:
     """Draw the figures that the study has numbers for, into `folder`."""
     shown = [row for row in summary.rows if row.accuracy["top1"].n]
     parts: Sequence[Callable[[Summary, list[Row], Path], list[Figure]]] = (
-        _forest, _against_costs, _by_kernel_size, _groups, _gains, _curves, _cost_bars,
+        _forest, _against_costs, _by_kernel_size, _groups, _gains, _filters, _curves, _cost_bars,
     )  # fmt: skip
     return [figure for part in parts for figure in part(summary, shown, folder)]
 
@@ -164,6 +165,31 @@ def _gains(summary: Summary, shown: list[Row], folder: Path) -> list[Figure]:
     if unchanged:
         caption += f" Of {len(summary.record.classes)} classes, the {len(changes)} that changed most."
     return [Figure("class_gains", f"Gains and losses of {variant} by class", caption)]
+
+
+def _filters(summary: Summary, shown: list[Row], folder: Path) -> list[Figure]:
+    """Of the best variant that has any: one operator a stage, or all of a small network."""
+    ranked = sorted(shown, key=lambda row: -row.accuracy["top1"].mean)
+    known = [summary.breakdowns[row.variant] for row in ranked if row.variant in summary.breakdowns]
+    breakdown = next((one for one in known if one.filters), None)
+    if breakdown is None:
+        return []
+    chosen = breakdown.filters
+    if len(chosen) > MOST_OPERATORS:
+        chosen = list({filters.stage: filters for filters in chosen}.values())  # the last of each stage
+    taps = [
+        plots.Taps(
+            f"{f.operator}, moved {f.moved.mean:.2g}", f.offsets, f.initial, f.final
+        )
+        for f in chosen
+    ]  # fmt: skip
+    plots.filters(folder / "filters", taps, breakdown.variant)
+    caption = (
+        f"`{breakdown.variant}`, first seed: taps of some channels, evenly spread, of {len(chosen)} of its "
+        f"{len(breakdown.filters)} operators. Moved: Euclidean distance of a channel's taps from their start, "
+        "mean over all channels and seeds."
+    )
+    return [Figure("filters", f"Temporal filters of {breakdown.variant}", caption)]
 
 
 def _curves(summary: Summary, shown: list[Row], folder: Path) -> list[Figure]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from harness import plots
-from harness.plots import Curve, Gap, Point
+from harness.plots import Curve, Gap, Point, Taps
 
 NAMES = ["ordinary", "tsm", "ks3", "ks5", "ks7", "ks13", "ks135", "ks1357", "ks357"]
 COSTS = [7.707, 0, 0.13487, 0.22479, 0.3147, 0.08992, 0.13455, 0.17983, 0.13487]
@@ -35,6 +35,9 @@ DRAWINGS: dict[str, Callable[[Path], None]] = {
         p, [Point("a", 0, 9.0, 8.0, 10.0), Point("b", 0, -3.0)], "ks3", "tsn"
     ),
     "cost_bars": lambda p: plots.cost_bars(p, [("MACs", POINTS), ("latency", POINTS[:3])], "ResNet-50"),
+    "filters": lambda p: plots.filters(
+        p, [Taps("layer1.0", [-1, 0, 1], [[0.0, 1.0, 0.0]], [[0.2, 0.7, 0.1]])], "ks3"
+    ),
     "paired_points": lambda p: plots.paired_points(p, [(POINTS[0], POINTS[1])], ("cpu", "gpu")),
     "accuracy_by_kernel_size": lambda p: plots.accuracy_by_kernel_size(p, POINTS[2:5], POINTS[5:], BASELINE),
     "learning_curves": lambda p: plots.learning_curves(p, CURVES, "tsm"),

@@ -7,10 +7,12 @@ The same numbers give the same bytes.
 from harness.plots.accuracy import Gap, accuracy_against, accuracy_by_kernel_size, forest, group_accuracy
 from harness.plots.details import (
     Curve,
+    Taps,
     class_gains,
     confusion_matrix,
     cost_bars,
     curves,
+    filters,
     learning_curves,
     paired_points,
 )
@@ -22,12 +24,14 @@ __all__ = [
     "Gap",
     "Kernel",
     "Point",
+    "Taps",
     "accuracy_against",
     "accuracy_by_kernel_size",
     "class_gains",
     "confusion_matrix",
     "cost_bars",
     "curves",
+    "filters",
     "forest",
     "group_accuracy",
     "learning_curves",

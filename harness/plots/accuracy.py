@@ -63,17 +63,16 @@ def accuracy_against(
         top.set_title(title)
         note = _cost_scale(foot, [point.x for point in points])
         foot.set_xlabel(f"{unit}{note}")
-        figure.canvas.draw()  # the layout decides where a value stands on the page
+        handles = [handle(RED, "D", "on the Pareto front", style=":")]
+        if any(not point.front for point in points):
+            handles.append(handle(BLUE, "o", "another is cheaper and better"))
+        legend_below(figure, handles)
+        figure.draw_without_rendering()  # the layout decides where a value stands on the page
         placed = side_by_side(top, points)
         front = sorted((point for point in placed if point.front), key=lambda point: point.x)
         top.plot([p.x for p in front], [p.y for p in front], ":", color=RED, linewidth=1.4, zorder=1)
         for point in placed:
             _mark(top, point, RED if point.front else BLUE, "D" if point.front else "o")
-        handles = [handle(RED, "D", "on the Pareto front", style=":")]
-        if any(not point.front for point in placed):
-            handles.append(handle(BLUE, "o", "another is cheaper and better"))
-        legend_below(figure, handles)
-        figure.canvas.draw()
         label_points(top, placed)
 
     save(path, draw)
@@ -150,7 +149,7 @@ def accuracy_by_kernel_size(
         handles = [handle(BLUE, "o", "one size on all channels", line=True)] if single else []
         handles += [handle(RED, "D", "sizes mixed, at the largest")] if mixed else []
         legend_below(figure, handles)
-        figure.canvas.draw()
+        figure.draw_without_rendering()
         label_points(top, [*single, *placed])
 
     save(path, draw)

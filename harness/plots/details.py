@@ -162,6 +162,44 @@ def _cost_panel(axis: Axes, title: str, points: Sequence[Point], *, names: bool)
     axis.locator_params(axis="x", nbins=4)
 
 
+@dataclass(frozen=True)
+class Taps:
+    """One operator's drawn channels, before and after training: (channels, offsets) each."""
+
+    title: str
+    offsets: Sequence[int]
+    initial: Sequence[Sequence[float]]
+    final: Sequence[Sequence[float]]
+
+
+def filters(path: Path, operators: Sequence[Taps], variant: str) -> None:
+    """Learned temporal filters, a panel an operator: where the taps started, dashed, and where they went."""
+
+    def draw(figure: Figure) -> None:
+        columns = min(len(operators), 4)
+        rows = -(-len(operators) // columns)
+        figure.set_size_inches(7.4, 1.6 * rows + 1.0)
+        axes = figure.subplots(rows, columns, squeeze=False)
+        for place, axis in enumerate(axes.flat):
+            if place >= len(operators):
+                axis.set_axis_off()
+                continue
+            taps = operators[place]
+            axis.axhline(0, color="black", linewidth=0.6)
+            for start, end in zip(taps.initial, taps.final, strict=True):
+                axis.plot(taps.offsets, start, "--", color=GREY, linewidth=0.9)
+                axis.plot(taps.offsets, end, "-", color=BLUE, linewidth=1.1, marker="o", markersize=2.5)
+            axis.set_title(taps.title, fontsize=8)
+            axis.set_xticks(taps.offsets)
+            axis.tick_params(labelsize=8)
+            axis.set_xlabel("frame" if place + columns >= len(operators) else "", fontsize=9)
+        figure.suptitle(f"Temporal filters of {variant}", x=0.01, ha="left", fontsize=11)
+        handles = [handle(GREY, "", "before training", style="--"), handle(BLUE, "o", "after", line=True)]
+        legend_below(figure, handles)
+
+    save(path, draw)
+
+
 def paired_points(path: Path, pairs: Sequence[tuple[Point, Point]], names: tuple[str, str]) -> None:
     """Top-1 of each variant in two studies, one beside the other, with intervals. names: of the two."""
 

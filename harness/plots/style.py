@@ -67,6 +67,10 @@ def save(path: Path, draw: Callable[[Figure], None]) -> None:
         figure = Figure(layout="constrained")
         FigureCanvasAgg(figure)
         draw(figure)
+        layout = figure.get_layout_engine()
+        assert layout is not None
+        layout.execute(figure)
+        figure.set_layout_engine("none")  # else each file would lay the figure out again, for the same result
         stem = path.name.removesuffix(".png").removesuffix(".svg")
         figure.savefig(path.parent / f"{stem}.svg", metadata={"Date": None, "Creator": None})
         figure.savefig(path.parent / f"{stem}.png", metadata={"Software": None})
@@ -106,6 +110,7 @@ def label_points(axis: Axes, points: Sequence[Point]) -> None:
     for point in points:
         x, y = axis.transData.transform((point.x, point.y))
         taken.append(Bbox.from_extents(x - 5 * scale, y - 5 * scale, x + 5 * scale, y + 5 * scale))
+    extents = [box.extents for box in taken]
     for point in sorted(points, key=lambda point: (point.x, point.y)):
         best: tuple[float, Any, Any] | None = None
         for distance in (8, 16, 26, 38, 52):
@@ -132,7 +137,7 @@ def label_points(axis: Axes, points: Sequence[Point]) -> None:
                     else None,
                 )
                 box = text.get_window_extent().padded(1.0)
-                clash = sum(_overlap(box, other) for other in taken)
+                clash = _overlap(np.array(box.extents), np.array(extents))
                 inside = axis.bbox.contains(box.x0, box.y0) and axis.bbox.contains(box.x1, box.y1)
                 badness = clash + (0 if inside else 1e6) + 1e-3 * distance
                 text.remove()
@@ -142,14 +147,14 @@ def label_points(axis: Axes, points: Sequence[Point]) -> None:
                 break
         assert best is not None
         axis.add_artist(best[1])
-        taken.append(best[2])
+        extents.append(best[2].extents)
 
 
-def _overlap(a: Any, b: Any) -> float:
-    """Area that two boxes share."""
-    width = min(a.x1, b.x1) - max(a.x0, b.x0)
-    height = min(a.y1, b.y1) - max(a.y0, b.y0)
-    return float(width * height) if width > 0 and height > 0 else 0.0
+def _overlap(box: np.ndarray, others: np.ndarray) -> float:
+    """Area that a box (x0, y0, x1, y1) shares with others (boxes, 4), in all."""
+    width = np.minimum(box[2], others[:, 2]) - np.maximum(box[0], others[:, 0])
+    height = np.minimum(box[3], others[:, 3]) - np.maximum(box[1], others[:, 1])
+    return float((width.clip(0) * height.clip(0)).sum())
 
 
 def handle(colour: str, marker: str, label: str, *, line: bool = False, style: str = "") -> Any:
