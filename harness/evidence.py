@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from harness.breakdown import Breakdown, ClassChange, Confusion
 from harness.document import Block, Cell, Heading, Paragraph, Table, one_line
-from harness.stats import ClipPaired, Difference, Estimate
+from harness.stats import ClipPaired, Estimate
 from harness.summary import Summary
 from harness.words import bare_points, interval, signed
 
@@ -223,13 +223,3 @@ def p_value(p: float | None) -> str:
     if p is None:
         return "-"
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def one_seed(gaps: Sequence[Difference]) -> str:
-    """What statistics over clips say where there are too few seeds, and what they do not cover; "" without any."""
-    if not any(gap.clips for gap in gaps):
-        return ""
-    return (
-        "With too few seeds, only the networks that were trained can be compared, clip by clip. Training them again "
-        "would move the numbers by an unknown amount."
-    )

@@ -268,7 +268,7 @@ def _cost_scale(axis: Axes, costs: Sequence[float]) -> str:
     positive = sorted(cost for cost in costs if cost > 0)
     bulk = [cost for cost in positive if cost <= 8 * positive[len(positive) // 2]]
     if len(bulk) == len(positive):
-        low, high = min([*costs, 0.0]), max([*positive, 0.01])
+        low, high = min([*costs, 0.0]), max(positive, default=1.0)
         if len(positive) == len(costs) and positive[0] > 0.3 * high:  # measured, all of one size
             low = positive[0]
         axis.set_xlim(low - 0.07 * (high - low or high), high + 0.12 * (high - low or high))
