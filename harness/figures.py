@@ -179,7 +179,7 @@ def _filters(summary: Summary, shown: list[Row], folder: Path) -> list[Figure]:
         chosen = list({filters.stage: filters for filters in chosen}.values())  # the last of each stage
     taps = [
         plots.Taps(
-            f"{f.operator}, moved {f.moved.mean:.2g}", f.offsets, f.initial, f.final
+            f"{f.operator.removesuffix('.temporal')}, moved {f.moved.mean:.2g}", f.offsets, f.initial, f.final
         )
         for f in chosen
     ]  # fmt: skip

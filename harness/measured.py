@@ -55,11 +55,13 @@ def steps(summary: Summary) -> list[Block]:
             for kind in shares
         ]
         rows.append(cells)
-    note = (
-        "Times are p50, p95 of single passes of one clip after warm-up; clips/s is 1 over p50. Kept for backward: "
-        "activations of one clip, counted from shapes. Peak: the most that tensors took at once, weights and the "
-        "optimiser's state included. In operators: their part of the time, in a training step with their backward."
-    )
+    note = "Times are p50, p95 of single passes of one clip after warm-up; clips/s is 1 over p50."
+    if kept:
+        note += " Kept for backward: activations of one clip, counted from shapes."
+    if peaks:
+        note += " Peak: the most that tensors took at once, weights and the optimiser's state included."
+    if shares:
+        note += " In operators: their part of the time, in a training step with their backward."
     return [Table(header=header, rows=rows), Paragraph(note, "note")]
 
 

@@ -53,6 +53,17 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def _same_zoo() -> Iterator[None]:
+    """Operators that a test registers under a name go with it: other tests run over the registry."""
+    from operators import TemporalOp
+
+    before = dict(TemporalOp.registry)
+    yield
+    TemporalOp.registry.clear()
+    TemporalOp.registry.update(before)
+
+
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with the tiny data set, generated and decoded. Not to be written to."""

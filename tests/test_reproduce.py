@@ -22,7 +22,9 @@ REPRODUCE = ROOT / "docs" / "reproduce.md"
 
 def commands(path: Path) -> list[list[str]]:
     """The words behind `python -m harness.` of every command that stands in a line of its own."""
-    found = re.findall(r"^ *(?:\.venv/bin/)?python -m harness\.(.*)$", path.read_text(), flags=re.M)
+    found = re.findall(
+        r"^ *(?:\.venv/bin/)?python -m harness\.(.*)$", path.read_text().replace("\\\n", " "), flags=re.M
+    )
     return [shlex.split(re.sub(r"\s#.*", "", line)) for line in found]
 
 

@@ -32,6 +32,7 @@ tsn +\d+\.\d \(n=2\)( +\d+\.\d){3} +baseline +0\.\d\d G +not measured
 own +\d+\.\d \(n=2\)( +\d+\.\d){3} +[+-]\d+\.\d \(n=2\) too few seeds to tell +not stated +not measured
 ± and \[ \]: 95 % interval, paired by seed; .*
 MACs at resnet_tiny, 32x32, 4 frames
+time     a trial takes \d+\.\d s: start \d+ %, .*
 next     python -m harness.report --out reports/   or browse: make ui
 """
 

@@ -225,7 +225,7 @@ def test_the_same_seed_trains_the_same_network_and_another_seed_another(data: Da
     assert not same_weights(first, other)
 
 
-class Gambler(TemporalOp, name="gambler_for_a_test"):
+class Gambler(TemporalOp):
     """Passes clips on, and draws from torch's global generator meanwhile."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -236,12 +236,12 @@ class Gambler(TemporalOp, name="gambler_for_a_test"):
 def test_what_an_operator_draws_changes_nothing_for_the_others(data: DataSet) -> None:
     """Fair pairing: the same clips, crops, backbone start and dropout masks."""
     plain, _, plain_tested = fit(settings({"name": "identity"}), 0, data, CPU)
-    gambled, _, tested = fit(settings({"name": "gambler_for_a_test"}), 0, data, CPU)
+    gambled, _, tested = fit(settings({"name": "test_training.Gambler"}), 0, data, CPU)
     assert same_weights(plain, gambled)
     assert np.array_equal(plain_tested.scores, tested.scores)
 
 
-class FiveAxes(TemporalOp, name="five_axes_for_a_test"):
+class FiveAxes(TemporalOp):
     """Holds a parameter of a shape that has no channels_last."""
 
     def __init__(self, channels: int, num_frames: int) -> None:
@@ -253,7 +253,7 @@ class FiveAxes(TemporalOp, name="five_axes_for_a_test"):
 
 
 def test_an_operator_may_hold_parameters_of_any_shape(data: DataSet) -> None:
-    _, state, _ = fit(settings({"name": "five_axes_for_a_test"}, epochs=1), 0, data, CPU)
+    _, state, _ = fit(settings({"name": "test_training.FiveAxes"}, epochs=1), 0, data, CPU)
     assert len(state.history) == 1
 
 
