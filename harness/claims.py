@@ -27,6 +27,10 @@ from harness.stats import (
 
 NOISE_SD = 0.33
 """Points: sd of top-1 between independent trainings of one recipe, published for ResNet-50 on Something-Something."""
+NOISE_CLIPS = 11_522
+"""Validation clips of Something-Something v1, on which that was found."""
+RETRAINED, OTHER_OPERATOR = 20.0, 30.0
+"""Assumed: per cent of the clips that two trainings of one recipe, and of two operators, disagree on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,36 +149,48 @@ def _decided(tested: Tested, p_holm: float | None) -> Tested:
     return replace(tested, p_holm=p_holm, verdict=SUPPORTED if p_holm < ALPHA else NOT_SUPPORTED)
 
 
-def detection(seeds: int, rows: int, hypotheses: int) -> str:
-    """What difference a planned study can decide, in one line.
+def detection(seeds: int, rows: int, hypotheses: int, clips: int = 0, clusters: int = 0) -> str:
+    """What difference a planned study can decide for new trainings and new clips, in one line.
 
     Args:
         rows: of the table, without the baseline. hypotheses: how many the study states.
+        clips: of the validation set, 0 where it is not here. clusters: of clips that belong together; 0 where every
+            clip is alone.
     """
-    sd = NOISE_SD * math.sqrt(2)  # of the difference of two trainings
-    as_row = detectable(seeds, sd, alpha=ALPHA / max(1, rows))
+    tested = f"{clips:,} validation clips" if clips else f"{NOISE_CLIPS:,} validation clips (assumed)"
+    clips = clips or NOISE_CLIPS
+    # Clips that flip between trainings move top-1 by themselves, the more the fewer there are; the rest is the whole
+    # network's luck. The clips' own part is what two operators disagree on beyond that.
+    whole = max(0.0, NOISE_SD**2 - _flips(RETRAINED, NOISE_CLIPS) / 2)
+    sd = math.sqrt(2 * whole + _flips(RETRAINED, clips))  # of the difference of two trainings
+    clip_error = math.sqrt(_flips(OTHER_OPERATOR - RETRAINED, clusters or clips))
+    as_row = detectable(seeds, sd, alpha=ALPHA / max(1, rows), clip_error=clip_error)
     if as_row is None:
         return f"no difference: {seeds} of the {MIN_SEEDS} seeds that an interval needs"
     parts = [f"{as_row:.1f} points as one of {rows} row{'s' * (rows != 1)}"]
     if hypotheses:
-        stated = detectable(seeds, sd, alpha=ALPHA / hypotheses, one_sided=True)
+        stated = detectable(seeds, sd, alpha=ALPHA / hypotheses, clip_error=clip_error, one_sided=True)
         parts.append(f"{stated:.1f} as one of {hypotheses} hypothes{'es' if hypotheses > 1 else 'is'}")
     return (
-        f"{', '.join(parts)}, with {seeds} seeds at 80 % power; assumed: top-1 of two trainings of one recipe has an "
-        f"sd of {NOISE_SD:g} points, as published ones on Something-Something v1 (a small validation set adds to it)"
+        f"{', '.join(parts)}, with {seeds} seeds and {tested} at 80 % power; assumed: on "
+        f"{NOISE_CLIPS:,} clips top-1 has an sd of {NOISE_SD:g} points between trainings, as published on "
+        f"Something-Something v1; two trainings disagree on {RETRAINED:g} % of the clips, two operators on "
+        f"{OTHER_OPERATOR:g} %"
     )
 
 
-def cheapest(results: Results, costs: Mapping[str, float], by: str) -> Cheapest:
-    """The cheapest variants shown to be at most the margin below every other variant.
+def _flips(percent: float, clips: int) -> float:
+    """Variance of a difference in top-1, in points squared, of networks that disagree on so many of the clips."""
+    return 100 * percent / clips
+
+
+def close_enough(results: Results) -> dict[str, float]:
+    """Of each variant, the corrected p value that it is more than the margin below some other; none of one with too
+    few seeds, nor of any beside such a one.
 
     To be close enough to the best, whichever that is, a variant has to be close enough to each of the others:
     so no best is picked by looking (an intersection-union test), and Holm's correction over the variants pays
     for asking it of all of them.
-
-    Args:
-        costs: MACs or ms, of the variants where it is known.
-        by: "MACs" or "latency".
     """
     worst: dict[str, float | None] = {}  # of each variant, the largest p value against any other
     for variant, other in itertools.combinations(results.accuracy, 2):
@@ -184,18 +200,34 @@ def cheapest(results: Results, costs: Mapping[str, float], by: str) -> Cheapest:
             before = worst.get(one, 0.0)
             worst[one] = None if p is None or before is None else max(p, before)
     p_values = {variant: p for variant, p in worst.items() if p is not None}
-    corrected = dict(zip(p_values, holm(list(p_values.values())), strict=True))
+    return dict(zip(p_values, holm(list(p_values.values())), strict=True))
+
+
+def cheapest(
+    results: Results, costs: Mapping[str, float], by: str, corrected: Mapping[str, float] | None = None
+) -> Cheapest:
+    """The cheapest variants shown to be at most the margin below every other variant.
+
+    Args:
+        costs: MACs or ms, of the variants where it is known.
+        by: "MACs" or "latency".
+        corrected: what `close_enough` says, where it is known already.
+    """
+    corrected = close_enough(results) if corrected is None else corrected
     shown = [v for v, p in corrected.items() if p < ALPHA and v in costs]
-    within = f"at most {results.margin:g} points below every other variant"
+    within = f"at most {results.margin:g} point{'s' * (results.margin != 1)} below every other variant"
     if not shown:
         words = f"By {by}: of no variant with a known cost is it shown that it is {within}."
         return Cheapest(by=by, variants=(), cost=None, margin=results.margin, p_holm=None, words=words)
     cost = min(costs[v] for v in shown)
     chosen = tuple(v for v in shown if costs[v] == cost)
     names = " and ".join(f"`{v}`" for v in chosen)
-    amount = f"{cost / 1e9:.2f} G MACs" if by == "MACs" else f"{cost:.1f} ms"
+    amount = f"{cost / 1e9:.2f} G MACs" if by == "MACs" else f"median {cost:.1f} ms"
     cheaper = [v for v in results.accuracy if v in costs and costs[v] < cost]
     rest = f"; of the {len(cheaper)} cheaper it is not" if cheaper else ""
-    words = f"By {by}: {names} ({amount}) is the cheapest that is shown to be {within}{rest}."
+    unknown = [f"`{v}`" for v in results.accuracy if v not in costs]
+    but = f"; {by} not known: {', '.join(unknown)}" if unknown else ""
+    verb = "is" if len(chosen) == 1 else "are"
+    words = f"By {by}: {names} ({amount}) {verb} the cheapest that is shown to be {within}{rest}{but}."
     p_holm = max(corrected[v] for v in chosen)
     return Cheapest(by=by, variants=chosen, cost=cost, margin=results.margin, p_holm=p_holm, words=words)

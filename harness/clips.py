@@ -14,7 +14,7 @@ import numpy as np
 
 from harness.distributions import ALPHA, half_width, p_value, sign_test
 from harness.records import TrialRecord
-from harness.stats import ClipPaired, Estimate, McNemar
+from harness.stats import SAME, ClipPaired, Estimate, McNemar
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,14 +58,17 @@ class Clips:
         """The difference between these trained networks."""
         clips, k = int(self.sizes.sum()), self.clusters
         mean = 100.0 * float(self.net.sum()) / (clips * len(self.seeds))
-        error = self.variances()[0] ** 0.5 if k > 1 else 0.0
+        variance = self.variances()[0] if k > 1 else 0.0
         by_seed = tuple(
             McNemar(seed=seed, gained=gained, lost=lost, p=sign_test(gained, lost))
             for seed, row in zip(self.seeds, self.net, strict=True)
             for gained, lost in [(int((row > 0).sum()), int((row < 0).sum()))]
         )
-        if error == 0:  # the networks agree on every clip, or there is but one cluster
-            return ClipPaired(mean=mean, n=k, clips=clips, p=1.0, by_seed=by_seed)
+        if variance <= SAME:  # the same in every cluster, or there is but one: the spread is unknown
+            net = self.net.sum(axis=0)
+            p = sign_test(int((net > 0).sum()), int((net < 0).sum()))
+            return ClipPaired(mean=mean, n=k, clips=clips, p=p, by_seed=by_seed)
+        error = variance**0.5
         half = float(half_width(error, 0.0, k - 1, 0, ALPHA))
         return ClipPaired(
             mean=mean, n=k, low=mean - half, high=mean + half, clips=clips,
@@ -99,7 +102,7 @@ def variances(net: np.ndarray, sizes: np.ndarray) -> tuple[float, float]:
     squares = np.einsum("sk,sk->s", net, net).astype(float) - 2 * by_seed * own + by_seed**2 * size
     mean_net, mean = net.mean(axis=0), float(by_seed.mean())
     over_seeds = float(mean_net @ mean_net) - 2 * mean * float(mean_net @ sizes) + mean**2 * size
-    total = scale * over_seeds
+    total = max(0.0, scale * over_seeds)  # rounding may leave it just below
     if seeds == 1:
         return total, 0.0
     interplay = scale * (float(squares.sum()) / seeds - over_seeds) / (seeds - 1)

@@ -12,6 +12,8 @@ import numpy as np
 ALPHA = 0.05
 POWER = 0.8
 MIN_SEEDS = 3
+MANY = 10**7
+"""Degrees of freedom of what is known."""
 
 
 def half_width(
@@ -73,23 +75,34 @@ def power(
     *,
     alpha: float = ALPHA,
     clip_error: float = 0.0,
+    clip_df: int = MANY,
     one_sided: bool = False,
 ) -> float:
-    """The chance that a true difference of `gap` points is decided.
+    """The chance that a true difference of `gap` points is decided, by the test that `half_width` makes.
 
-    Exact for the paired t test; with a clip error, at Satterthwaite's degrees of freedom, which is close.
+    Exact for the paired t test. With a clip error, which is taken as known, it is averaged over what so many seeds
+    may find for their spread: three seeds find a large one often, and the critical value follows it.
 
     Args:
         seeds: how many.
         sd: of the paired differences between seeds, in points.
+        clip_error: what new clips add to the standard error, in points. clip_df: clusters - 1.
     """
+    from scipy.special import gammaincinv, ndtr
     from scipy.stats import nct, t
 
-    from_seeds, from_clips = sd**2 / seeds, clip_error**2
-    error = math.sqrt(from_seeds + from_clips)
-    df = (seeds - 1) * ((from_seeds + from_clips) / from_seeds) ** 2
+    df, size, seed_error = seeds - 1, abs(gap), sd / math.sqrt(seeds)
+    if clip_error > 0:
+        parts = (np.arange(1000) + 0.5) / 1000
+        found = seed_error * np.sqrt(
+            2 * gammaincinv(df / 2, parts) / df
+        )  # the spread's chi-squared quantiles
+        needed = half_width(found, clip_error, df, clip_df, 2 * alpha if one_sided else alpha)
+        error = math.hypot(seed_error, clip_error)
+        below = 0.0 if one_sided else ndtr((-size - needed) / error)
+        return float(np.mean(ndtr((size - needed) / error) + below))
     critical = float(t.isf(alpha if one_sided else alpha / 2, df))
-    shift = abs(gap) / error
+    shift = size / seed_error
     if shift - critical > 40:  # beyond what the noncentral t can be computed for
         return 1.0
     # Deciding for the wrong side; scipy gives nan where that is all but impossible.
@@ -97,22 +110,28 @@ def power(
     return float(nct.sf(critical, df, shift)) + wrong_side
 
 
-def detectable(seeds: int, sd: float, *, alpha: float = ALPHA, one_sided: bool = False) -> float | None:
+def detectable(
+    seeds: int, sd: float, *, alpha: float = ALPHA, clip_error: float = 0.0, one_sided: bool = False
+) -> float | None:
     """The smallest true difference, in points, that so many seeds decide at 80 % power; None below 3 seeds.
 
     Args:
         sd: of the paired differences between seeds, in points.
+        clip_error: what new clips add to the standard error, in points.
     """
     if seeds < MIN_SEEDS:
         return None
-    low, high = 0.0, 1.0
-    while power(high * sd, seeds, sd, alpha=alpha, one_sided=one_sided) < POWER:
+
+    def decides(gap: float) -> bool:
+        return power(gap, seeds, sd, alpha=alpha, clip_error=clip_error, one_sided=one_sided) >= POWER
+
+    low, high = 0.0, sd
+    while not decides(high):
         high *= 2
     for _ in range(40):
         middle = (low + high) / 2
-        enough = power(middle * sd, seeds, sd, alpha=alpha, one_sided=one_sided) >= POWER
-        low, high = (low, middle) if enough else (middle, high)
-    return high * sd
+        low, high = (low, middle) if decides(middle) else (middle, high)
+    return high
 
 
 def _t_quantile(df: int, alpha: np.ndarray | float) -> np.ndarray:

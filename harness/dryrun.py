@@ -12,7 +12,7 @@ from rich.table import Table
 
 from harness import cost, weights
 from harness.claims import detection
-from harness.data import missing_data
+from harness.data import DataConfig, DataSet, missing_data
 from harness.errors import StudyError
 from harness.memory import StepMemory, step_memory
 from harness.plan import Plan, geometry
@@ -31,11 +31,21 @@ def show(plan: Plan) -> None:
     print()
     _show_variants(plan)
     study = plan.study
-    print(f"detects  {detection(len(plan.seeds), len(study.variants) - 1, len(study.hypotheses))}")
+    rows, stated = len(study.variants) - 1, len(study.hypotheses)
+    clips, clusters = _validation_clips(study.variants[study.baseline].data, data)
+    print(f"detects  {detection(len(plan.seeds), rows, stated, clips, clusters)}")
     print()
     for line in missing(plan) or ["nothing: this machine can run it"]:
         print(f"missing  {line}")
     print("dry run: nothing was trained, nothing was written")
+
+
+def _validation_clips(config: DataConfig, data: DataSet | None) -> tuple[int, int]:
+    """How many, and how many clusters of them; 0 where the data set is not here and its settings do not say."""
+    if data is None:
+        return getattr(config.source(), "val_clips", 0), 0
+    clips = data.split("val").clips
+    return len(clips), len({clip.cluster or clip.id for clip in clips})
 
 
 def _show_variants(plan: Plan) -> None:

@@ -110,8 +110,13 @@ class StandardError:
 
     def p(self, gap: float) -> float:
         """Two-sided: that the true difference is `gap` away from the one found."""
-        if self.seeds <= SAME:  # the sign test
-            return 1.0 if abs(gap) <= SAME else 2.0 ** (1 - self.n)
+        if (
+            self.seeds <= SAME
+        ):  # the sign test; it knows nothing of new clips, so it decides nothing that they do not
+            over_seeds = 1.0 if abs(gap) <= SAME else 2.0 ** (1 - self.n)
+            if self.clips <= 0 or self.clusters < 2:
+                return over_seeds
+            return max(over_seeds, float(p_value(gap, self.clips, 0.0, self.clusters - 1, 0)))
         return float(p_value(gap, self.seeds, self.clips, self.n - 1, self.clusters - 1))
 
     def p_above(self, gap: float) -> float:
@@ -243,7 +248,7 @@ def paired_difference(
     """`variant` minus `baseline` over the seeds that both have. Arguments: accuracy by seed.
 
     Differences that are all the same and not zero leave a t test undefined; they get the sign test's p value,
-    2 ** (1 - n), and no interval.
+    2 ** (1 - n), or the one over clips where that is larger, and no interval.
 
     Args:
         clips: the same trained networks clip by clip (harness/clips.py); without it the interval is for these
@@ -332,14 +337,16 @@ def percentile(samples: Sequence[float], part: float) -> float:
 
 def seeds_needed(difference: Difference, alpha: float) -> int | None:
     """Seeds in all that decide a true difference as large as the one found, at 80 % power; None where more than
-    `MAX_SEEDS` would be needed. The spread is taken to be the one found, which three seeds know badly."""
+    `MAX_SEEDS` would be needed, or the spread is unknown. Spread and difference are taken to be those found, which
+    three seeds know badly."""
     error = difference.error
     if error is None or error.seeds <= SAME or abs(difference.mean) <= SAME:
         return None
     sd = error.seeds * math.sqrt(error.n)
 
     def enough(seeds: int) -> bool:
-        return power(difference.mean, seeds, sd, alpha=alpha, clip_error=error.clips) >= POWER
+        clips, df = error.clips, error.clusters - 1
+        return power(difference.mean, seeds, sd, alpha=alpha, clip_error=clips, clip_df=df) >= POWER
 
     if not enough(MAX_SEEDS):
         return None

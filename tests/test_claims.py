@@ -131,6 +131,13 @@ def test_a_variant_that_may_be_much_worse_is_not_called_cheap_enough() -> None:
     assert found.words.startswith("By latency: of no variant")
 
 
+def test_a_cheapest_names_the_variants_whose_cost_is_not_known() -> None:
+    assert cheapest(RESULTS, {"high": 4.0}, "latency").words == (
+        "By latency: `high` (median 4.0 ms) is the cheapest that is shown to be at most 1 point below every other "
+        "variant; latency not known: `low`, `mid`, `alike`."
+    )
+
+
 def test_a_variant_with_too_few_seeds_keeps_every_other_from_being_cheap_enough() -> None:
     """Nobody knows that it is not better than all by far."""
     results = Results(accuracy={**RESULTS.accuracy, "young": {0: 99.0}}, margin=1.0)
@@ -149,14 +156,23 @@ def test_seeds_needed_are_those_that_the_power_asks_for() -> None:
 
 
 def test_a_plan_says_what_it_can_detect() -> None:
-    """With 19 seeds the normal distribution gives 0.3 points; the t test on them somewhat more."""
+    """By hand, 19 seeds: variance 2 x 0.33^2 / 19 = 0.0115 from trainings and 10 % / 11,522 clips = 0.0868 points^2
+    from clips, error 0.314; critical (2.10 x 0.0115 + 1.96 x 0.0868) / 0.314 = 0.62, and 0.84 x 0.314 for the power."""
     assert detection(19, 1, 0).startswith(
-        "0.3 points as one of 1 row, with 19 seeds at 80 % power; assumed: "
+        "0.9 points as one of 1 row, with 19 seeds and 11,522 validation clips (assumed) at 80 % power; assumed: "
     )
+    assert ", with 5 seeds and 480 validation clips at" in detection(5, 3, 0, 480, 240)
     with_hypotheses = detection(3, 9, 4)
     assert "as one of 9 rows" in with_hypotheses
     assert "as one of 4 hypotheses" in with_hypotheses
     assert detection(2, 9, 0) == "no difference: 2 of the 3 seeds that an interval needs"
+
+
+def test_few_clips_detect_less_and_clips_in_pairs_less_still() -> None:
+    found = [float(detection(5, 3, 0, *clips).split()[0]) for clips in ((), (480, 480), (480, 240))]
+    assert found == sorted(found)
+    # 240 pairs, by hand: error^2 (0.0442 + 4.1667) / 5 + 4.1667 = 5.01; t at 0.05 / 3 is 3.96 and 2.39: 5.95 + 1.88
+    assert found[2] == pytest.approx(7.8, abs=0.3)
 
 
 def test_a_summary_tests_what_the_study_stated_and_calls_the_rest_exploratory() -> None:

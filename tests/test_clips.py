@@ -134,6 +134,15 @@ def test_networks_that_agree_on_every_clip_give_no_interval() -> None:
     assert (found.mean, found.low, found.p) == (0.0, None, 1.0)
 
 
+def test_networks_that_differ_on_every_clip_are_told_apart_by_the_sign_test() -> None:
+    """Three seeds, each right wherever the other is wrong: no spread, and 2 of the 16 ways that four signs can fall."""
+    found = clips([[1.0] * 4] * 3).paired()
+    assert (found.mean, found.low, found.p) == (100.0, None, 1 / 8)
+    thirds = clips([[1.0] * 7, [0.0] * 7, [0.0] * 7])  # a mean that is no round number
+    assert thirds.variances()[0] == pytest.approx(0.0, abs=1e-9)
+    assert thirds.paired().p == 2 / 2**7
+
+
 def test_the_bootstrap_gives_the_same_answer_twice_and_is_close_to_the_known_error() -> None:
     """With many seeds whose luck is all in the clips, the bootstrap's error is that of the clips."""
     net = np.tile(np.random.default_rng(3).integers(-1, 2, size=400).astype(float), (6, 1))
@@ -219,6 +228,25 @@ def test_power_equals_simulation() -> None:
     draws = rng.normal(1.0, 0.8, size=(40_000, 4))
     t = draws.mean(axis=1) / (draws.std(axis=1, ddof=1) / 2)
     assert power(1.0, 4, 0.8) == pytest.approx(float((np.abs(t) > 3.1824).mean()), abs=0.01)
+
+
+def test_power_with_clips_equals_simulation_of_the_very_test() -> None:
+    """Five seeds at the level of nine rows, where Satterthwaite's degrees of freedom would promise far more."""
+    rng = np.random.default_rng(6)
+    sd, clip_error, gap, alpha = 0.8, 0.4, 2.0, 0.05 / 9
+    for seeds in (3, 5):
+        draws = rng.normal(0.0, sd, size=(40_000, seeds))
+        found = gap + draws.mean(axis=1) + rng.normal(0.0, clip_error, size=40_000)
+        needed = half_width(draws.std(axis=1, ddof=1) / math.sqrt(seeds), clip_error, seeds - 1, 480, alpha)
+        decided = float((np.abs(found) > needed).mean())
+        expected = power(gap, seeds, sd, alpha=alpha, clip_error=clip_error, clip_df=480)
+        assert expected == pytest.approx(decided, abs=0.01)
+        needed = half_width(
+            draws.std(axis=1, ddof=1) / math.sqrt(seeds), clip_error, seeds - 1, 480, 2 * alpha
+        )
+        decided = float((found > needed).mean())
+        stated = power(gap, seeds, sd, alpha=alpha, clip_error=clip_error, clip_df=480, one_sided=True)
+        assert stated == pytest.approx(decided, abs=0.01)
 
 
 def test_the_detectable_difference_is_detected_at_80_per_cent() -> None:

@@ -106,6 +106,7 @@ def test_a_dry_run_plans_a_table_of_the_paper_on_a_machine_that_has_nothing(
         assert f"plan     {expected.trials}; 0 done before, " in text
         assert f"data     {dataset} (not on this machine)\n" in text
         lines = {line.split()[0]: line for line in text.splitlines() if line.startswith("  ")}
+        assert ", with 3 seeds and 11,522 validation clips (assumed) at 80 % power" in text
         assert lines["frames"].split(maxsplit=1)[1].startswith(f"{expected.frames} a clip (T), ")
         assert expected.test in lines["test"]
         for words in RECIPE:

@@ -290,6 +290,9 @@ def test_a_dry_run_prints_the_costs_of_table_2_and_writes_nothing(place: Workpla
     outcome = place.run(ROOT / "studies" / "kernel_sizes.yaml", "--dry-run")
     assert outcome.code == 0
     assert "10 variants x 3 seeds = 30 trials; 0 done before, 30 to run" in outcome.out
+    (detects,) = [line for line in outcome.out.splitlines() if line.startswith("detects  ")]
+    assert " points as one of 9 rows, " in detects
+    assert ", with 3 seeds and 480 validation clips at 80 % power; assumed: " in detects
     rows = {line.split()[0]: line.split()[-5:-1] for line in outcome.out.splitlines() if " +" in line}
     expected = {  # parameters and GMACs added to ResNet-50, 8 frames, 224x224: FACTS.md section 1
         "tsn": ("+0", "+0.00000"),

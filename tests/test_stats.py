@@ -8,9 +8,11 @@ import random
 import statistics
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
 from harness.claims import Results
+from harness.clips import Clips
 from harness.stats import (
     BETTER,
     TOO_FEW,
@@ -190,6 +192,20 @@ def test_the_same_difference_six_times_is_shown_by_the_sign_test() -> None:
     row = compare({"base": seeds(*[50.0] * 6), "up": seeds(*[60.0] * 6)}, "base")["up"]
     assert row.p == 1 / 32
     assert row.verdict == BETTER
+
+
+def test_the_same_difference_six_times_decides_nothing_that_clips_leave_open() -> None:
+    """One clip of 100 gained in every training: the sign test would call 1 point better; another clip set need not."""
+    net = np.zeros((6, 100))
+    net[:, 0] = 1.0
+    clips = Clips(seeds=tuple(range(6)), net=net, sizes=np.ones(100))
+    row = paired_difference(seeds(*[51.0] * 6), seeds(*[50.0] * 6), clips)
+    assert row.low is None
+    assert row.p == pytest.approx(0.3197, abs=1e-4)  # t = 1 with 99 degrees of freedom
+    many = np.zeros((6, 100))
+    many[:, :30] = 1.0
+    sure = Clips(seeds=clips.seeds, net=many, sizes=clips.sizes)
+    assert paired_difference(seeds(*[80.0] * 6), seeds(*[50.0] * 6), sure).p == 1 / 32
 
 
 def test_a_baseline_without_results_leaves_every_row_undecided() -> None:
