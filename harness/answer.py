@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections import Counter
 
 from harness.distributions import ALPHA, MIN_SEEDS
-from harness.stats import BETTER, EQUIVALENT, TOO_FEW, WORSE, Difference
+from harness.stats import BETTER, EQUIVALENT, NEW_TRAININGS_AND_CLIPS, SAME, TOO_FEW, WORSE, Difference
 from harness.summary import Row, Summary
-from harness.words import estimate, points
+from harness.words import estimate, interval, listed, points
 
 
 def answer(summary: Summary) -> str:
     """What is known, with its interval, and what is still open."""
-    trials = sum(row.planned for row in summary.rows)
-    finished = sum(row.finished for row in summary.rows)
+    trials = len(summary.trials)
     sentences = [_verdict_sentence(summary)]
     if summary.best:
         sentences += _count_of_verdicts(summary)
-    if finished < trials:
-        sentences.append(f"{finished} of {trials} trials are finished, so this may change.")
+    if summary.usable < trials:
+        sentences.append(f"{summary.usable} of {trials} trials have a result, so this may change.")
     return " ".join(sentences)
 
 
@@ -26,21 +25,25 @@ def _verdict_sentence(summary: Summary) -> str:
     best, baseline = summary.best, summary.baseline
     if best is None:
         return "No trial has finished with an accuracy yet: nothing can be said."
-    top1 = best.accuracy["top1"]
-    head = f"has the highest mean top-1: {estimate(top1, ' %')}"
+    top1 = estimate(best.accuracy["top1"], " %")
+    head = f"has the highest mean top-1: {top1}"
+    if summary.tied:
+        so = "has" if len(summary.tied) == 1 else "have"
+        head = f"has the highest mean top-1, {top1}, and so {so} {listed(summary.tied)}"
     if baseline is None or not baseline.accuracy["top1"].n:
-        return (
-            f"`{best.variant}` {head}, but the baseline `{summary.record.baseline}` has no finished trial: "
-            "nothing can be said about differences to it."
+        sentence = (
+            f"`{best.variant}` {head}, but the baseline `{summary.record.baseline}` has no trial with an accuracy: "
+            "nothing can be said about differences to it"
         )
-    if best.difference is None:
+    elif best.difference is None:
         sentence = f"No variant scores above the baseline: `{best.variant}` itself {head}"
     else:
         sentence = (
             f"`{best.variant}` {head}, {_against(best.difference, f'the baseline `{baseline.variant}`')}"
         )
-    if summary.runner_up and summary.lead and summary.runner_up.difference is not None:
-        sentence += f"; {_lead(summary.runner_up, summary.lead)}"
+    second = summary.runner_up
+    if second and summary.lead and second.variant != summary.record.baseline:
+        sentence += f"; {_lead(second, summary.lead)}"
     return sentence + "."
 
 
@@ -49,14 +52,30 @@ def _against(difference: Difference, other: str) -> str:
         return f"but shares no finished seed with {other}, so the two cannot be compared"
     gap = f"{points(difference)} against {other}"
     if difference.verdict == BETTER:
-        return f"{gap}, which is more than luck explains"
+        return f"{gap}, which is more than {_luck(difference)} explains"
+    if difference.verdict == WORSE:  # a mean over other seeds than the difference
+        return f"{gap} on the seeds that both have: worse, by more than {_luck(difference)} explains"
     if difference.verdict == EQUIVALENT:
         return f"{gap}: {difference.words}"
     if difference.n < MIN_SEEDS:
-        return f"{gap}, and with fewer than {MIN_SEEDS} paired seeds nobody can say how much of it is luck"
+        few = f"with fewer than {MIN_SEEDS} paired seeds nobody can say how much of it is luck"
+        return f"{gap}, and {few}{_these_networks(difference)}"
     if difference.low is None:
         return f"{gap}, the same for every seed, which is too few of them to tell how much is luck"
     return f"{gap}, which luck can explain: {difference.words}{_needed(difference)}"
+
+
+def _luck(difference: Difference) -> str:
+    """The verdict's luck: without predictions clip by clip, that of the validation clips is not in it."""
+    return "luck" if difference.covers == NEW_TRAININGS_AND_CLIPS else "luck of training"
+
+
+def _these_networks(difference: Difference) -> str:
+    """All that so few seeds can give: an interval over clips, of networks that are not trained again."""
+    clips = difference.clips
+    if clips is None or clips.low is None:
+        return ""
+    return f" (these very networks on new clips:{interval(clips)}, which does not cover training them again)"
 
 
 def _needed(difference: Difference) -> str:
@@ -68,7 +87,9 @@ def _needed(difference: Difference) -> str:
 def _lead(runner_up: Row, lead: Difference) -> str:
     if not lead.n:
         return f"it shares no finished seed with the next, `{runner_up.variant}`"
-    gap = f"it leads the next, `{runner_up.variant}`, by {points(lead)}"
+    gap = f"its difference to the next, `{runner_up.variant}`, is {points(lead)}"
+    if lead.mean > SAME:
+        gap = f"it leads the next, `{runner_up.variant}`, by {points(lead)}"
     if lead.n < MIN_SEEDS:
         return f"{gap}, too few seeds to tell the two apart"
     if lead.p is not None and lead.p < ALPHA:
@@ -78,10 +99,10 @@ def _lead(runner_up: Row, lead: Difference) -> str:
 
 def _count_of_verdicts(summary: Summary) -> list[str]:
     compared = [row.difference for row in summary.rows if row.difference]
-    if len(compared) < 2:
+    if len(compared) < 2 or not any(difference.n for difference in compared):
         return []
     counts = Counter(difference.words for difference in compared)
     order = {BETTER: 0, WORSE: 1, TOO_FEW: 3}
     words = sorted(counts, key=lambda word: order.get(word, 2))
-    listed = ", ".join(f"{counts[word]} {word}" for word in words)
-    return [f"Against the baseline, of {len(compared)} variants: {listed}."]
+    parts = ", ".join(f"{counts[word]} {word}" for word in words)
+    return [f"Against the baseline, of {len(compared)} variants: {parts}."]

@@ -71,8 +71,7 @@ def index(studies: Sequence[tuple[str, str, str]], suffix: str) -> Document:
 
 def _incomplete(summary: Summary) -> str:
     trials = sum(row.planned for row in summary.rows)
-    usable = trials - len(summary.missing) - len(summary.unusable)
-    return f"Incomplete: {usable} of {plural(trials, 'trial')} have a result; the others are listed below."
+    return f"Incomplete: {summary.usable} of {plural(trials, 'trial')} have a result; the others are listed below."
 
 
 def _training(record: StudyRecord) -> list[Block]:
@@ -173,8 +172,9 @@ def _skipped(record: StudyRecord) -> list[str]:
 
 
 def _recompute(record: StudyRecord) -> list[Block]:
-    stem, _, profile = record.name.partition("-")
+    stem, profile, part = (*record.name.split("-", 2), "", "")[:3]  # as harness/study.py names it
     run = f"python -m harness.run studies/{stem}.yaml" + (f" --profile {profile}" if profile else "")
+    run += f" --parts {part}" if part else ""
     return [
         Paragraph("From the beginning, where the study file is still the same:"),
         Code(f"{run}\npython -m harness.report --out reports/ --study {record.name}"),

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.breakdown import Breakdown, break_down
-from harness.claims import Results, cheapest, decide, parse_hypothesis, parse_pair
+from harness.claims import Results, cheapest, close_enough, decide, parse_hypothesis, parse_pair
 from harness.clips import right
 from harness.records import CostRecord, StudyRecord, TrialRecord
 from harness.reference import is_reproduced, load_reference, same_geometry
 from harness.stats import (
     BETTER,
+    SAME,
     Cheapest,
     Difference,
     Estimate,
@@ -99,6 +100,25 @@ class Summary:
         return [trial for trial in self.trials if trial.status != "done"]
 
     @property
+    def usable(self) -> int:
+        """Trials of the plan that finished with an accuracy."""
+        return len(self.trials) - len(self.missing) - len(self.unusable)
+
+    @property
+    def tied(self) -> list[str]:
+        """Other variants with the very same mean top-1 as the best."""
+        if self.best is None:
+            return []
+        highest = self.best.accuracy["top1"].mean
+        return [
+            row.variant
+            for row in self.rows
+            if row is not self.best
+            and row.accuracy["top1"].n
+            and abs(row.accuracy["top1"].mean - highest) <= SAME
+        ]
+
+    @property
     def baseline(self) -> Row | None:
         """None where only other variants were asked for."""
         return next((row for row in self.rows if row.variant == self.record.baseline), None)
@@ -145,7 +165,10 @@ def summarize(record: StudyRecord) -> Summary:
                 else None,
             )
         )
-    ranked = sorted((r for r in rows if r.accuracy["top1"].n), key=lambda r: -r.accuracy["top1"].mean)
+    ranked = sorted(
+        (row for row in rows if row.accuracy["top1"].n),
+        key=lambda row: (-round(row.accuracy["top1"].mean, 9), row.variant != record.baseline),
+    )  # of equals the baseline first
     best, runner_up = (*ranked[:2], None, None)[:2]
     lead = None
     if best and runner_up:
@@ -199,7 +222,9 @@ def _cheapest(results: Results, rows: list[Row]) -> list[Cheapest]:
     latency = {row.variant: row.latency_ms.median for row in rows if row.latency_ms}
     if not results.margin:
         return []
-    return [cheapest(results, costs, by) for by, costs in (("MACs", macs), ("latency", latency)) if costs]
+    corrected = close_enough(results)
+    kinds = (("MACs", macs), ("latency", latency))
+    return [cheapest(results, costs, by, corrected) for by, costs in kinds if costs]
 
 
 def finite(value: float | None) -> bool:
