@@ -208,6 +208,9 @@ def _orders(trials: Sequence[TrialRecord]) -> list[OrderProbe]:
 
 def _filters(trials: Sequence[TrialRecord]) -> list[Filters]:
     probed = [trial.probes["filters"] for trial in trials if trial.probes.get("filters")]
+    probed = [
+        found for found in probed if all(_is_number(one["moved"]) for one in found)
+    ]  # not of one that diverged
     if not probed:
         return []
     return [
@@ -220,15 +223,17 @@ def _filters(trials: Sequence[TrialRecord]) -> list[Filters]:
 
 
 def _reach(trials: Sequence[TrialRecord]) -> list[Reach]:
-    probed = [trial.probes["reach"] for trial in trials if trial.probes.get("reach")]
-    if not probed:
-        return []
+    """Stage by stage, of the trials that have it: one whose features are dead has none there."""
+    probed = [one for trial in trials for one in trial.probes.get("reach") or ()]
+    by_stage = {
+        stage: [one for one in probed if one["stage"] == stage] for stage in {p["stage"] for p in probed}
+    }
     return [
         Reach(
-            stage=one["stage"],
-            offsets=one["offsets"],
-            share=np.mean([other[i]["share"] for other in probed], axis=0).tolist(),
-            radius=mean_interval([float(other[i]["radius"]) for other in probed]),
+            stage=stage,
+            offsets=found[0]["offsets"],
+            share=np.mean([one["share"] for one in found], axis=0).tolist(),
+            radius=mean_interval([float(one["radius"]) for one in found]),
         )
-        for i, one in enumerate(probed[0])
+        for stage, found in sorted(by_stage.items())
     ]

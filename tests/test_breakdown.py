@@ -88,6 +88,20 @@ def test_filters_and_reach_are_averaged_over_seeds() -> None:
     assert found.reach[0].radius.mean == pytest.approx(0.2)
 
 
+def test_a_stage_that_is_dead_in_one_seed_is_averaged_over_the_others() -> None:
+    def stage(number: int, radius: float) -> dict[str, Any]:
+        return {"stage": number, "offsets": [-1, 0], "share": [radius, 1 - radius], "radius": radius}
+
+    reaches = [[stage(2, 0.5)], [stage(1, 0.2), stage(2, 0.7)], []]
+    trials = [
+        trial("op", seed, [0, 0, 0], [0] * 6, probes={"reach": one}) for seed, one in enumerate(reaches)
+    ]
+    found = break_down(record(trials), {"op": trials})["op"].reach
+    assert [(one.stage, one.radius.n) for one in found] == [(1, 1), (2, 2)]
+    assert [one.radius.mean for one in found] == pytest.approx([0.2, 0.6])
+    assert found[1].share == pytest.approx([0.6, 0.4])
+
+
 def test_trials_without_probes_or_predictions_have_nothing_to_show() -> None:
     bare = [TrialRecord(trial_id="", variant="op", seed=0, status="done")]
     found = break_down(record(bare), {"op": bare})["op"]
