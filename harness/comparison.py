@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import export, plots
+from harness.clips import Right, pair, right
 from harness.document import Block, Document, Figure, Heading, Items, Paragraph, Table, one_line
 from harness.errors import StudyError
 from harness.page import environment
@@ -16,7 +17,7 @@ from harness.plots import Point
 from harness.records import StudyRecord
 from harness.stats import Difference, Quartiles, correct, paired_difference
 from harness.summary import Row, Summary, finite, summarize
-from harness.tables import dataset
+from harness.tables import covered, dataset
 from harness.words import bare_points, estimate, listed, macs, milliseconds, plural
 
 RESULTS = "comparison.json"
@@ -56,9 +57,7 @@ def compare_studies(first: StudyRecord, second: StudyRecord) -> Comparison:
     obstacle = _obstacle(first, second)
     gaps = {}
     if not obstacle:
-        by_seed = [{v: _top1_by_seed(record, v) for v in shared} for record in (first, second)]
-        table = correct([paired_difference(by_seed[1][v], by_seed[0][v]) for v in shared])
-        gaps = dict(zip(shared, table, strict=True))
+        gaps = dict(zip(shared, correct([_gap(first, second, v) for v in shared]), strict=True))
     labels = _labels(first, second)
     return Comparison(
         name="-vs-".join(re.sub(r"[^\w.-]+", "-", label).strip("-") for label in labels),
@@ -90,7 +89,7 @@ def write_files(compared: Comparison, folder: Path) -> None:
 
 
 def _obstacle(first: StudyRecord, second: StudyRecord) -> str:
-    """Accuracies on other clips, or of other views of them, are not of one thing."""
+    """Accuracies on other clips are not of one thing. Of another protocol they are: it is listed as a difference."""
     if first.classes != second.classes:
         return f"they have different classes ({len(first.classes)} and {len(second.classes)})"
     prints = [_fingerprint(record) for record in (first, second)]
@@ -134,12 +133,17 @@ def _differences(first: StudyRecord, second: StudyRecord) -> list[tuple[str, str
     ]
 
 
-def _top1_by_seed(record: StudyRecord, variant: str) -> dict[int, float]:
-    return {
-        trial.seed: trial.last["top1"]
-        for trial in record.trials
-        if trial.variant == variant and trial.status == "done" and finite(trial.last.get("top1"))
-    }
+def _gap(first: StudyRecord, second: StudyRecord, variant: str) -> Difference:
+    """Second minus first, by seed and clip by clip; with a margin where both studies name the same."""
+    margin = first.margin if first.margin == second.margin else 0.0
+    (mine, my_clips), (other, other_clips) = (_results(record, variant) for record in (second, first))
+    return paired_difference(mine, other, pair(my_clips, other_clips), margin, names=(variant, variant))
+
+
+def _results(record: StudyRecord, variant: str) -> tuple[dict[int, float], Right | None]:
+    done = [trial for trial in record.trials if trial.variant == variant and trial.status == "done"]
+    top1 = {trial.seed: trial.last["top1"] for trial in done if finite(trial.last.get("top1"))}
+    return top1, right(done)
 
 
 def _rows(compared: Comparison, variant: str) -> tuple[Row, Row]:
@@ -199,9 +203,11 @@ def _accuracy(compared: Comparison) -> list[Block]:
         cells += [row.difference.words if row.difference else "baseline" for row in pair]
         rows.append(cells)
     words = {0, 4, 5, 6} if compared.gaps else {0, 3, 4}
+    covers = covered(compared.gaps.values())
     note = (
-        "Differences are paired by seed, [ ] is the 95 % interval, verdicts are corrected over the variants shown "
-        "(Holm). Such a difference has every cause that the list of differences below names, and is exploratory."
+        f"Differences are paired by seed, [ ] is the 95 % interval{f' for {covers}' if covers else ''}, verdicts are "
+        "corrected over the variants shown (Holm). Such a difference has every cause that the list of differences on "
+        "this page names, and is exploratory."
         if compared.gaps
         else "Not subtracted: see above."
     )
@@ -245,9 +251,8 @@ def _missing(compared: Comparison) -> Block:
     lines = []
     for label, summary in zip(compared.labels, compared.summaries, strict=True):
         trials = sum(row.planned for row in summary.rows)
-        usable = trials - len(summary.missing) - len(summary.unusable)
-        if usable < trials:
-            lines.append(f"{label}: {usable} of {plural(trials, 'trial')} have a result")
+        if summary.usable < trials:
+            lines.append(f"{label}: {summary.usable} of {plural(trials, 'trial')} have a result")
         alone = [v for v in summary.record.variants if v not in compared.shared]
         if alone:
             lines.append(f"only in {label}: {listed(alone)}")

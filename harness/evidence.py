@@ -6,12 +6,15 @@ from collections.abc import Sequence
 
 from harness.breakdown import Breakdown, ClassChange, Confusion
 from harness.document import Block, Cell, Heading, Paragraph, Table, one_line
-from harness.stats import ClipPaired, Estimate
+from harness.stats import MAX_SEEDS, ClipPaired, Estimate
 from harness.summary import Summary
-from harness.words import bare_points, interval, signed
+from harness.tables import covered
+from harness.words import bare_points, estimate, interval, signed
 
 MOST = 6
 """Classes and confusions listed for each variant."""
+SEEDS_SHOWN = 10
+"""Seeds whose clips a page counts one by one."""
 
 
 def hypotheses(summary: Summary) -> list[Block]:
@@ -83,7 +86,7 @@ def differences(summary: Summary) -> list[Block]:
         ]
         for variant, gap in gaps
     ]
-    covers = " or ".join(dict.fromkeys(gap.covers for _, gap in gaps if gap.low is not None))
+    covers = covered(gap for _, gap in gaps)
     note = (
         f"Top-1 minus that of `{summary.record.baseline}` in points, 95 % intervals, each for itself. "
         + (f"The quoted interval is for {covers}. " if covers else "")
@@ -91,10 +94,9 @@ def differences(summary: Summary) -> list[Block]:
         "paired by clip; it says nothing about training them again. Clips won : lost: clips (or clusters of "
         "clips that "
         "belong together) of which the variant gets more, or fewer, right than the baseline, seed by seed, with "
-        "the exact "
-        "McNemar p. Effect size: Hedges' g of the paired differences. Seeds needed: in all, to decide a "
-        "difference as "
-        "large as the one observed at 80 % power in this table."
+        "the exact McNemar p, uncorrected. Effect size: Hedges' g of the paired differences. Seeds needed: in all, to "
+        "decide a difference as large as the one observed, of the spread observed, at 80 % power in this table; - "
+        f"where more than {MAX_SEEDS:,} would be, or nothing can be said."
     )
     return [
         Heading(3, "The differences in detail"),
@@ -148,13 +150,18 @@ def _confusions(found: Sequence[Breakdown]) -> list[Block]:
         words=(0, 1, 2, 3),
         fold="confusion pairs, time-reversed twins first",
     )
-    note = "Twins are each other's class played backwards: only the order of frames tells them apart."
+    note = (
+        "Twins are each other's class played backwards: only the order of frames tells them apart. ± is a 95 % t "
+        "interval over seeds, each for itself."
+    )
     return [Heading(3, "Confusions"), table, Paragraph(note, "note")]
 
 
 def _rates(confusion: Confusion) -> tuple[str, str]:
     base = confusion.baseline
-    return f"{confusion.rate.mean:.1f}", "-" if base is None or not base.n else f"{base.mean:.1f}"
+    return estimate(confusion.rate, seeds=confusion.rate.n), "-" if base is None else estimate(
+        base, seeds=base.n
+    )
 
 
 def _orders(found: Sequence[Breakdown]) -> list[Block]:
@@ -215,7 +222,9 @@ def _interval(value: Estimate | None) -> str:
 def _won(clips: ClipPaired | None) -> str:
     if clips is None or not clips.by_seed:
         return "-"
-    return ", ".join(f"{one.gained} : {one.lost} (p {p_value(one.p)})" for one in clips.by_seed)
+    shown = [f"{one.gained} : {one.lost} (p {p_value(one.p)})" for one in clips.by_seed[:SEEDS_SHOWN]]
+    left = len(clips.by_seed) - len(shown)
+    return ", ".join([*shown, *([f"and {left} more in `results.json`"] if left else [])])
 
 
 def p_value(p: float | None) -> str:

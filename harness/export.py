@@ -41,6 +41,10 @@ def results(summary: Summary) -> dict[str, Any]:
         "correction": "Holm, over the rows tested",
         "rows": rows,
         "lead": dataclasses.asdict(summary.lead) if summary.lead else None,
+        "pairs": [dataclasses.asdict(one) for one in summary.pairs],
+        "hypotheses": [dataclasses.asdict(one) for one in summary.hypotheses],
+        "cheapest": [dataclasses.asdict(one) for one in summary.cheapest],
+        "breakdowns": {variant: dataclasses.asdict(one) for variant, one in summary.breakdowns.items()},
         "clear_best": summary.clear_best,
         "bands": [dataclasses.asdict(band) for band in summary.bands],
         "reference": summary.reference,
@@ -84,8 +88,17 @@ def variant_numbers(summary: Summary, row: Row) -> dict[str, Any]:
     numbers |= {
         "p": difference.p if difference else None,
         "p_holm": difference.p_holm if difference else None,
-        "verdict": difference.verdict if difference else "baseline",
+        "verdict": difference.words if difference else "baseline",
+        "covers": difference.covers if difference and difference.low is not None else None,
+        "p_margin_holm": difference.p_margin_holm if difference else None,
+        "effect": difference.effect if difference else None,
+        "seeds_needed": difference.seeds_needed if difference else None,
+        "exploratory": difference.exploratory if difference else None,
     }
+    for name in ("trainings", "clips"):
+        interval = getattr(difference, name) if difference else None
+        for end in ("low", "high"):
+            numbers[f"difference_{name}_{end}"] = getattr(interval, end) if interval else None
     cost, latency = row.cost, row.latency_ms
     for name in ("params_added", "params_total", "macs_added", "macs_total"):
         numbers[name] = getattr(cost, name) if cost else None

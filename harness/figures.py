@@ -41,9 +41,15 @@ def _forest(summary: Summary, shown: list[Row], folder: Path) -> list[Figure]:
         gaps.append(
             plots.Gap(row.variant, gap.mean, gap.low, gap.high, sign, f"{bare_points(gap)} {gap.words}")
         )
-    plots.forest(folder / "differences", gaps, summary.record.baseline)
+    margin = summary.record.margin or None
+    plots.forest(folder / "differences", gaps, summary.record.baseline, margin)
     caption = (
         "Difference in top-1 to the baseline, paired by seed, with the interval and the verdict of the table."
+        + (
+            f" The band is the margin of {margin:g} points, within which differences do not matter."
+            if margin
+            else ""
+        )
     )
     return [Figure("differences", "Differences to the baseline", caption + _left_out(rows, shown, summary))]
 

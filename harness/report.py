@@ -34,7 +34,7 @@ RESULTS = "results.json"
 CODE = (
     "report", "export", "page", "answer", "tables", "measured", "evidence", "words", "document", "markdown", "html",
     "latex", "figures", "plots/__init__", "plots/style", "plots/accuracy", "plots/details",
-    "summary", "breakdown", "claims", "clips", "stats", "distributions", "reference",
+    "summary", "breakdown", "claims", "clips", "stats", "distributions", "reference", "metrics", "seeds", "records",
 )  # fmt: skip
 """The modules that decide a report's bytes."""
 
@@ -154,14 +154,14 @@ def read_record(path: Path) -> StudyRecord:
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))["record"]
-        schema = data["schema"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        schema = int(data["schema"])
+        if schema > SCHEMA:
+            raise StudyError(
+                f"{path}: has schema {schema}, newer than this version's {SCHEMA}; update the project"
+            )
+        return study_from_json(data)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StudyError(f"{path}: is not the {RESULTS} of a report ({type(error).__name__})") from None
-    if schema > SCHEMA:
-        raise StudyError(
-            f"{path}: has schema {schema}, newer than this version's {SCHEMA}; update the project"
-        )
-    return study_from_json(data)
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -249,7 +249,7 @@ def _is_current(summary: Summary, folder: Path) -> bool:
     try:
         written = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
         files = written.pop("files")
-    except (OSError, ValueError, KeyError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
     return bool(written == json.loads(json.dumps(_results(summary))) and files == _digests(folder))
 

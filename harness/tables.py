@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from harness.distributions import MIN_SEEDS
 from harness.document import Block, Cell, Heading, Items, Paragraph, Table, one_line
 from harness.records import CostRecord, StudyRecord
 from harness.reference import added_gmacs, others
+from harness.stats import Difference
 from harness.summary import Row, Summary
 from harness.words import bare_points, estimate, geometry, listed, macs, milliseconds, number, plural
 
@@ -26,9 +28,11 @@ def accuracy(summary: Summary) -> list[Block]:
         cells += [Cell(_top1(row), strong=summary.clear_best and row is summary.best), *_difference(row)]
         cells += [number(row.paper.get("top1"))] if paper else []
         rows.append(cells)
+    covers = covered(row.difference for row in summary.rows)
     caption = (
-        f"Top-1 accuracy of `{record.name}`: mean over seeds ± 95 % interval, and the difference to "
-        f"`{record.baseline}` paired by seed [95 % interval]; verdicts corrected for the rows (Holm)."
+        f"Top-1 accuracy of `{record.name}`: mean over seeds ± 95 % interval over seeds, and the difference to "
+        f"`{record.baseline}` paired by seed [95 % interval{f' for {covers}' if covers else ''}]; verdicts corrected "
+        "for the rows (Holm)." + (" Bold: every other row is worse." if summary.clear_best else "")
     )
     notes = [_comparability(summary)] if paper else []
     table = Table(header=header, rows=rows, words=(0, 4), label="accuracy", caption=caption, notes=notes)
@@ -98,10 +102,15 @@ def _accuracy_note(summary: Summary) -> str:
     )
     bold = ""
     if summary.clear_best:
-        bold = " The best top-1 is bold: every other row is worse than it after Holm's correction."
+        bold = " The best top-1 is bold: every other row that has one is worse after Holm's correction."
     elif len(summary.rows) > 1:
         bold = " No top-1 is bold: the best is not shown to be better than every other row."
-    covers = " or ".join(dict.fromkeys(gap.covers for gap in gaps if gap.low is not None))
+    covers = covered(gaps)
+    stated = (
+        ""
+        if summary.hypotheses
+        else " The study stated no hypothesis beforehand: every comparison is exploratory."
+    )
     return (
         "Accuracies are of the reported epoch, on the validation clips; the best epoch of every trial is in "
         "`trials.csv`. Differences are paired by seed; n is given where it is not the row's number of finished "
@@ -109,18 +118,43 @@ def _accuracy_note(summary: Summary) -> str:
         + (f", [ ] the 95 % interval of the difference for {covers}" if covers else "")
         + f"; each is for its row alone, uncorrected, and absent with fewer than {MIN_SEEDS} seeds, or where all "
         f"gave "
-        f"the same number. {verdict}{bold}"
+        f"the same number. {verdict}{bold}{stated}"
     )
+
+
+def covered(gaps: Iterable[Difference | None]) -> str:
+    """What the quoted intervals are for, in words; "" where there are none."""
+    return " or ".join(dict.fromkeys(gap.covers for gap in gaps if gap and gap.low is not None))
 
 
 def _comparability(summary: Summary) -> str:
     paper, name = summary.reference, dataset(summary.record)
     source = f"{paper['title']}, on {paper['dataset']} ({paper['protocol']})"
     if name == paper["dataset_key"]:
-        return f"The paper's column is its {source}: the same data set, but compare the protocols first."
+        return (
+            f"The paper's column is its {source}: the same data set, but compare the protocols first."
+            f"{_not_reproduced_accuracies(summary)}"
+        )
     return (
         f"The accuracies of this study are on the data set `{name}`. The paper's column is its {source}: "
         "another data set, so the two columns cannot be compared in absolute value."
+    )
+
+
+def _not_reproduced_accuracies(summary: Summary) -> str:
+    """Printed accuracies that lie outside the interval measured here; why, the numbers do not say."""
+    outside = [
+        f"`{row.variant}`"
+        for row in summary.rows
+        if (top1 := row.paper.get("top1")) is not None
+        and row.accuracy["top1"].low is not None
+        and not row.accuracy["top1"].holds(top1)
+    ]
+    if not outside:
+        return ""
+    return (
+        f" Not reproduced: of {', '.join(outside)} the printed accuracy is outside the interval measured here; it is "
+        "of one training, whose luck that interval does not hold, and whatever differs between the protocols counts."
     )
 
 
@@ -221,7 +255,11 @@ def per_class(summary: Summary) -> list[Block]:
         return [Paragraph("Not measured.")]
     groups = [*record.groups, *[""] * len(record.classes)]
     rows = [
-        [one_line(name), one_line(group) or "-", *(_mean(row, name) for row in shown)]
+        [
+            one_line(name),
+            one_line(group) or "-",
+            *(estimate(row.per_class[name], seeds=row.finished) for row in shown),
+        ]
         for name, group in zip(record.classes, groups, strict=False)
     ]
     long = len(rows) > OPEN_CLASSES
@@ -232,16 +270,12 @@ def per_class(summary: Summary) -> list[Block]:
         fold=f"{len(rows)} classes" if long else "",
     )
     return [
-        Paragraph("Mean top-1 [%] over the finished seeds; n where it is not the row's number of them."),
+        Paragraph(
+            "Mean top-1 [%] over the finished seeds ± 95 % t interval over them, absent with fewer than "
+            f"{MIN_SEEDS} or where all gave the same number; n where it is not the row's number of them."
+        ),
         table,
     ]
-
-
-def _mean(row: Row, name: str) -> str:
-    value = row.per_class[name]
-    return (
-        "-" if not value.n else f"{value.mean:.1f}" + ("" if value.n == row.finished else f" (n={value.n})")
-    )
 
 
 def _title(metric: str) -> str:

@@ -18,7 +18,9 @@ from harness.errors import StudyError
 from harness.html import html
 from harness.latex import latex
 from harness.markdown import markdown
+from harness.records import StudyRecord
 from harness.report import main, write_comparison, write_study
+from harness.stats import NEW_TRAININGS_AND_CLIPS
 
 NASTY = "a|b <i>c</i> *d* \\e 50 % & x_y"
 SAMPLE = Document(
@@ -156,6 +158,22 @@ def test_two_studies_stand_side_by_side_with_their_differences(tmp_path: Path) -
     again = write_comparison(small_study(), second, tmp_path / "again")
     for file in folder.rglob("*.*"):
         assert file.read_bytes() == (again / file.relative_to(folder)).read_bytes()
+
+
+def test_a_comparison_is_for_new_clips_too_where_predictions_were_kept() -> None:
+    """One clip of four is gained and one lost in every seed, which no accuracy tells."""
+
+    def of(hits: str) -> StudyRecord:
+        ids = [f"c{i}" for i in range(len(hits))]
+        predictions = {
+            "clip": ids, "cluster": ids, "label": [1] * len(hits), "predicted": [int(hit) for hit in hits],
+        }  # fmt: skip
+        trials = [trial("tsn", s, top1, predictions=predictions) for s, top1 in enumerate((50.0, 50.1, 50.3))]
+        return study(trials, ["tsn"])
+
+    compared = compare_studies(of("0110"), of("1100"))
+    assert compared.gaps["tsn"].covers == NEW_TRAININGS_AND_CLIPS
+    assert compared.gaps["tsn"].clips is not None
 
 
 def test_accuracies_on_other_data_are_not_subtracted() -> None:

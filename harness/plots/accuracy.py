@@ -65,7 +65,7 @@ def accuracy_against(
         foot.set_xlabel(f"{unit}{note}")
         handles = [handle(RED, "D", "on the Pareto front", style=":")]
         if any(not point.front for point in points):
-            handles.append(handle(BLUE, "o", "another is cheaper and better"))
+            handles.append(handle(BLUE, "o", "beside it, by the means"))
         legend_below(figure, handles)
         figure.draw_without_rendering()  # the layout decides where a value stands on the page
         placed = side_by_side(top, points)
