@@ -395,10 +395,11 @@ class Store:
     def _read_artifact(self, run: Run, name: str) -> str:
         uri = run.info.artifact_uri or ""
         if uri.startswith("file://"):
-            return (Path(urlparse(uri).path) / name).read_text()
+            return (Path(urlparse(uri).path) / name).read_text(encoding="utf-8", errors="replace")
         with tempfile.TemporaryDirectory() as scratch:
             try:
-                return Path(self._client.download_artifacts(run.info.run_id, name, scratch)).read_text()
+                file = Path(self._client.download_artifacts(run.info.run_id, name, scratch))
+                return file.read_text(encoding="utf-8", errors="replace")
             except OSError:
                 raise FileNotFoundError(name) from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import math
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from conftest import ROOT, TINY, Workplace
 
 from harness.errors import TrackingError
 from harness.records import SCHEMA, CostRecord, StudyRecord, TrialRecord
+from harness.report import main
 from harness.tracking import Store
 
 TRIAL = TrialRecord(
@@ -280,6 +282,54 @@ def test_a_lost_or_broken_plan_is_one_line(store: Store, ready: Workplace) -> No
     file.unlink()
     with pytest.raises(TrackingError, match="pair: its plan is gone from the store; run the study again"):
         ready.load("pair")
+
+
+def test_the_report_of_a_damaged_store_says_what_is_wrong(
+    ready: Workplace, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = ready.folder / "reports"
+
+    def report(*more: str) -> tuple[int, str]:
+        capsys.readouterr()
+        return main(["--tracking-uri", ready.uri, "--out", str(out), *more]), capsys.readouterr().err
+
+    code, error = report()
+    assert (code, error.count("\n")) == (2, 1)
+    assert error.startswith("error: the tracking store holds no study; run one first")
+    store = Store.open(ready.uri)
+    store.begin_study(PLAN)
+    finish(store, folder, dataclasses.replace(TRIAL, last={"top1": math.nan, "loss": math.nan}))
+    finish(store, folder, dataclasses.replace(TRIAL, trial_id="a1", seed=1))
+    code, error = report("--study", "pear")
+    assert (code, error.count("\n")) == (2, 1)
+    assert "did you mean 'pair'" in error
+
+    assert report() == (0, "")
+    page = out / "pair" / "README.md"
+    assert "- `a` seed 0: finished, but its top-1 is not a number, so it is in no mean" in page.read_text()
+    first, second = ready.runs("pair")
+    ready.client().delete_run(first.info.run_id)
+    (Path(second.info.artifact_uri.removeprefix("file://")) / "result.json").unlink()
+    assert report() == (0, "")
+    text = page.read_text()
+    assert "- `a` seed 0: not run" in text
+    assert "- `a` seed 1: failed: its result.json is gone from the store; run it again with --force" in text
+    assert "No trial has finished with an accuracy yet: nothing can be said." in text
+
+    file = plan_file(ready)
+    plan = json.loads(file.read_text())
+    for content, words in (
+        (
+            json.dumps(plan | {"schema": SCHEMA + 1}).encode(),
+            "was written by a newer version of this project",
+        ),
+        (b"\xff\xfe\x00", "its plan in the store cannot be read"),
+    ):
+        file.write_bytes(content)
+        code, error = report()
+        assert (code, error.count("\n")) == (2, 1)
+        assert error.startswith(f"error: pair: {words}")
+        assert page.read_text() == text
 
 
 def test_an_unknown_study_offers_the_nearest(store: Store) -> None:
