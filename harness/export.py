@@ -15,7 +15,6 @@ from harness.document import Document
 from harness.html import html
 from harness.latex import latex
 from harness.markdown import markdown
-from harness.records import to_json
 from harness.stats import CONFIDENCE, Estimate
 from harness.summary import Row, Summary, finite
 
@@ -29,29 +28,29 @@ def write_pages(document: Document, folder: Path) -> None:
 
 def results(summary: Summary) -> dict[str, Any]:
     """The record, and every number that was computed from it; one that is none is null."""
-    rows = []
-    for row in summary.rows:
-        numbers = dataclasses.asdict(row)
-        del numbers["cost"]  # stands in the record
-        rows.append(numbers)
     data = {
         "answer": answer(summary),
         "confidence": CONFIDENCE,
         "alpha": ALPHA,
         "correction": "Holm, over the rows tested",
-        "rows": rows,
-        "lead": dataclasses.asdict(summary.lead) if summary.lead else None,
-        "pairs": [dataclasses.asdict(one) for one in summary.pairs],
-        "hypotheses": [dataclasses.asdict(one) for one in summary.hypotheses],
-        "cheapest": [dataclasses.asdict(one) for one in summary.cheapest],
-        "breakdowns": {variant: dataclasses.asdict(one) for variant, one in summary.breakdowns.items()},
+        "rows": [_fields(row, but="cost") for row in summary.rows],  # which stands in the record
+        "lead": summary.lead,
+        "pairs": summary.pairs,
+        "hypotheses": summary.hypotheses,
+        "cheapest": summary.cheapest,
+        "breakdowns": summary.breakdowns,
         "clear_best": summary.clear_best,
-        "bands": [dataclasses.asdict(band) for band in summary.bands],
+        "bands": summary.bands,
         "reference": summary.reference,
-        "record": to_json(summary.record),
+        "record": summary.record,
     }
     found: dict[str, Any] = null_for_nan(data)
     return found
+
+
+def _fields(record: Any, but: str = "") -> dict[str, Any]:
+    names = (item.name for item in dataclasses.fields(record))
+    return {name: getattr(record, name) for name in names if name != but}
 
 
 def json_text(value: Any, depth: int, indent: str = "") -> str:
@@ -71,7 +70,9 @@ def json_text(value: Any, depth: int, indent: str = "") -> str:
 
 
 def null_for_nan(value: Any) -> Any:
-    """JSON has no word for what is not a number."""
+    """Plain dicts and lists, in which null stands for what is not a number: JSON has no word for that."""
+    if dataclasses.is_dataclass(value):
+        value = _fields(value)
     if isinstance(value, dict):
         return {key: null_for_nan(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
