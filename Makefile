@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STUDY ?= studies/kernel_sizes.yaml
+PORT ?= 5000
 
 .PHONY: study test test-all check ui tensorboard bench bench-gpu setup clean
 .DEFAULT_GOAL := help
@@ -30,7 +31,7 @@ check: setup
 	$(BIN)/python -m mypy
 
 ui: setup
-	$(BIN)/python -m harness.ui
+	$(BIN)/python -m harness.ui --port $(PORT)
 
 tensorboard: setup
 	$(BIN)/python -m harness.ui --tensorboard --port 6006

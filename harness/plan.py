@@ -109,6 +109,10 @@ class Plan:
         variants = {name: (s.model, s.data.num_frames) for name, s in study.variants.items()}
         device = torch.device("cuda" if self.resources.gpus else "cpu")
         begin = time.monotonic()
+        if study.cost.latency:
+            print(
+                f"cost     measuring {len(variants)} networks of {study.cost.backbone}, unless kept from before"
+            )
         with bar("cost", "rounds") as advance:
             self.costs = cost.costs(
                 study.cost,

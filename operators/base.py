@@ -101,6 +101,9 @@ def find_operator(name: str) -> type[TemporalOp]:
                 "or the file beside the study"
             ) from None
         found = getattr(module, class_name, None)
+        if found is None:
+            classes = [key for key, value in vars(module).items() if isinstance(value, type)]
+            raise ValueError(f"name: {module_name} has no {class_name!r}{_nearest(class_name, classes)}")
         if not (isinstance(found, type) and issubclass(found, TemporalOp)):
             raise ValueError(f"name: {name!r} is not a subclass of TemporalOp")
         return found

@@ -32,12 +32,18 @@ def check(operator: type[TemporalOp], **settings: Any) -> None:
 
 
 def _build(operator: type[TemporalOp], settings: dict[str, Any], frames: int | None = None) -> TemporalOp:
+    """As a study makes it, then moved a little as training would: many operators start as the identity, and keep
+    every promise there."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         if frames is None:  # enough frames for every tap to matter
             frames = max(6, (operator(CHANNELS, 6, **settings).reach or 0) + 2)
             torch.manual_seed(0)
-        return operator(CHANNELS, frames, **settings)
+        op = operator(CHANNELS, frames, **settings)
+        with torch.no_grad():
+            for parameter in op.parameters():
+                parameter.add_(0.1 * torch.randn_like(parameter))
+        return op
 
 
 def _clips(op: TemporalOp, n: int = 2, channels_last: bool = False) -> Tensor:
@@ -67,6 +73,22 @@ def keeps_shape_dtype_and_memory_format(operator: type[TemporalOp], settings: di
         _promise(y.shape == x.shape, op, f"shape {tuple(x.shape)} became {tuple(y.shape)}")
         _promise(y.dtype == x.dtype, op, f"dtype {x.dtype} became {y.dtype}")
         _promise(y.stride() == x.stride(), op, f"a {name} clip came back with strides {y.stride()}")
+
+
+def follows_the_dtype_of_its_clips(operator: type[TemporalOp], settings: dict[str, Any]) -> None:
+    op = _build(operator, settings).to(torch.bfloat16)
+    y = _run(op, _clips(op).to(torch.bfloat16))
+    _promise(y.dtype == torch.bfloat16, op, f"bfloat16 clips came back as {y.dtype}; make tensors like x")
+
+
+def holds_its_tensors_as_parameters_or_buffers(operator: type[TemporalOp], settings: dict[str, Any]) -> None:
+    op = _build(operator, settings)
+    for module in op.modules():
+        for name, value in vars(module).items():
+            plain = isinstance(value, Tensor)
+            _promise(
+                not plain, op, f"{name} is a plain tensor: make it an nn.Parameter, or register_buffer it"
+            )
 
 
 def gives_the_same_in_both_memory_formats(operator: type[TemporalOp], settings: dict[str, Any]) -> None:
@@ -161,7 +183,9 @@ def is_the_filter_that_it_says(operator: type[TemporalOp], settings: dict[str, A
 
 CHECKS: tuple[Callable[[type[TemporalOp], dict[str, Any]], None], ...] = (
     is_deterministic_under_a_seed,
+    holds_its_tensors_as_parameters_or_buffers,
     keeps_shape_dtype_and_memory_format,
+    follows_the_dtype_of_its_clips,
     gives_the_same_in_both_memory_formats,
     never_mixes_clips,
     looks_no_further_than_its_reach,

@@ -71,9 +71,37 @@ class DrawsOnItsOwn(TemporalOp):
         return x + torch.randn(x.shape, generator=torch.Generator().manual_seed(torch.seed())).to(x)
 
 
+class MixesClipsOnceTrained(TemporalOp):
+    """The identity as it starts."""
+
+    def __init__(self, channels: int, num_frames: int) -> None:
+        super().__init__(channels, num_frames)
+        self.weight = torch.nn.Parameter(torch.zeros(channels, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.weight * x.mean(0, keepdim=True)
+
+
+class ForgetsItsParameter(TemporalOp):
+    def __init__(self, channels: int, num_frames: int) -> None:
+        super().__init__(channels, num_frames)
+        self.weight = torch.ones(channels, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weight
+
+
+class MakesFp32(TemporalOp):
+    def forward(self, x: Tensor) -> Tensor:
+        return x + torch.zeros(x.shape)
+
+
 @pytest.mark.parametrize(
     ("operator", "words"),
     [
+        (MixesClipsOnceTrained, "changing one clip changed another"),
+        (ForgetsItsParameter, "weight is a plain tensor"),
+        (MakesFp32, "bfloat16 clips came back as torch.float32"),
         (MixesClips, "changing one clip changed another"),
         (LooksFar, "reach is 1, but frame 0 moved 2"),
         (HasIdleWeight, "of idle get no gradient"),

@@ -558,7 +558,7 @@ def test_a_changed_source_file_of_an_outside_operator_changes_its_ids_only(place
             "x = 1\ny = z\n",
             r"own_name\.Late: .*own_name\.py:2: NameError: name 'z' is not defined",
         ),
-        ("own_class", "class Other: ...\n", r"name: 'own_class\.Late' is not a subclass of TemporalOp"),
+        ("own_class", "class Other: ...\n", r"name: own_class has no 'Late'; known: Other"),
         ("own_kind", "class Late: ...\n", r"name: 'own_kind\.Late' is not a subclass of TemporalOp"),
         (
             "own_init",

@@ -172,10 +172,11 @@ def counted(config: CostConfig, model: ModelConfig, num_frames: int) -> CostReco
         )
         return dataclasses.replace(record, warnings=[warning])
     warnings = []
-    if record.macs_added is not None and by_torch.macs_added != record.macs_added:
+    # 0: torch counts neither elementwise arithmetic nor an operation that it has no formula for; nothing to compare.
+    if record.macs_added is not None and by_torch.macs_added not in (0, record.macs_added):
         warnings = [
             f"counts: {model.operator['name']} states {record.macs_added:,} added MACs, torch counts "
-            f"{by_torch.macs_added:,}; check its `macs`, or register a FLOP formula for its custom operation"
+            f"{by_torch.macs_added:,}; check its `macs`, or the FLOP formulas of its custom operations"
         ]
     return dataclasses.replace(
         record,
