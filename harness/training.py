@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import pickle
 import random
@@ -243,16 +244,20 @@ class _Training:
         if min(counts) == 0:
             raise TrainingError(f"{place}: a process has no clip that can be read in its part of the batch")
         before, whole = sum(counts[: world.rank]), sum(counts)
+        together = max(counts) if config.sync_batch_norm and world.size > 1 else 0
+        parts = passes(len(labels), config.micro_batch, together)
+        if together and min(counts) < len(parts):
+            raise TrainingError(
+                f"{place}: a process has fewer clips that can be read than the {len(parts)} passes that batch norm "
+                "over all processes needs; use a larger train.micro_batch"
+            )
         self.optimizer.zero_grad(set_to_none=True)
-        size = config.micro_batch or len(labels)
-        starts = range(0, len(labels), size)
         total, hits = 0.0, 0
-        for start in starts:
-            part = slice(start, start + size)
+        for part in parts:
             inputs, wanted = to_device(frames[part], config, self.device), labels[part].to(self.device)
             self.watch.lap("input")
-            self.model.dropout.clips_before = before + start
-            last = start == starts[-1]
+            self.model.dropout.clips_before = before + part.start
+            last = part == parts[-1]
             with contextlib.nullcontext() if last else world.unsynchronised(self.network):
                 with autocast(config, self.device):
                     scores = self.network(inputs)
@@ -325,6 +330,20 @@ class _Training:
         self.optimizer.load_state_dict(optimizer)
         self.scaler.load_state_dict(scaler)
         return state
+
+
+def passes(own: int, micro_batch: int, together: int = 0) -> list[slice]:
+    """Which of its `own` clips a process takes through the network at once, at most `micro_batch` of them (0: all).
+
+    Args:
+        together: the most clips that any process has, where all must take equally many passes, as batch norm over
+            processes needs: in each of them every process waits for the others. 0: each for itself.
+    """
+    size = micro_batch or max(own, together)
+    if not together:
+        return [slice(start, min(start + size, own)) for start in range(0, own, size)]
+    count = math.ceil(together / size)
+    return [slice(own * i // count, own * (i + 1) // count) for i in range(count)]
 
 
 def _misfits(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:

@@ -15,7 +15,7 @@ from harness.data import DataConfig, DataSet, TrainBatches, normalise, open_data
 from harness.model import ModelConfig, MSTNet, SeededDropout
 from harness.protocol import batch
 from harness.recipe import TrainConfig, freeze_batch_norm, make_optimizer, parameter_groups
-from harness.training import Settings, TrainingError, fit
+from harness.training import Settings, TrainingError, fit, passes
 from operators import TemporalOp
 
 CPU = torch.device("cpu")
@@ -164,6 +164,18 @@ def test_parts_of_all_processes_are_the_batch_in_its_order(data: DataSet) -> Non
     ]
     assert [list(itertools.chain(*step)) for step in zip(*parts, strict=True)] == whole
     assert [[len(part) for part in step] for step in zip(*parts, strict=True)] == [[2, 2, 2, 3]] * 3
+
+
+def test_batch_norm_over_processes_has_as_many_passes_in_each_of_them() -> None:
+    """64 clips on 3 processes are 21, 21 and 22: with 7 at once 3, 3 and 4 passes, and the fourth would never end."""
+    apart, together = ([passes(own, 7, most) for own in (21, 21, 22)] for most in (0, 22))
+    assert [len(parts) for parts in apart] == [3, 3, 4]
+    assert [len(parts) for parts in together] == [4, 4, 4]
+    for own, parts in zip((21, 21, 22) * 2, apart + together, strict=True):
+        assert list(itertools.chain(*(range(own)[part] for part in parts))) == list(range(own))
+        assert all(1 <= part.stop - part.start <= 7 for part in parts)
+    assert passes(5, 0) == [slice(0, 5)]
+    assert passes(5, 0, together=8) == [slice(0, 5)]
 
 
 def test_the_best_epochs_network_is_the_result_where_asked(data: DataSet, tmp_path: Path) -> None:
