@@ -274,6 +274,18 @@ def test_an_unusable_video_is_one_line_that_names_it(
     )  # libav keeps quiet; decord's own line cannot be turned off
 
 
+def test_a_stream_that_changes_its_size_is_refused(tmp_path: Path) -> None:
+    """Transport streams may be joined by their bytes; PyAV gives each frame as large as it is."""
+    path, parts = tmp_path / "joined.ts", []
+    for number, width in enumerate((96, 64)):
+        frames = np.zeros((5, 64, width, 3), np.uint8)
+        parts.append(write_video(tmp_path / f"{number}.ts", frames, "libx264", {"bf": "0"}).read_bytes())
+    path.write_bytes(b"".join(parts))
+    for read in (lambda: read_frames(path), lambda: count_frames(path), lambda: list(frame_chunks(path))):
+        with pytest.raises(DataError, match=r"joined\.ts: frame 5 is 64x64 pixels, and the first one 96x64"):
+            read()
+
+
 @pytest.mark.parametrize(
     "name", ["vp8.webm", "vp9.webm", "mpeg4-with-b-frames.avi", "h264-b-frames.avi", "h264.ts"]
 )
@@ -287,15 +299,16 @@ def test_a_truncated_stream_never_passes_for_a_whole_one(name: str, folder: Path
         read_frames(path, [0, 1], listed=FRAMES)
 
 
+@pytest.mark.parametrize("name", ["h264-open-groups.mp4", "hevc-open-groups.mp4"])
 def test_a_video_cut_where_frames_need_earlier_ones_is_refused_and_not_padded(
-    folder: Path, tmp_path: Path
+    name: str, folder: Path, tmp_path: Path
 ) -> None:
     """Copied from its second group on, an open group begins with frames that nothing can decode any more.
 
-    As it comes, decord repeats the last frame in their place.
+    As it comes, decord repeats the last frame in their place. MP4 says that they are not shown; Matroska cannot.
     """
-    for name in ("h264-open-groups.mp4", "hevc-open-groups.mp4"):
-        path = tmp_path / name
+    for suffix in (".mkv", ".mp4"):
+        path = (tmp_path / name).with_suffix(suffix)
         with av.open(str(numbered(name, folder))) as source, av.open(str(path), "w") as output:
             stream = source.streams.video[0]
             copy = output.add_stream_from_template(stream)
@@ -305,8 +318,43 @@ def test_a_video_cut_where_frames_need_earlier_ones_is_refused_and_not_padded(
                 if groups > 1 and packet.size:
                     packet.stream = copy
                     output.mux(packet)
-        with pytest.raises(DataError, match=rf"{name}: decodes to .+ its index says"):
-            read_frames(path)
+        if suffix == ".mkv":
+            with pytest.raises(DataError, match=rf"{path.name}: decodes to .+ its index says"):
+                read_frames(path)
+        else:
+            assert numbers_of(read_frames(path)) == list(range(12, FRAMES))
+            assert count_frames(path) == FRAMES - 12
+
+
+@pytest.mark.parametrize("hidden", [6, 12])  # in the middle of a group, and a whole one
+@pytest.mark.parametrize(
+    "name", ["h264-without-b-frames.mp4", "h264-open-groups.mp4", "hevc-closed-groups.mp4"]
+)
+def test_the_frames_of_a_video_cut_without_encoding_it_anew_are_those_that_it_shows(
+    name: str, hidden: int, folder: Path, tmp_path: Path
+) -> None:
+    """Its first frames lie before its beginning: they serve to decode others, and an edit list hides them."""
+    path = tmp_path / name
+    with (
+        av.open(str(numbered(name, folder))) as source,
+        av.open(str(path), "w", options={"avoid_negative_ts": "disabled"}) as output,
+    ):
+        stream = source.streams.video[0]
+        copy = output.add_stream_from_template(stream)
+        for packet in source.demux(stream):
+            if packet.size:
+                ticks = int(Fraction(hidden, 12) / stream.time_base)
+                packet.pts, packet.dts, packet.stream = packet.pts - ticks, packet.dts - ticks, copy
+                output.mux(packet)
+    shown = list(range(hidden, FRAMES))
+    assert count_frames(path) == len(shown)
+    assert numbers_of(read_frames(path)) == shown
+    assert numbers_of(np.concatenate(list(frame_chunks(path)))) == shown
+    for wanted in ([0], [9, 5, 0, 5], [len(shown) - 1]):
+        assert numbers_of(read_frames(path, wanted, listed=len(shown))) == [shown[i] for i in wanted]
+    for listed in (len(shown) - 1, FRAMES + 1):
+        with pytest.raises(DataError, match=f"{listed} are listed"):
+            read_frames(path, [0], listed=listed)
 
 
 @pytest.mark.parametrize("where", [0, 13, 30, 47])

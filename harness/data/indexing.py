@@ -21,7 +21,7 @@ from harness.data.video import count_frames
 from harness.data.writing import Progress, in_parallel, replace, write_once
 from harness.errors import DataError
 
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 """Raised when the same files would give another index."""
 
 

@@ -5,6 +5,9 @@ safe: decord then returns wrong frames without a word for open-GOP H.264, for MP
 AVI (its issues 91, 195, 252). In order it is exact for the containers of `_DECORD`, which tests hold; transport
 streams it numbers wrongly, videos of one frame in Matroska or of 2x2 pixels it cannot read. Those, and all
 other containers, PyAV reads whole, and only if nothing in them is wrong.
+
+A video's frames are those that it shows: an MP4 that was cut without being encoded anew begins with some that only
+serve to decode others, and its edit list hides them.
 """
 
 from __future__ import annotations
@@ -23,7 +26,8 @@ from harness.errors import DataError
 CHUNK_FRAMES = 64
 """Frames decoded at once: 64 frames of 1920x1080 are 400 MB."""
 
-_DECORD = ((4, b"ftyp"), (0, b"\x1a\x45\xdf\xa3"), (8, b"AVI "))
+_MP4 = (4, b"ftyp")
+_DECORD = (_MP4, (0, b"\x1a\x45\xdf\xa3"), (8, b"AVI "))
 """Where the first bytes of MP4 and QuickTime, of Matroska and WebM, and of AVI say what they are."""
 
 _FORMATS = {
@@ -48,7 +52,7 @@ class _UnreadableError(Exception):
 
 
 def count_frames(path: str | Path) -> int:
-    """How many frames the container indexes. A damaged file may decode to fewer.
+    """How many frames the container indexes and shows. A damaged file may decode to fewer.
 
     Raises:
         DataError: the file is missing, empty or no video.
@@ -56,7 +60,9 @@ def count_frames(path: str | Path) -> int:
     _check(path)
     if _for_decord(path):
         try:
-            return len(_open(path))
+            if shown := len(_open(path)) - _hidden(path):
+                return shown
+            raise DataError(f"{path}: the video shows none of its frames")
         except _UnreadableError as reason:
             return sum(1 for _ in _decode_with_av(path, str(reason)))
     return sum(1 for _ in _decode_with_av(path))
@@ -102,7 +108,11 @@ def frame_chunks(path: str | Path, short_side: int | None = None) -> Iterator[np
     _check(path)
     done = 0
     try:
-        chunks = _chunks(reader := _open(path), len(reader), path) if _for_decord(path) else _av_chunks(path)
+        if _for_decord(path):
+            reader = _open(path)
+            chunks = _chunks(reader, len(reader) - _hidden(path), path)
+        else:
+            chunks = _av_chunks(path)
         for frames in chunks:
             yield frames if short_side is None else resize_short_side(frames, short_side)
             done += len(frames)
@@ -121,12 +131,16 @@ def _check(path: str | Path) -> None:
 
 
 def _for_decord(path: str | Path) -> bool:
+    return _begins(path, *_DECORD)
+
+
+def _begins(path: str | Path, *known: tuple[int, bytes]) -> bool:
     try:
         with open(path, "rb") as file:
             start = file.read(16)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
-    return any(start[place:].startswith(word) for place, word in _DECORD)
+    return any(start[place:].startswith(word) for place, word in known)
 
 
 def _asked(path: str | Path, wanted: np.ndarray | None, there: int, listed: int | None) -> np.ndarray:
@@ -147,7 +161,10 @@ def _read_with_decord(
     path: str | Path, wanted: np.ndarray | None, short_side: int | None, listed: int | None
 ) -> np.ndarray:
     reader = _open(path)
-    wanted = _asked(path, wanted, len(reader), listed)
+    there = len(reader)
+    if wanted is None or listed not in (None, there):  # else nothing hangs on it: hidden frames do not count
+        there -= _hidden(path)
+    wanted = _asked(path, wanted, there, listed)
     chunks, start = [], 0
     for frames in _chunks(reader, int(wanted.max()) + 1, path):
         chosen = np.unique(wanted[(wanted >= start) & (wanted < start + len(frames))])
@@ -179,6 +196,23 @@ def _open(path: str | Path) -> Any:
     if len(reader) == 0:
         raise _UnreadableError("the video has no frames")
     return reader
+
+
+def _hidden(path: str | Path) -> int:
+    """How many of the frames that decord counts in an MP4 are never shown."""
+    import av
+
+    if not _begins(path, _MP4):
+        return 0
+    try:
+        with av.open(str(path)) as container:
+            return _discarded(container.streams.video[0])
+    except (av.FFmpegError, OSError, ValueError, IndexError):
+        return 0  # who reads it says what is wrong
+
+
+def _discarded(stream: Any) -> int:
+    return sum(entry.is_discard for entry in stream.index_entries)
 
 
 def _decode(reader: Any, start: int, stop: int, path: str | Path) -> np.ndarray:
@@ -236,7 +270,7 @@ def _decode_with_av(path: str | Path, reason: str = "") -> Iterator[Any]:
     import av
 
     reason = reason or "cannot be read as a video; is it complete?"
-    count = 0
+    count, first = 0, ""
     try:
         with av.open(str(path)) as container:
             if not _FORMATS & set(container.format.name.split(",")) or not container.streams.video:
@@ -248,9 +282,13 @@ def _decode_with_av(path: str | Path, reason: str = "") -> Iterator[Any]:
             for frame in container.decode(stream):
                 if frame.is_corrupt:
                     raise DataError(f"{path}: frame {count} is damaged")
+                size = f"{frame.width}x{frame.height}"
+                if size != (first := first or size):
+                    raise DataError(f"{path}: frame {count} is {size} pixels, and the first one {first}")
                 count += 1
                 yield frame
             indexed = stream.frames if "mov" in container.format.name else 0
+            indexed -= indexed and _discarded(stream)
     except (av.FFmpegError, OSError, ValueError):
         where = f"decoding stopped at frame {count}; is it damaged?" if count else reason
         raise DataError(f"{path}: {where}") from None
