@@ -21,6 +21,7 @@ from harness.data import DataConfig, open_data
 from harness.data.__main__ import main
 from harness.data.readers import READERS, guess_format
 from harness.data.video import read_frames
+from harness.data.writing import in_parallel
 from harness.errors import DataError
 
 SMALL = {"num_frames": 4, "short_side": 24, "crop": 16}
@@ -89,6 +90,18 @@ def test_a_truncated_video_is_found_where_its_frames_are_stated_or_decoded(here:
     assert (kind in ("unreadable", "wrong frame count"), split, Path(id_).name) == (True, "train", "101.webm")
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere such names cannot be made")
+def test_a_file_whose_name_is_no_text_is_found(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = make("folders", here / "root")
+    bad = write_webm(root / "train" / LABELS[0] / "x.webm", moving_bar(0, 0, frames=3))
+    os.rename(bad, os.fsencode(bad.parent) + b"/caf\xe9.webm")
+    assert main(["check", "root"]) == 1
+    assert problems(here / "folders-check.json") == {("bad id", "train", f"train/{LABELS[0]}/caf\udce9.webm")}
+    assert "is not UTF-8 text" in capsys.readouterr().out
+    with pytest.raises(DataError, match="is not UTF-8 text"):
+        open_data(DataConfig(dataset={"name": "folders", "root": str(root)}, **SMALL), here / "d")
+
+
 def test_many_problems_are_counted_and_all_written(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = make("jester", here / "root", train=30)
     for id_ in range(100, 125):
@@ -123,8 +136,17 @@ def test_a_class_without_a_training_clip_is_said(here: Path, capsys: pytest.Capt
         (["check", "root", "--set", "clips"], "'clips' is not KEY=VALUE"),
         (["check", "root", "--out", "list.txt"], "list.txt: name a file .json or .csv"),
         (
+            ["check", "empty", "--format", "jester", "--out", "list.txt"],
+            "list.txt: name a file .json or .csv",
+        ),
+        (["check", "root", "--out", "gone/list.csv"], "gone/list.csv: no folder gone"),
+        (
             ["prepare", "root", "--data-dir", "d", "--extract", "--quality", "100"],
             "quality: 100 is not in 1 to 95",
+        ),
+        (
+            ["prepare", "root", "--data-dir", "d", "--extract"],
+            "--extract: every clip of jester is a folder of pictures already",
         ),
         (["check"], "the following arguments are required: root"),
         ([], "the following arguments are required"),
@@ -225,6 +247,34 @@ def test_extracted_frames_are_read_in_place_of_the_videos(
     assert np.abs(kept - decoded).mean() < 6  # jpg, of 255
 
 
+def test_extracted_folders_say_what_they_lack(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of 7 clips 3 are folders of pictures; a folder that holds no annotation cannot tell that they are missing."""
+    root = make("folders", here / "root")
+    words = ["prepare", "root", "--data-dir", "d", "--extract", "out", "--set", "clips={id}/{frame:05d}.jpg"]
+    assert main([*words, "--set", "first_picture=1"]) == 0
+    out = capsys.readouterr().out
+    assert f"warning  3 clips are not in {here / 'out'}, and a study on it will not know" in out
+    assert settings_of(out) == {"name": "folders", "root": str(here / "out")}
+    (root / "train" / LABELS[0] / "100.webm").write_bytes(b"")
+    shutil.rmtree(here / "out")
+    assert main([*words, "--recount"]) == 1
+    assert f"warning  4 clips are not in {here / 'out'}" in capsys.readouterr().out
+
+
+def test_frames_within_the_root_are_named_by_their_place_there(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An absolute path would make another data set of one that moved."""
+    make("something_v2", here / "root", train=1, val=1)
+    words = ["prepare", "root", "--data-dir", "d", "--extract", "--short-side", "20"]
+    assert main([*words, "--set", "first_picture=0"]) == 0
+    settings = settings_of(capsys.readouterr().out)
+    assert settings == {
+        "name": "something_v2", "root": str(here / "root"), "clips": "frames-20/{id}/{frame:05d}.jpg",
+    }  # fmt: skip
+    assert len(open_data(DataConfig(dataset=settings, **SMALL), here / "d").index.clips) == 2
+
+
 def test_small_videos_are_not_enlarged(here: Path) -> None:
     make("something_v2", here / "root", train=1, val=1)
     main(["prepare", "root", "--data-dir", "d", "--extract"])
@@ -279,6 +329,14 @@ def test_the_command_uses_every_core_and_says_how_it_goes(here: Path) -> None:
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert "clips    134 good" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_over_the_clips_is_one_line() -> None:
+    with pytest.raises(
+        DataError, match=r"^a process that worked on the clips died, 0 of 128 were done; [^\n]+$"
+    ):
+        in_parallel(os._exit, [1] * 128, lambda done, total: None)
 
 
 @pytest.mark.slow

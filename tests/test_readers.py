@@ -219,7 +219,7 @@ def test_a_byte_order_mark_and_windows_line_ends_are_no_part_of_the_words(own: C
     root, plain = own("jester"), own("something_v1")
     before = open_("jester", root)
     for file in root.glob("*.csv"):
-        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))
+        file.write_bytes(2 * b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))
     after = open_("jester", root)
     assert (after.classes, after.index.clips) == (before.classes, before.index.clips)
     for file in plain.glob("*.csv"):
@@ -232,6 +232,7 @@ def test_a_byte_order_mark_and_windows_line_ends_are_no_part_of_the_words(own: C
     [
         ("", "the file is empty"),
         ("[{", "is not JSON"),
+        pytest.param("[" * 100_000, "is not JSON", id="a deep one"),
         ("{}", "is not a list of clips"),
         ("[]", "the file lists nothing"),
         (
@@ -257,6 +258,8 @@ def test_wrong_json_is_one_line_with_its_place(content: str, message: str, tmp_p
         ("a/b.mp4,12,3", "is not `path num_frames label`"),
         ("a/b.mp4 12 three", "is not `path num_frames label`"),
         ("a/b.mp4 0 3", "has no frames"),
+        ("a/b.mp4 12 100000", "label 100000 is no class; classes are numbered from 0, up to 99,999"),
+        (f"a/b.mp4 12 {'9' * 5000}", "is not `path num_frames label`"),
     ],
 )
 def test_a_wrong_line_of_a_list_is_one_line_with_its_place(line: str, message: str, tmp_path: Path) -> None:
@@ -276,7 +279,7 @@ def test_a_number_beyond_the_class_list_is_no_class(own: Callable[[str], Path]) 
 
 @pytest.mark.parametrize(
     "id_", ["", " ", "..", "../x", "a/../../x", "a/..", "./a", "a//b", "a/", "/a", "~/a", "\\\\host\\a", "a\\..\\b",
-            "C:a", "a\0b", "a\nb"],
+            "C:a", "a\0b", "a\nb", "caf\udce9", "\ud800"],
 )  # fmt: skip
 def test_an_id_cannot_leave_the_root(id_: str) -> None:
     assert id_problem(id_)
@@ -373,6 +376,13 @@ def test_an_index_older_than_its_annotations_is_not_used(own: Callable[[str], Pa
     new = open_("jester", root)
     assert new.fingerprint != old.fingerprint
     assert [c.label for c in new.split("train").clips] == [2, 1, 1, 2]
+
+
+def test_a_test_list_decides_no_result(own: Callable[[str], Path]) -> None:
+    root = own("jester")
+    before = open_("jester", root)
+    (root / "jester-v1-test.csv").unlink()
+    assert open_("jester", root).fingerprint == before.fingerprint
 
 
 def test_a_damaged_index_is_named(own: Callable[[str], Path]) -> None:

@@ -6,6 +6,7 @@ Exit code: 0 all is well, 1 some clips or annotations are not, 2 the request can
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 import time
 from collections.abc import Sequence
@@ -26,26 +27,30 @@ SHOWN = 10
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names and labels print in any encoding
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code: int = args.command(args)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped: the same command goes on from here")
+        kept = "videos that are extracted stay so; the same command does the others"
+        print(f"stopped: {kept if getattr(args, 'extract', None) is not None else 'nothing was written'}")
         return 130
     return code
 
 
 def _check(args: argparse.Namespace) -> int:
-    from harness.data.check import KINDS, check
+    from harness.data.check import KINDS, check, check_out
     from harness.progress import bar
 
     config = _config(args)
+    file = args.out or Path(f"{config.name}-check.json")
+    check_out(file)
     begin = time.monotonic()
     with bar("check", "clips") as advance:
         found = check(config, advance, decode=args.decode)
-    file = args.out or Path(f"{config.name}-check.json")
     found.save(file)
     print(f"format   {config.name} in {found.root}")
     looked = "every frame decoded" if args.decode else "frames counted, not decoded (--decode does)"
@@ -80,16 +85,29 @@ def _prepare(args: argparse.Namespace) -> int:
     problems = [
         Problem("unreadable", str(c.file), c.problem, c.split, c.id) for c in index.clips if c.problem
     ]
-    dataset = {"name": config.name, "root": str(config.folder())} | dict(args.settings)
+    root = config.folder()
+    dataset: dict[str, object] = {"name": config.name, "root": str(root)} | dict(args.settings)
     if args.extract is not None:
         how = ExtractConfig(short_side=args.short_side, quality=args.quality)
-        out = Path(args.extract or config.folder() / f"frames-{how.short_side}").expanduser().absolute()
+        if not any(clip.is_video for clip in index.clips):
+            raise DataError(f"--extract: every clip of {config.name} is a folder of pictures already")
+        out = Path(args.extract or root / f"frames-{how.short_side}").expanduser().absolute()
         videos = [clip for clip in index.clips if clip.is_video and not clip.problem]
         with bar("extract", "videos") as advance:
             bad = extract(videos, out, how, advance)
         print(f"frames   {len(videos) - len(bad):,} of {len(videos):,} videos as jpg in {out}")
         problems += bad
-        dataset |= {"root": str(out)} if config.name == "folders" else {"clips": f"{out}/{{id}}/{PICTURES}"}
+        dataset.pop("first_picture", None)  # extracted frames count from 1
+        if config.name == "folders":
+            dataset = {key: value for key, value in dataset.items() if key != "clips"} | {"root": str(out)}
+            if left_out := len(index.clips) - len(videos) + len(bad):
+                print(
+                    f"warning  {left_out:,} clips are not in {out}, and a study on it will not know: folders of "
+                    "pictures, which must be copied or linked there, and videos that cannot be read"
+                )
+        else:  # within the root by its place there: a data set that moves stays the same one
+            where = out.relative_to(root) if out.is_relative_to(root) else out
+            dataset["clips"] = f"{where}/{{id}}/{PICTURES}"
     _show(problems)
     text = yaml.safe_dump({"dataset": dataset}, default_flow_style=True, width=10_000).strip()
     print(f"study    data: {text}")

@@ -35,6 +35,9 @@ class Problem(NamedTuple):
 
 Report = Callable[[Problem], None]
 
+MOST_CLASSES = 100_000
+"""A larger number in a list is no class: classes without names are counted up to the highest one."""
+
 
 def refuse(problem: Problem) -> None:
     """A Report that stops at the first problem.
@@ -123,7 +126,7 @@ def clips_list(path: Path, report: Report) -> list[Entry]:
     entries = []
     for place, line in _lines(path, report):
         parts = line.rsplit(maxsplit=2)
-        if len(parts) != 3 or not all(re.fullmatch(r"\d+", part) for part in parts[1:]):
+        if len(parts) != 3 or not all(re.fullmatch(r"\d{1,9}", part) for part in parts[1:]):
             report(
                 Problem(
                     "annotation", place, f"{_short(line)} is not `path num_frames label`, two numbers last"
@@ -131,6 +134,9 @@ def clips_list(path: Path, report: Report) -> list[Entry]:
             )
         elif int(parts[1]) == 0:
             report(Problem("annotation", place, f"{_short(line)} has no frames", clip=parts[0]))
+        elif (label := int(parts[2])) >= MOST_CLASSES:
+            text = f"label {label} is no class; classes are numbered from 0, up to {MOST_CLASSES - 1:,}"
+            report(Problem("unknown label", place, text, clip=parts[0]))
         else:
             entries.append(Entry(place, parts[0], str(int(parts[2])), int(parts[1])))
     return entries
@@ -174,6 +180,8 @@ def id_problem(id_: str) -> str:
         return ""
     if not id_.strip() or any(ord(letter) < 32 for letter in id_):
         return "is empty or holds control characters"
+    if any("\ud800" <= letter <= "\udfff" for letter in id_):  # Python's stand-ins for bytes that are no text
+        return "is not UTF-8 text"
     if "\\" in id_ or id_.startswith(("/", "~")) or re.match(r"[A-Za-z]:", id_):
         return "is not a path relative to the data set's root"
     if any(part in ("", ".", "..") for part in id_.split("/")):
@@ -207,7 +215,7 @@ def _json(path: Path, kind: type, report: Report) -> Any:
     text = _text(path, report)
     try:
         content = json.loads(text) if text else None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         report(Problem("annotation", str(path), f"is not JSON: {error}"))
         return None
     if content is not None and not isinstance(content, kind):
@@ -221,7 +229,7 @@ def _json(path: Path, kind: type, report: Report) -> Any:
 
 def _text(path: Path, report: Report) -> str:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = path.read_bytes().decode().lstrip("\ufeff")  # byte-order marks: joined files have several
     except FileNotFoundError:
         report(Problem("annotation", str(path), "no such annotation file"))
         return ""

@@ -63,13 +63,14 @@ class Findings:
         Raises:
             DataError: another kind of file, or it cannot be written.
         """
+        check_out(file)
         if file.suffix == ".csv":
             text = io.StringIO(newline="")
             writer = csv.writer(text, lineterminator="\n")
             writer.writerow(Problem._fields)
             writer.writerows(self.problems)
             content = text.getvalue()
-        elif file.suffix == ".json":
+        else:
             found = {
                 "format": self.config.name,
                 "settings": dataclasses.asdict(self.config) | {"root": str(self.root)},
@@ -79,9 +80,20 @@ class Findings:
                 "problems": [problem._asdict() for problem in self.problems],
             }
             content = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
-        else:
-            raise DataError(f"{file}: name a file .json or .csv")
-        replace(file, lambda temporary: temporary.write_text(content, encoding="utf-8"))
+        encoded = content.encode(errors="backslashreplace")  # a file's name need not be text
+        replace(file, lambda temporary: temporary.write_bytes(encoded))
+
+
+def check_out(file: Path) -> None:
+    """See that problems can be listed in a file, before clips are looked at for hours.
+
+    Raises:
+        DataError: another kind of file, or no folder for it.
+    """
+    if file.suffix not in (".json", ".csv"):
+        raise DataError(f"{file}: name a file .json or .csv")
+    if not file.absolute().parent.is_dir():
+        raise DataError(f"{file}: no folder {file.parent}")
 
 
 def check(config: ReaderConfig, progress: Progress, *, decode: bool = False) -> Findings:

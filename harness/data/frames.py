@@ -106,7 +106,8 @@ def read_clip(clip: Clip, wanted: np.ndarray, short_side: int) -> np.ndarray:
     """Frames of a clip, straight from its video or its pictures: (len(wanted), H, W, 3) uint8 RGB.
 
     Raises:
-        DataError: the clip cannot be read, or has another number of frames than when it was indexed.
+        DataError: the clip cannot be read, or, of a video, has another number of frames than when it was indexed.
+            Of a folder, pictures that are not asked for are not looked at.
     """
     if clip.is_video:
         return read_frames(clip.file, wanted, short_side, listed=clip.frames)

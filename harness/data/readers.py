@@ -108,9 +108,8 @@ class ReaderConfig:
         raise NotImplementedError
 
     def digest(self, root: Path) -> str:
-        """Changes whenever an annotation does."""
-        files = [*self.files(), *([self.test] if self.test else [])]
-        return sha256(*[(root / f).read_bytes() if (root / f).is_file() else b"" for f in files])
+        """Changes whenever an annotation does; not with the test list, which decides no result."""
+        return sha256(*[(root / f).read_bytes() if (root / f).is_file() else b"" for f in self.files()])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,7 +282,7 @@ class FoldersConfig(ReaderConfig):
         names = [entry.id for split in SPLITS for entry in lists[split]] + [
             problem.text for problem in problems
         ]
-        return sha256(*[name.encode() for name in names])
+        return sha256(*[name.encode(errors="backslashreplace") for name in names])
 
 
 READERS: dict[str, type[ReaderConfig]] = {

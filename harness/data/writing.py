@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TypeVar
 
@@ -84,6 +85,9 @@ def in_parallel(function: Callable[[Job], Result], jobs: Sequence[Job], progress
 
     The function must be importable by name: processes are spawned, because forking a process that has
     used torch can hang.
+
+    Raises:
+        DataError: one of them died.
     """
     results: list[Result] = []
     processes = min(os.cpu_count() or 1, len(jobs) // JOBS_PER_PROCESS)
@@ -95,9 +99,15 @@ def in_parallel(function: Callable[[Job], Result], jobs: Sequence[Job], progress
             pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_end_with_the_parent)
             stack.callback(pool.shutdown, cancel_futures=True)
             outcomes = pool.map(function, jobs, chunksize=8)
-        for result in outcomes:
-            results.append(result)
-            progress(len(results), len(jobs))
+        try:
+            for result in outcomes:
+                results.append(result)
+                progress(len(results), len(jobs))
+        except BrokenProcessPool:
+            raise DataError(
+                f"a process that worked on the clips died, {len(results):,} of {len(jobs):,} were done; the system may "
+                "be out of memory"
+            ) from None
     return results
 
 
