@@ -15,7 +15,7 @@ from harness.claims import detection
 from harness.data import DataConfig, DataSet, missing_data
 from harness.errors import StudyError
 from harness.memory import StepMemory, step_memory
-from harness.plan import Plan, geometry
+from harness.plan import Plan, check_recipes, geometry
 from harness.progress import console
 from harness.protocol import dataset_name, protocol
 from harness.records import CostRecord
@@ -119,8 +119,8 @@ def _memory_words(plan: Plan, memory: StepMemory) -> str:
         f" of the {batch}" if memory.clips < batch else ""
     )
     return (
-        f"of one training step on each {device}, {clips}, at most {mib(memory.total)} MiB: {share}; "
-        "computed from shapes, without the libraries' workspaces"
+        f"of one training step on each {device}, {clips}, in the largest row {mib(memory.total)} MiB: {share}; "
+        f"computed from shapes; the libraries' workspaces{', and the CUDA context,' * (device == 'GPU')} come on top"
     )
 
 
@@ -142,6 +142,10 @@ def missing(plan: Plan) -> list[str]:
                 weights.find(model.weights, model.backbone)
         except StudyError as error:
             lines.append(f"weights: {error}")
+    try:
+        check_recipes(plan.study)
+    except StudyError as error:
+        lines.append(f"recipe: {error}")
     for name, has in (("cpus", os.cpu_count() or 1), ("gpus", torch.cuda.device_count())):
         try:
             plan.resources.check({name: has})

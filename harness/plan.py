@@ -257,7 +257,7 @@ def _check_possible(study: Study, args: argparse.Namespace) -> None:
         schedule.check_address(args.address)
     else:
         study.resources.check({"cpus": os.cpu_count() or 1, "gpus": torch.cuda.device_count()})
-    _check_recipes(study, elsewhere=bool(args.address))
+    check_recipes(study, elsewhere=bool(args.address))
     for settings in study.variants.values():
         if settings.model.weights:
             weights.find(settings.model.weights, settings.model.backbone)
@@ -299,7 +299,15 @@ def _with_weights_file(settings: training.Settings) -> tuple[training.Settings, 
     return dataclasses.replace(settings, model=model), {"weights": weights.describe(path)}
 
 
-def _check_recipes(study: Study, elsewhere: bool) -> None:
+def check_recipes(study: Study, elsewhere: bool = False) -> None:
+    """Refuse what the device that a study asks for cannot train.
+
+    Args:
+        elsewhere: on another machine, of which nothing is known.
+
+    Raises:
+        StudyError: names the variant and the setting.
+    """
     resources = study.resources.resolved()
     for name, settings in study.variants.items():
         try:

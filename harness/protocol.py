@@ -35,6 +35,8 @@ def protocol(study: Study, data: DataSet | None) -> dict[str, str]:
         if t.schedule == "step"
         else f"one cycle, rising for {100 * t.warmup:g} % of the steps"
     )
+    momentum = f" with momentum {t.momentum:g}" if t.optimizer == "sgd" else ""
+    clip = f"gradient norm clipped at {t.clip_gradient:g}" if t.clip_gradient else "gradients not clipped"
     frames = " or ".join(map(str, sorted({one.data.num_frames for one in study.variants.values()})))
     return {
         "data set": f"{dataset_name(s)}, {_clips(s, data)}",
@@ -48,8 +50,8 @@ def protocol(study: Study, data: DataSet | None) -> dict[str, str]:
         "consensus": "scores averaged over frames",
         "network": f"{m.backbone}, operators at `{m.placement}` of every block of stages "
         f"{', '.join(map(str, m.stages))}, dropout {m.dropout:g}, weights: {_start(m)}",
-        "optimiser": f"{t.optimizer}, lr {t.lr:g} ({schedule}), weight decay {t.weight_decay:g}, {_GROUPS[t.groups]}, "
-        f"gradient norm clipped at {t.clip_gradient:g}",
+        "optimiser": f"{t.optimizer}{momentum}, lr {t.lr:g} ({schedule}), weight decay {t.weight_decay:g}, "
+        f"{_GROUPS[t.groups]}, {clip}",
         "batch": batch(t, int(study.resources.resolved().ranks)),
         "epochs": f"{t.epochs}; results are those of {_SELECT[t.select]}",
         "precision": f"{t.precision}, compiled" if t.compile else t.precision,
@@ -102,7 +104,9 @@ def _mirroring(mirror: str, data: DataSet | None) -> str:
     words = "each training clip is mirrored with probability 1/2"
     if data is None:
         return f"{words}, {'directions in its label too' if mirror == 'swap_labels' else 'its label kept'}"
-    pairs = swapped_pairs(data.classes) if data.index.named_classes else []
+    if not data.index.named_classes:
+        return f"{words}, its label kept; the classes have no names that could tell a direction"
+    pairs = swapped_pairs(data.classes)
     if not pairs:
         return f"{words}; no two classes name a direction and its opposite"
     names = "; ".join(f"{data.classes[a]} and {data.classes[b]}" for a, b in pairs)
@@ -113,9 +117,10 @@ def _mirroring(mirror: str, data: DataSet | None) -> str:
 
 def _unreadable(choice: str, data: DataSet | None) -> str:
     if choice == "error":
-        return "are an error; there is none"
-    found = {} if data is None else data.skipped
-    counts = ", ".join(f"{len(ids):,} of {split}" for split, ids in found.items())
+        return "are an error" if data is None else "are an error; there is none"
+    if data is None:
+        return "left out of training and of accuracies, by choice; not counted yet"
+    counts = ", ".join(f"{len(ids):,} of {split}" for split, ids in data.skipped.items())
     when = f"{counts} when the data set was indexed" if counts else "none when the data set was indexed"
     return f"left out of training and of accuracies, by choice: {when}; each trial lists those that it met"
 

@@ -1,6 +1,7 @@
 """python -m harness.run STUDY: plan a study, train what is not done yet, measure, track, compare.
 
 Exit code: 0 all trials done, 1 some failed, 2 the request cannot be carried out, 130 or 143 stopped by a signal.
+A dry run's is 0 also where something is missing: it lists what.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ STUDIES = {
 }  # fmt: skip
 
 RECIPE = (
-    "sgd, lr 0.01 (x0.1 at epochs 30, 40, 45), weight decay 0.0005, ",
+    "sgd with momentum 0.9, lr 0.01 (x0.1 at epochs 30, 40, 45), weight decay 0.0005, ",
     "resnet50, operators at ",
     "dropout 0.5, weights: imagenet, not on this machine",
     "short side 256, multi-scale corner crops of x[1.0, 0.875, 0.75, 0.66] to 224x224\n",

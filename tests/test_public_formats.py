@@ -138,6 +138,32 @@ def test_the_protocol_says_what_mirroring_does(place: Workplace, roots: dict[str
     assert "in sorted order, 3 classes, 9 training and 6 validation clips" in words(place, root)["data set"]
 
 
+def test_the_protocol_claims_nothing_of_classes_without_names_or_of_data_that_is_not_here(
+    place: Workplace, tmp_path: Path
+) -> None:
+    dataset = {"name": "list", "root": str(make("list", tmp_path / "list"))}
+    how = {"num_frames": 4, "short_side": 24, "crop": 16, "mirror": True}
+    study = load_study(place.study(data={"dataset": dataset} | how))
+    said = protocol(study, open_data(study.variants["tsn"].data, place.data))
+    assert said["mirroring"].endswith("its label kept; the classes have no names that could tell a direction")
+    for choice, expected in (
+        ("error", "are an error"),
+        ("skip", "left out of training and of accuracies, by choice; not counted yet"),
+    ):
+        elsewhere = load_study(place.study(data={"dataset": "jester", "on_unreadable": choice}))
+        assert protocol(elsewhere, None)["unreadable clips"] == expected
+
+
+def test_the_protocol_says_what_the_optimiser_does(place: Workplace) -> None:
+    for recipe, start, end in (
+        ({"optimizer": "sgd", "momentum": 0.8}, "sgd with momentum 0.8, lr ", "gradient norm clipped at 20"),
+        ({"optimizer": "adamw", "clip_gradient": 0}, "adamw, lr ", "gradients not clipped"),
+    ):
+        said = protocol(load_study(place.study(train=recipe)), None)["optimiser"]
+        assert said.startswith(start)
+        assert said.endswith(end)
+
+
 def test_the_protocol_counts_the_clips_that_are_left_out(place: Workplace, roots: dict[str, Path]) -> None:
     root = Path(shutil.copytree(roots["jester"], place.folder / "jester"))
     assert words(place, root)["unreadable clips"] == "are an error; there is none"

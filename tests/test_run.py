@@ -347,13 +347,15 @@ def test_a_dry_run_names_the_protocol_the_memory_of_a_step_and_what_is_missing(p
     outcome = place.run(study, "--dry-run")
     assert outcome.code == 0, outcome.err
     assert (
-        "optimiser                  sgd, lr 0.01 (x0.1 at epochs 30, 40, 45), weight decay 0.0005, one"
+        "optimiser                  sgd with momentum 0.9, lr 0.01 (x0.1 at epochs 30, 40, 45), weight decay "
         in outcome.out
     )
     assert "batch                      64 clips, shared out among 10000 processes; " in outcome.out
     assert f"missing  weights: model.weights: no file {place.folder}/none.pth\n" in outcome.out
     assert "missing  GPUs: resources.gpus: 10000 asked for each trial, but there are " in outcome.out
-    assert "1 clip of the 64" in outcome.out
+    assert "1 clip of the 64, in the largest row " in outcome.out
+    too_few = "variants.tsn: train.batch_size: 64 clips are too few for 10000 processes"
+    assert f"missing  recipe: {too_few}\n" in outcome.out
     assert sorted(place.folder.rglob("*")) == before
 
 
