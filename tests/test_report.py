@@ -183,6 +183,21 @@ def test_the_page_follows_its_order(full_page: str) -> None:
     assert places == sorted(places)
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("kernel_sizes", ""),
+        ("kernel_sizes-paper", " --profile paper"),
+        ("table1_baseline-paper-jester", " --profile paper --parts jester"),
+    ],
+)
+@pytest.mark.usefixtures("no_figures")
+def test_the_page_says_which_command_runs_the_study_again(name: str, options: str, tmp_path: Path) -> None:
+    folder = write_study(dataclasses.replace(small_study(), name=name), tmp_path)
+    command = f"python -m harness.run studies/{name.split('-')[0]}.yaml{options}\n"
+    assert command in (folder / "README.md").read_text()
+
+
 def test_every_variant_has_a_row_in_both_tables(full_page: str) -> None:
     for variant in OPERATORS:
         assert "| 3 of 3 |" in row_of(full_page, variant)
