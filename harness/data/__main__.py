@@ -86,7 +86,7 @@ def _prepare(args: argparse.Namespace) -> int:
         Problem("unreadable", str(c.file), c.problem, c.split, c.id) for c in index.clips if c.problem
     ]
     root = config.folder()
-    dataset: dict[str, object] = {"name": config.name, "root": str(root)} | dict(args.settings)
+    dataset: dict[str, object] = {"name": config.name, "root": str(root), **dict(args.settings)}
     if args.extract is not None:
         how = ExtractConfig(short_side=args.short_side, quality=args.quality)
         if not any(clip.is_video for clip in index.clips):
