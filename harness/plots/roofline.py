@@ -36,7 +36,7 @@ def roofline(
         high = 2 * max(ridge, *(kernel.intensity for kernel in kernels))
         axis.plot([low, ridge, high], [low * copy_gb_per_s, matmul_gflops, matmul_gflops], color=GREY)
         axis.annotate(
-            f"copy: {copy_gb_per_s:.1f} GB/s", (low, low * copy_gb_per_s), xytext=(14, -4),
+            f"copy: {copy_gb_per_s:.1f} GB/s", (ridge / 2, ridge / 2 * copy_gb_per_s), xytext=(8, -6),
             textcoords="offset points", fontsize=9,
         )  # fmt: skip
         axis.annotate(

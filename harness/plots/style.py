@@ -167,7 +167,7 @@ def handle(colour: str, marker: str, label: str, *, line: bool = False, style: s
 def legend_below(figure: Figure, handles: Sequence[Any]) -> None:
     if handles:
         figure.legend(
-            handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=9
+            handles=handles, loc="outside lower center", ncols=min(len(handles), 4), frameon=False, fontsize=9
         )
 
 
