@@ -29,3 +29,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if close:
         return f"; did you mean {close[0]!r}?"
     return f"; known: {', '.join(names)}"
+
+
+class TrainingError(Exception):
+    """A trial cannot go on for a reason that lies in its settings, such as a loss that is not a number."""

@@ -133,3 +133,10 @@ def study_from_json(data: dict[str, Any]) -> StudyRecord:
     trials = [TrialRecord(**trial) for trial in data["trials"]]
     costs = {variant: CostRecord(**cost) for variant, cost in data["costs"].items()}
     return StudyRecord(**{**data, "trials": trials, "costs": costs})
+
+
+def samples(cost: CostRecord, kind: str, way: str) -> list[float]:
+    """What was timed of a kind of pass in a way, in milliseconds; empty where it was not."""
+    if not way and kind == "forward":
+        return cost.latency_ms
+    return cost.samples_ms.get(f"{kind}@{way}" if way else kind, [])

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 from harness.errors import TrackingError, UserError
-from harness.run import default_data_dir
+from harness.files import default_data_dir
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,10 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _serve(uri: str, port: int) -> int:
-    from harness import tracking
-    from harness.cards import VIEW
+    from harness.tracking.pages import VIEW
+    from harness.tracking.store import Store
 
-    store = tracking.Store.open(uri)
+    store = Store.open(uri)
     studies = store.studies()
     if not studies:
         raise TrackingError(f"no study in {store.uri} yet; run one: python -m harness.run studies/smoke.yaml")

@@ -19,7 +19,7 @@ import numpy as np
 
 from harness import plots
 from harness.records import CostRecord, StudyRecord, TrialRecord
-from harness.tracking import Store
+from harness.tracking.store import Store
 
 CLASSES = 16
 

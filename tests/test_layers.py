@@ -2,106 +2,70 @@
 
 from __future__ import annotations
 
-import ast
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from house import circles, floors, graph, imports, modules, room_of, rooms
 
-MODULES = {
-    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
-    for room in ("operators", "harness")
-    for path in sorted((ROOT / room).rglob("*.py"))
-}
+MODULES = modules()
+ARROWS = graph()
+
+ORDER = [  # from the ground up: a room may know those on lines before its own
+    {"operators", "harness.errors", "harness.seeds", "harness.records", "harness.metrics", "harness.console"},
+    {"harness.files", "harness.machine", "harness.published", "harness.plots"},
+    {"harness.model", "harness.stats"},
+    {"harness.data", "harness.analysis"},
+    {"harness.train"},
+    {"harness.cost"},
+    {"harness.study", "harness.bench"},
+    {"harness.tracking"},
+    {"harness.report"},
+    {"harness.run", "harness.served", "harness.ui"},
+    {"commands"},
+]
 
 DOORS = {  # package -> the modules that may import it
-    "ray": {"harness.schedule"},
-    "mlflow": {"harness.tracking", "harness.cards"},
-    "sqlalchemy": {"harness.tracking"},
+    "ray": {"harness.run.schedule"},
+    "mlflow": {"harness.tracking.store", "harness.tracking.recorder", "harness.tracking.pages"},
+    "sqlalchemy": {"harness.tracking.store"},
     "decord": {"harness.data.video"},
-    "PIL": {"harness.data.frames", "harness.data.extraction", "harness.loading"},
-    "av": {"harness.data.generated", "harness.data.video"},
-    "scipy": {"harness.distributions"},
+    "PIL": {"harness.data.frames", "harness.data.sources.extraction", "harness.bench.loading"},
+    "av": {"harness.data.generated.making", "harness.data.video"},
+    "scipy": {"harness.stats.distributions"},
     "matplotlib": {
         "harness.plots.style",
         "harness.plots.roofline",
         "harness.plots.accuracy",
         "harness.plots.details",
     },
-    "safetensors": {"harness.weights"},
-    "rich": {"harness.progress", "harness.dryrun", "harness.cost.__main__"},
+    "safetensors": {"harness.model.weights"},
+    "rich": {"harness.console"},
     "triton": {"operators.stencil.triton", "operators.stencil.kernels"},
 }
 
-ORDER = [  # each may import those before it, and its own line
-    {"operators"},
-    {"harness.errors", "harness.reading", "harness.seeds", "harness.records", "harness.metrics"},
-    {"harness.distributions"},
-    {"harness.stats", "harness.clips", "harness.claims", "harness.calibration"},
-    {"harness.weights", "harness.model", "harness.data"},
-    {"harness.recipe", "harness.distributed", "harness.allocator"},
-    {"harness.cost", "harness.evaluation", "harness.training", "harness.memory", "harness.probes"},
-    {"harness.trial"},
-    {"harness.study", "harness.reference", "harness.plots"},
-    {"harness.breakdown", "harness.summary", "harness.schedule"},
-    {"harness.document", "harness.words"},
-    {"harness.markdown", "harness.html", "harness.latex"},
-    {"harness.answer", "harness.tables", "harness.measured", "harness.evidence"},
-    {"harness.cards", "harness.served"},
-    {"harness.tracking", "harness.progress", "harness.page", "harness.figures", "harness.export"},
-    {"harness.comparison", "harness.protocol", "harness.plan", "harness.dryrun"},
-    {"harness.run", "harness.report", "harness.ui", "harness.bench", "harness.loading"},
-    {"harness.data.__main__", "harness.cost.__main__"},
-]
+
+def place(room: str) -> int:
+    """The line of a room in ORDER."""
+    found = [line for line, names in enumerate(ORDER) if room in names]
+    assert found, f"{room} has no place in ORDER: which rooms may it know?"
+    return found[0]
 
 
-def imports(path: Path, *, types_too: bool = False) -> Iterator[str]:
-    """Every module that a file imports, anywhere in it; those for type checkers alone only where asked."""
-    module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    package = module.removesuffix(".__init__") if path.stem == "__init__" else module.rpartition(".")[0]
-    tree = ast.parse(path.read_text())
-    skipped: set[ast.AST] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING" and not types_too:
-            skipped |= {inner for statement in node.body for inner in ast.walk(statement)}
-        if node in skipped:
-            continue
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            above = (
-                ".".join(package.split(".")[: len(package.split(".")) - node.level + 1]) if node.level else ""
-            )
-            base = ".".join(part for part in (above, node.module) if part)
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) in (
-            "importlib.import_module",
-            "__import__",
-        ):
-            assert not node.args or not isinstance(node.args[0], ast.Constant), f"{path}: hides an import"
+@pytest.mark.parametrize("room", sorted(set(map(room_of, MODULES)) - {"harness"}))
+def test_a_room_knows_only_those_below_it(room: str) -> None:
+    for other in rooms(ARROWS).get(room, ()):
+        assert place(other) < place(room), f"{room} imports {other}"
 
 
-def line_of(module: str) -> int | None:
-    """The place of a module in ORDER, under the longest name there that it has; None for one that is not ours."""
-    found = [
-        (len(name), place)
-        for place, line in enumerate(ORDER)
-        for name in line
-        if module == name or module.startswith(f"{name}.")
-    ]
-    return max(found)[1] if found else None
+def test_there_is_no_circle_between_modules_nor_between_rooms() -> None:
+    assert circles(ARROWS) == []
+    assert circles(rooms(ARROWS)) == []
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if m != "harness"])
-def test_imports_go_one_way(module: str) -> None:
-    own = line_of(module)
-    assert own is not None, f"{module} has no place in ORDER: which rooms may it know?"
-    for imported in imports(MODULES[module]):
-        if imported.split(".")[0] in ("operators", "harness"):
-            assert (line_of(imported) or 0) <= own, f"{module} imports {imported}"
+def test_circles_and_floors_are_found() -> None:
+    arrows = {"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"e"}, "e": set[str]()}
+    assert circles(arrows) == [["a", "b", "c"]]
+    assert floors({"d": {"e"}, "e": set(), "f": {"d", "e"}}) == {"d": 2, "e": 1, "f": 3}
 
 
 @pytest.mark.parametrize("package", DOORS)
@@ -109,31 +73,30 @@ def test_an_outside_package_has_one_door(package: str) -> None:
     users = {
         module
         for module, path in MODULES.items()
-        if package in {imported.split(".")[0] for imported in imports(path, types_too=True)}
+        if package in {imported.split(".")[0] for imported in imports(path, MODULES)}
     }
     assert users <= DOORS[package]
 
 
 def test_operators_know_torch_and_nothing_of_the_harness() -> None:
     for module, path in MODULES.items():
-        if module.split(".")[0] == "operators":
-            known = {imported.split(".")[0] for imported in imports(path)} - sys.stdlib_module_names
+        if room_of(module) == "operators":
+            known = {name.split(".")[0] for name in imports(path, MODULES)} - sys.stdlib_module_names
             assert known <= {"torch", "operators", "triton"}, module
 
 
 def test_the_training_loop_knows_neither_the_scheduler_nor_the_store() -> None:
     seen: set[str] = set()
-    waiting = ["harness.trial"]
+    waiting = ["harness.train.trial"]
     while waiting:
         module = waiting.pop()
-        if module in seen:
-            continue
-        seen.add(module)
-        waiting += [m for m in imports(MODULES[module], types_too=True) if m in MODULES]
-    assert seen.isdisjoint({"harness.schedule", "harness.tracking", "harness.run", "harness.study"})
+        if module not in seen:
+            seen.add(module)
+            waiting += ARROWS[module]
+    known = set(map(room_of, seen))
+    assert known.isdisjoint({"harness.run", "harness.tracking", "harness.study"})
 
 
 def test_there_is_no_room_for_odds_and_ends() -> None:
-    assert not [
-        module for module in MODULES if module.split(".")[-1] in ("utils", "helpers", "common", "misc")
-    ]
+    odds = ("utils", "helpers", "common", "misc")
+    assert not [module for module in MODULES if module.split(".")[-1] in odds]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from harness import allocator
+from harness import machine
 
-ALLOCATOR = allocator.keep_freed_memory()  # before torch has a tensor
+ALLOCATOR = machine.keep_freed_memory()  # before torch has a tensor
 
 # ruff: noqa: E402
 import argparse
@@ -21,8 +21,8 @@ import torch
 from harness.bench import results, timing
 from harness.bench.forms import DTYPES, FORMATS, PUBLISHED, SHAPES, Case, all_operators, forms
 from harness.bench.network import NETWORKS, steps
-from harness.cost.latency import Load, threads
 from harness.errors import DataError, UserError, nearest
+from harness.machine import Load, threads
 from operators.base import find_operator
 from operators.stencil import PATHS
 

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from harness.bench.results import Row, interval
-from harness.model import ModelConfig, MSTNet, to_memory_format
-from harness.stats import percentile
+from harness.model.config import ModelConfig
+from harness.model.mstnet import MSTNet, to_memory_format
+from harness.stats.estimates import percentile
 from operators.stencil import missing
 
 NETWORKS = {"resnet_tiny": (32, 64), "resnet50": (1, 224)}  # clips, pixels

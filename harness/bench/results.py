@@ -17,7 +17,7 @@ from harness.bench.forms import INSERTIONS, PUBLISHED, Case
 from harness.bench.timing import MOVED, Timed
 from harness.cost import cpu_name
 from harness.errors import DataError
-from harness.stats import percentile
+from harness.stats.estimates import percentile
 from operators import TemporalOp
 
 MARGIN = 1.25

@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import StudyError, UserError, nearest
-from harness.run import default_data_dir
+from harness.files import default_data_dir
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from harness.console import Table
     from harness.records import CostRecord
-    from harness.study import Study
+    from harness.study.study import Study
 
 COSTS = "costs.json"
 
@@ -36,9 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from harness.progress import console
-    from harness.reference import load_reference
-    from harness.study import load_study
+    from harness.console import console
+    from harness.published import load_reference
+    from harness.study.load import load_study
 
     sys.path[:0] = [p for p in [os.getcwd()] if p not in sys.path]
     study = load_study(args.study, profile=args.study_profile, overrides=args.set)
@@ -63,11 +62,11 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _measure(study: Study, args: argparse.Namespace, data_dir: Path, folder: Path) -> dict[str, CostRecord]:
-    from harness import allocator, cost
-    from harness.progress import bar
-    from harness.study import operator_source
+    from harness import cost, machine
+    from harness.console import bar
+    from harness.study.study import operator_source
 
-    how = allocator.keep_freed_memory()
+    how = machine.keep_freed_memory()
 
     import torch
 
@@ -89,8 +88,8 @@ def _measure(study: Study, args: argparse.Namespace, data_dir: Path, folder: Pat
 
 def _against_paper(name: str, record: CostRecord, reference: dict[str, Any]) -> dict[str, Any]:
     """A record as plain values, and what the paper prints for the same row at the same geometry."""
+    from harness.published import is_reproduced, same_geometry
     from harness.records import to_json
-    from harness.reference import is_reproduced, same_geometry
 
     comparable = same_geometry(reference, record.geometry)
     return {
@@ -135,8 +134,8 @@ def _ways(records: dict[str, CostRecord]) -> dict[str, str]:
 
 def _times_table(records: dict[str, CostRecord], way: str, title: str, baseline: str) -> Table:
     """Medians, 95th percentiles and the ratio to the baseline."""
-    from harness.measured import samples
-    from harness.stats import percentile
+    from harness.records import samples
+    from harness.stats.estimates import percentile
 
     kinds = {"forward": "forward", "forward_backward": "fwd+bwd", "step": "step"}
 
@@ -167,7 +166,7 @@ def _times_table(records: dict[str, CostRecord], way: str, title: str, baseline:
 
 def _print_notes(records: dict[str, CostRecord], reference: dict[str, Any]) -> None:
     from harness.cost import warnings
-    from harness.plan import geometry
+    from harness.report.terminal import geometry
 
     record = next(iter(records.values()))
     print(f"\n{geometry(record)}, one clip; kept: for the backward pass. One multiply-add is 1 MAC.")
@@ -181,7 +180,7 @@ def _print_notes(records: dict[str, CostRecord], reference: dict[str, Any]) -> N
 
 
 def _table(*titles: str) -> Table:
-    from rich.table import Table
+    from harness.console import Table
 
     table = Table(box=None, pad_edge=False)
     for i, title in enumerate(titles):

@@ -16,8 +16,9 @@ import torch
 import operators
 from harness import model
 from harness.cost import latency, profiling, timeline
-from harness.cost.counting import CostConfig, counted
-from harness.cost.latency import Case, Variants
+from harness.cost.config import CostConfig
+from harness.cost.counting import counted
+from harness.cost.latency import TimedNetwork, Variants
 from harness.records import CostRecord, to_json
 
 TIMELINE, OPERATORS = "timeline.html", "operators.csv"
@@ -92,7 +93,9 @@ def trace_file(profiles: Path, variant: str) -> Path:
     return profiles / "trace" / f"{variant}.pt.trace.json"
 
 
-def _measured(record: CostRecord, timing: latency.Timings, case: Case, on: dict[str, str]) -> CostRecord:
+def _measured(
+    record: CostRecord, timing: latency.Timings, case: TimedNetwork, on: dict[str, str]
+) -> CostRecord:
     return dataclasses.replace(
         record,
         latency_ms=timing.samples["forward"],
@@ -144,8 +147,8 @@ def _show(profiles: Path, taken: Mapping[str, profiling.Profile], records: Mappi
 
 def _code() -> str:
     """A fingerprint of all code that a latency goes through."""
-    rooms = [Path(operators.__file__).parent, Path(__file__).parent]
-    files = [*sorted(path for room in rooms for path in room.rglob("*.py")), Path(model.__file__)]
+    folders = [Path(__file__).parent, *(Path(package.__path__[0]) for package in (operators, model))]
+    files = sorted(path for folder in folders for path in folder.rglob("*.py"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
 

@@ -12,44 +12,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from harness.evaluation import PRECISIONS
-from harness.memory import saved_bytes
-from harness.model import BACKBONES, ModelConfig, MSTNet
+from harness.cost.config import CostConfig
+from harness.cost.memory import saved_bytes
+from harness.model.config import ModelConfig
+from harness.model.mstnet import MSTNet
 from harness.records import CostRecord
 from operators import TemporalOp
-
-
-@dataclass(frozen=True, kw_only=True)
-class CostConfig:
-    """At which geometry costs are taken, and what is measured. Defaults: MixTConv paper, Table 2.
-
-    Attributes:
-        num_classes: of the classifier (174: Something-Something).
-        size: pixels of a square frame.
-        num_frames: T; 0 takes the variant's own.
-        latency: measure it, or only count.
-        step: measure training steps too, and on a CPU everything on one thread as well.
-        precision: "fp32", or autocast to "bf16" or "fp16".
-        repeats: timed rounds on a CPU; ten times as many on a GPU.
-    """
-
-    backbone: str = "resnet50"
-    num_classes: int = 174
-    size: int = 224
-    num_frames: int = 0
-    latency: bool = True
-    step: bool = False
-    precision: str = "fp32"
-    repeats: int = 5
-
-    def __post_init__(self) -> None:
-        if self.backbone not in BACKBONES:
-            raise ValueError(f"backbone: no backbone {self.backbone!r}; known: {', '.join(BACKBONES)}")
-        for name in ("num_classes", "size", "repeats"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: {getattr(self, name)} is below 1")
-        if self.precision not in PRECISIONS:
-            raise ValueError(f"precision: {self.precision!r} is none of {', '.join(PRECISIONS)}")
 
 
 def network(config: CostConfig, model: ModelConfig, num_frames: int) -> MSTNet:

@@ -7,29 +7,29 @@ alike. All networks are in memory at once (ResNet-50: about 100 MB each, 300 wit
 from __future__ import annotations
 
 import os
-import platform
 import random
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from harness.cost.counting import CostConfig, network
-from harness.evaluation import PRECISIONS
-from harness.model import ModelConfig, MSTNet, to_memory_format
-from harness.stats import quartiles
+from harness.cost.config import CostConfig
+from harness.cost.counting import network
+from harness.machine import Load, cpu_name, threads
+from harness.model.config import ModelConfig
+from harness.model.mstnet import MSTNet, to_memory_format
+from harness.stats.estimates import quartiles
+from harness.train.recipe import PRECISIONS
 
 Variants = Mapping[str, tuple[ModelConfig, int]]
 """Name -> (network, T)."""
 
 
 @dataclass
-class Case:
+class TimedNetwork:
     """One variant's network and clip on the device, ready to run."""
 
     model: MSTNet
@@ -68,7 +68,7 @@ class Case:
 
 def build(
     config: CostConfig, variants: Variants, device: torch.device, channels_last: bool
-) -> dict[str, Case]:
+) -> dict[str, TimedNetwork]:
     """The networks of all variants on the device, and the same clip for each T."""
     layout = torch.channels_last if channels_last else torch.contiguous_format
     cases = {}
@@ -79,7 +79,7 @@ def build(
         frames = torch.randn(shape, generator=torch.Generator().manual_seed(0))
         clip = frames.to(device, memory_format=layout)[None]
         dtype = PRECISIONS[config.precision]
-        cases[name] = Case(
+        cases[name] = TimedNetwork(
             net, clip, device, torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
         )
     return cases
@@ -96,7 +96,7 @@ class Timings:
 
 def measure(
     config: CostConfig,
-    cases: Mapping[str, Case],
+    cases: Mapping[str, TimedNetwork],
     device: torch.device,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Timings]:
@@ -124,7 +124,9 @@ def measure(
     return timings
 
 
-def _ways(config: CostConfig, case: Case, timings: Timings) -> Iterator[Callable[[], dict[str, float]]]:
+def _ways(
+    config: CostConfig, case: TimedNetwork, timings: Timings
+) -> Iterator[Callable[[], dict[str, float]]]:
     """Everything that is timed of a case: each gives milliseconds by name."""
     device = case.device
 
@@ -164,17 +166,6 @@ def _on_one_thread(way: Callable[[], dict[str, float]]) -> dict[str, float]:
         return {f"{name}@1_thread": elapsed for name, elapsed in way().items()}
 
 
-@contextmanager
-def threads(number: int) -> Iterator[None]:
-    """So many threads inside an operation, meanwhile."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 class _Clock:
     """Marks on the device's own clock; starts when made."""
 
@@ -212,7 +203,7 @@ def _timed(
     return {name: clock.elapsed_ms()[0]}
 
 
-def _graph(case: Case) -> Callable[[], None]:
+def _graph(case: TimedNetwork) -> Callable[[], None]:
     """The forward pass as a CUDA graph, captured after a warm-up on a stream of its own as torch asks."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
@@ -227,7 +218,7 @@ def _graph(case: Case) -> Callable[[], None]:
     return replay
 
 
-def _settle(case: Case, close: float = 0.01, most: int = 100) -> None:
+def _settle(case: TimedNetwork, close: float = 0.01, most: int = 100) -> None:
     """Run until two groups of ten passes take alike: a GPU's clock rises over the first seconds of work."""
     last = float("inf")
     for _ in range(most):
@@ -235,30 +226,6 @@ def _settle(case: Case, close: float = 0.01, most: int = 100) -> None:
         if abs(now - last) <= close * now:
             return
         last = now
-
-
-class Load:
-    """How many cores other processes used since it was made."""
-
-    def __init__(self) -> None:
-        self._busy, self._own, self._begin = _busy_seconds(), time.process_time(), time.monotonic()
-
-    def others(self) -> float | None:
-        """Cores; None where the system does not tell."""
-        busy, elapsed = _busy_seconds(), time.monotonic() - self._begin
-        if busy is None or self._busy is None or elapsed < 1:  # the system counts in hundredths of a second
-            return None
-        return max(0.0, (busy - self._busy - (time.process_time() - self._own)) / elapsed)
-
-
-def _busy_seconds() -> float | None:
-    """Of all cores together since the system started, time taken by the host included."""
-    try:
-        fields = Path("/proc/stat").read_text().splitlines()[0].split()
-    except OSError:
-        return None
-    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields[1:9])
-    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
 def drift(samples: list[list[float]]) -> float:
@@ -328,14 +295,3 @@ def measured_on(
         "allocator": "" if on_gpu else allocator,
         "torch": torch.__version__,
     }
-
-
-def cpu_name() -> str:
-    """The processor's name as the system gives it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return f"{line.split(':', 1)[1].strip()}, {os.cpu_count()} cores"
-    except OSError:
-        pass
-    return f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"

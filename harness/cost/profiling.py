@@ -18,7 +18,7 @@ from torch import nn
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, record_function, schedule
 
-from harness.cost.latency import Case
+from harness.cost.latency import TimedNetwork
 from operators import TemporalOp
 
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch 2.13 prints a line at each begin and end of a trace
@@ -61,12 +61,12 @@ class Profile:
     pass_ms: float
 
 
-def profile_forward(case: Case) -> Profile:
+def profile_forward(case: TimedNetwork) -> Profile:
     """Profile evaluation passes of a warm case."""
     return _profiled(case, case.forward, None)
 
 
-def profile_step(case: Case, trace: Path | None = None) -> Profile:
+def profile_step(case: TimedNetwork, trace: Path | None = None) -> Profile:
     """Profile training steps of a case, after one that warms it up.
 
     Args:
@@ -76,7 +76,7 @@ def profile_step(case: Case, trace: Path | None = None) -> Profile:
     return _profiled(case, case.step, trace)
 
 
-def _profiled(case: Case, run: Callable[[], object], trace: Path | None) -> Profile:
+def _profiled(case: TimedNetwork, run: Callable[[], object], trace: Path | None) -> Profile:
     on_gpu = case.device.type == "cuda"
     if on_gpu:
         torch.cuda.reset_peak_memory_stats()

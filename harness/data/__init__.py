@@ -14,9 +14,9 @@ from harness.data.dataset import (
     open_data,
     reordered,
 )
-from harness.data.protocols import PROTOCOLS, EvalConfig, TestProtocol
 from harness.data.sampling import SAMPLING_WORDS
 from harness.data.transforms import normalise
+from harness.data.views import PROTOCOLS, EvalConfig, TestProtocol
 
 __all__ = [
     "DATASETS",

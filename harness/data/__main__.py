@@ -18,8 +18,8 @@ import yaml
 from harness.errors import DataError, UserError
 
 if TYPE_CHECKING:
-    from harness.data.annotations import Problem
-    from harness.data.readers import ReaderConfig
+    from harness.data.sources.annotations import Problem
+    from harness.data.sources.readers import ReaderConfig
 
 SHOWN = 10
 """Problems of a kind that are printed; the file has all of them."""
@@ -42,8 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from harness.data.check import KINDS, check, check_out
-    from harness.progress import bar
+    from harness.console import bar
+    from harness.data.sources.check import KINDS, check, check_out
 
     config = _config(args)
     file = args.out or Path(f"{config.name}-check.json")
@@ -68,17 +68,17 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _prepare(args: argparse.Namespace) -> int:
-    from harness.data import indexing
-    from harness.data.annotations import Problem
-    from harness.data.extraction import PICTURES, ExtractConfig, extract
-    from harness.progress import bar
+    from harness.console import bar
+    from harness.data.sources import index_files
+    from harness.data.sources.annotations import Problem
+    from harness.data.sources.extraction import PICTURES, ExtractConfig, extract
 
     config = _config(args)
     data_dir = args.data_dir.expanduser().absolute()
     if args.recount:
-        indexing.forget(config, data_dir)
+        index_files.forget(config, data_dir)
     with bar("index", "clips") as advance:
-        index = indexing.prepare(config, data_dir, advance, look_again=True)
+        index = index_files.prepare(config, data_dir, advance, look_again=True)
     counts = ", ".join(f"{sum(c.split == s for c in index.clips):,} {s}" for s in ("train", "val"))
     print(f"index    {config.name}: {counts} clips, {len(index.classes)} classes, in {index.folder}")
     print(f"         fingerprint {index.fingerprint[:16]}")
@@ -125,7 +125,7 @@ def _show(problems: Sequence[Problem]) -> None:
 def _config(args: argparse.Namespace) -> ReaderConfig:
     """The data set's settings as a study would read them."""
     from harness.data import DataConfig
-    from harness.data.readers import READERS, ReaderConfig, guess_format
+    from harness.data.sources.readers import READERS, ReaderConfig, guess_format
     from harness.errors import nearest
 
     root = args.root.expanduser().absolute()
@@ -147,7 +147,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    from harness.run import default_data_dir
+    from harness.files import default_data_dir
 
     parser = _Parser(
         prog="python -m harness.data", description="See whether a data set is whole; make it ready."

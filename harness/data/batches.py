@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from harness.data.dataset import ClipDataset, Item, TrainKey, UnreadableError
-from harness.data.protocols import TestProtocol
+from harness.data.views import TestProtocol
 from harness.errors import DataError
 
 

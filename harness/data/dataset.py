@@ -18,16 +18,17 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from harness.data import generated, indexing
 from harness.data.frames import decode_all, first_frames, open_frames, read_clip
-from harness.data.generated import GeneratedConfig
+from harness.data.generated import making
+from harness.data.generated.making import GeneratedConfig
 from harness.data.index import Index
-from harness.data.labels import mirrored_classes
-from harness.data.protocols import EvalConfig, TestProtocol
-from harness.data.readers import READERS, ReaderConfig
+from harness.data.mirror import mirrored_classes
+from harness.data.parallel import Progress
 from harness.data.sampling import SAMPLING_WORDS, WINDOW, dense_train, frames_at_test, segment_train
+from harness.data.sources import index_files
+from harness.data.sources.readers import READERS, ReaderConfig
 from harness.data.transforms import place_crop, train_crop
-from harness.data.writing import Progress
+from harness.data.views import EvalConfig, TestProtocol
 from harness.errors import DataError, nearest
 
 DATASETS: dict[str, type[GeneratedConfig] | type[ReaderConfig]] = {
@@ -130,10 +131,10 @@ def open_data(config: DataConfig, data_dir: Path, progress: Progress = _silent) 
     """
     source = config.source()
     if isinstance(source, GeneratedConfig):
-        index = generated.prepare(source, data_dir, progress)
+        index = making.prepare(source, data_dir, progress)
         decode_all(index, config.short_side, progress)
     else:
-        index = indexing.prepare(source, data_dir, progress, look_again=config.on_unreadable == "error")
+        index = index_files.prepare(source, data_dir, progress, look_again=config.on_unreadable == "error")
     return DataSet(config, index)
 
 
@@ -142,9 +143,9 @@ def find_data(config: DataConfig, data_dir: Path) -> DataSet | None:
     its frames may not be decoded yet."""
     source = config.source()
     found = (
-        generated.find(source, data_dir)
+        making.find(source, data_dir)
         if isinstance(source, GeneratedConfig)
-        else indexing.find(source, data_dir)
+        else index_files.find(source, data_dir)
     )
     return None if found is None else DataSet(config, found)
 
@@ -152,7 +153,7 @@ def find_data(config: DataConfig, data_dir: Path) -> DataSet | None:
 def missing_data(config: DataConfig) -> str:
     """Which folder or file is missing before this data set can be used, and what to do; "" where none is."""
     source = config.source()
-    return "" if isinstance(source, GeneratedConfig) else indexing.missing(source)
+    return "" if isinstance(source, GeneratedConfig) else index_files.missing(source)
 
 
 def located(config: DataConfig) -> DataConfig:

@@ -15,10 +15,11 @@ import numpy as np
 from PIL import Image
 
 from harness.data.index import Clip, Index
+from harness.data.parallel import Progress, in_parallel
 from harness.data.transforms import resize_short_side, resized
 from harness.data.video import read_frames
-from harness.data.writing import Progress, in_parallel, write_once
 from harness.errors import DataError
+from harness.files import write_once
 
 
 def decode_all(index: Index, short_side: int, progress: Progress) -> Path:

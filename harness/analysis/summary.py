@@ -1,0 +1,307 @@
+"""From a study's record to every number that its report shows. Nothing here prints, draws or writes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from harness.analysis.breakdown import Breakdown, break_down
+from harness.published import is_reproduced, load_reference, same_geometry
+from harness.records import CostRecord, StudyRecord, TrialRecord
+from harness.stats.cheapest import Cheapest, cheapest, close_enough
+from harness.stats.clips import right
+from harness.stats.differences import BETTER, Difference, correct
+from harness.stats.estimates import SAME, Estimate, Quartiles, mean_interval, quartiles
+from harness.stats.hypotheses import Tested, decide, parse_hypothesis, parse_pair
+from harness.stats.scores import Scores
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One variant of the table.
+
+    accuracy: by metric, "top1", "top5", "group/<name>"; last epoch, over the finished trials.
+    difference: to the baseline; None for the baseline itself.
+    paper: the published row; empty where there is none. reproduced: whether its added MACs are ours.
+    """
+
+    variant: str
+    planned: int
+    status: dict[str, int]
+    accuracy: dict[str, Estimate]
+    per_class: dict[str, Estimate]
+    difference: Difference | None
+    cost: CostRecord | None
+    latency_ms: Quartiles | None
+    paper: dict[str, Any]
+    reproduced: bool | None
+
+    @property
+    def finished(self) -> int:
+        return self.status.get("done", 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Band:
+    """Validation top-1 per epoch of one variant: mean, lowest and highest over its finished trials."""
+
+    variant: str
+    n: int
+    epochs: list[int]
+    mean: list[float]
+    low: list[float]
+    high: list[float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """Everything that a report shows about one study.
+
+    runner_up, lead: the variant with the second highest mean top-1, and the best one's difference to it,
+        not corrected for the two having been picked after looking. None where there are no two.
+    trials: every variant x seed of the plan, in its order.
+    unusable: (variant, seed) of finished trials whose top-1 is absent or not a number.
+    pairs: the comparisons that the study names under `pairs`, corrected together.
+    hypotheses: those of the study, corrected together; everything else is exploratory.
+    cheapest: the engineer's question, by MACs and by latency; empty without a margin.
+    breakdowns: where each variant's gain comes from.
+    clear_best: every other row with an accuracy is worse than the best, corrected for all of them.
+    """
+
+    record: StudyRecord
+    metrics: list[str]
+    rows: list[Row]
+    bands: list[Band]
+    best: Row | None
+    runner_up: Row | None
+    lead: Difference | None
+    reference: dict[str, Any]
+    trials: list[TrialRecord] = field(default_factory=list)
+    unusable: list[tuple[str, int]] = field(default_factory=list)
+    pairs: list[Difference] = field(default_factory=list)
+    hypotheses: list[Tested] = field(default_factory=list)
+    cheapest: list[Cheapest] = field(default_factory=list)
+    breakdowns: dict[str, Breakdown] = field(default_factory=dict)
+    clear_best: bool = False
+
+    @property
+    def missing(self) -> list[TrialRecord]:
+        """Trials of the plan that did not finish."""
+        return [trial for trial in self.trials if trial.status != "done"]
+
+    @property
+    def usable(self) -> int:
+        """Trials of the plan that finished with an accuracy."""
+        return len(self.trials) - len(self.missing) - len(self.unusable)
+
+    @property
+    def tied(self) -> list[str]:
+        """Other variants with the very same mean top-1 as the best."""
+        if self.best is None:
+            return []
+        highest = self.best.accuracy["top1"].mean
+        return [
+            row.variant
+            for row in self.rows
+            if row is not self.best
+            and row.accuracy["top1"].n
+            and abs(row.accuracy["top1"].mean - highest) <= SAME
+        ]
+
+    @property
+    def baseline(self) -> Row | None:
+        """None where only other variants were asked for."""
+        return next((row for row in self.rows if row.variant == self.record.baseline), None)
+
+
+def summarize(record: StudyRecord) -> Summary:
+    """Compute every number of a report.
+
+    Raises:
+        StudyError: the record names a reference table that does not exist.
+    """
+    reference = load_reference(record.reference) if record.reference else {}
+    trials = _planned_trials(record)
+    metrics = _metrics(record)
+    values = {metric: _by_seed(record, metric) for metric in metrics}
+    done = {variant: _done(record, variant) for variant in record.variants}
+    results = Scores(
+        accuracy=values["top1"],
+        right={variant: right(mine) for variant, mine in done.items()},
+        margin=record.margin,
+    )
+    hypotheses = [parse_hypothesis(text, record.margin) for text in record.hypotheses]
+    stated = {frozenset((one.left, one.right)) for one in hypotheses}
+    differences = results.against(record.baseline)
+    rows = []
+    for variant in record.variants:
+        cost = record.costs.get(variant)
+        mine = [trial for trial in trials if trial.variant == variant]
+        rows.append(
+            Row(
+                variant=variant,
+                planned=len(mine),
+                status={s: sum(t.status == s for t in mine) for s in sorted({t.status for t in mine})},
+                accuracy={
+                    metric: mean_interval(list(values[metric][variant].values())) for metric in metrics
+                },
+                per_class=_per_class(record, variant),
+                difference=_labelled(differences[variant], stated) if variant in differences else None,
+                cost=cost,
+                latency_ms=quartiles(cost.latency_ms) if cost else None,
+                paper=reference.get("rows", {}).get(variant, {}),
+                reproduced=is_reproduced(reference, variant, cost.macs_added)
+                if cost and same_geometry(reference, cost.geometry, variant)
+                else None,
+            )
+        )
+    ranked = sorted(
+        (row for row in rows if row.accuracy["top1"].n),
+        key=lambda row: (-round(row.accuracy["top1"].mean, 9), row.variant != record.baseline),
+    )  # of equals the baseline first
+    best, runner_up = (*ranked[:2], None, None)[:2]
+    lead = None
+    if best and runner_up:
+        lead = results.difference(best.variant, runner_up.variant)
+    return Summary(
+        record=record,
+        metrics=metrics,
+        rows=rows,
+        bands=[band for variant in record.variants if (band := _band(record, variant))],
+        best=best,
+        runner_up=runner_up,
+        lead=lead,
+        reference=reference,
+        trials=trials,
+        unusable=[
+            (trial.variant, trial.seed)
+            for trial in trials
+            if trial.status == "done" and trial.seed not in values["top1"][trial.variant]
+        ],
+        pairs=[_labelled(one, stated) for one in results.table(map(parse_pair, record.pairs))],
+        hypotheses=decide(results, hypotheses),
+        cheapest=_cheapest(results, rows),
+        breakdowns=break_down(record, done),
+        clear_best=_is_clear(results, [row.variant for row in ranked]),
+    )
+
+
+def _is_clear(results: Scores, ranked: Sequence[str]) -> bool:
+    """Whether the first is better than each of the others, corrected for all of them."""
+    gaps = correct([results.difference(ranked[0], other, 0.0) for other in ranked[1:]])
+    return bool(gaps) and all(gap.verdict == BETTER for gap in gaps)
+
+
+def pareto_front(points: Sequence[tuple[float, float]]) -> set[int]:
+    """Places of the points (cost, accuracy) of which no other is as cheap and as accurate, and better in one."""
+    return {
+        place
+        for place, (cost, accuracy) in enumerate(points)
+        if not any(c <= cost and a >= accuracy and (c, a) != (cost, accuracy) for c, a in points)
+    }
+
+
+def _labelled(difference: Difference, stated: set[frozenset[str]]) -> Difference:
+    """Whether the study stated a hypothesis about the two beforehand."""
+    return replace(difference, exploratory=frozenset((difference.variant, difference.other)) not in stated)
+
+
+def _cheapest(results: Scores, rows: list[Row]) -> list[Cheapest]:
+    """By MACs, and by latency where it was measured; nothing without a margin."""
+    macs = {row.variant: float(row.cost.macs_total) for row in rows if row.cost and row.cost.macs_total}
+    latency = {row.variant: row.latency_ms.median for row in rows if row.latency_ms}
+    if not results.margin:
+        return []
+    corrected = close_enough(results)
+    kinds = (("MACs", macs), ("latency", latency))
+    return [cheapest(results, costs, by, corrected) for by, costs in kinds if costs]
+
+
+def finite(value: float | None) -> bool:
+    """A number that can be averaged. A metric read back from JSON is None where it was NaN."""
+    return value is not None and math.isfinite(value)
+
+
+def operator_settings(record: StudyRecord, variant: str) -> dict[str, Any]:
+    """The operator's resolved settings, its name among them."""
+    found = record.settings.get(variant, {}).get("model", {}).get("operator", {})
+    return found if isinstance(found, dict) else {}
+
+
+def kernel_span(operator: dict[str, Any]) -> tuple[int, bool] | None:
+    """Frames from the first to the last tap of a depthwise operator's largest kernel; whether they are mixed.
+
+    None for an operator without kernel sizes of its own, and for a dense one, whose cost is another.
+    """
+    if operator.get("name") == "depthwise":
+        return (operator.get("kernel_size", 3) - 1) * operator.get("dilation", 1) + 1, False
+    if operator.get("name") == "mixtconv":
+        sizes = operator.get("kernel_sizes", (1, 3, 5, 7))
+        dilations = operator.get("dilations") or [1] * len(sizes)
+        return max((k - 1) * d + 1 for k, d in zip(sizes, dilations, strict=True)), True
+    return None
+
+
+def _planned_trials(record: StudyRecord) -> list[TrialRecord]:
+    """Every variant x seed of the plan, in its order; one without a record counts as missing."""
+    known = {(trial.variant, trial.seed): trial for trial in record.trials}
+    return [
+        known.get((variant, seed))
+        or TrialRecord(trial_id="", variant=variant, seed=seed, status="missing", reason="never started")
+        for variant in record.variants
+        for seed in record.seeds
+    ]
+
+
+def _done(record: StudyRecord, variant: str) -> list[TrialRecord]:
+    return [trial for trial in _planned_trials(record) if trial.variant == variant and trial.status == "done"]
+
+
+def _metrics(record: StudyRecord) -> list[str]:
+    """top1, top5 and the groups: first in the data set's order, then any other that was measured."""
+    seen = dict.fromkeys(f"group/{group}" for group in record.groups if group)
+    for trial in record.trials:
+        seen.update(dict.fromkeys(metric for metric in trial.last if metric.startswith("group/")))
+    return ["top1", "top5", *seen]
+
+
+def _by_seed(record: StudyRecord, metric: str) -> dict[str, dict[int, float]]:
+    return {
+        variant: {
+            trial.seed: trial.last[metric]
+            for trial in _done(record, variant)
+            if finite(trial.last.get(metric))
+        }
+        for variant in record.variants
+    }
+
+
+def _per_class(record: StudyRecord, variant: str) -> dict[str, Estimate]:
+    trials = _done(record, variant)
+    return {
+        name: mean_interval([t.per_class[name] for t in trials if finite(t.per_class.get(name))])
+        for name in record.classes
+    }
+
+
+def _band(record: StudyRecord, variant: str) -> Band | None:
+    """None without a finished trial that kept its history. n: trials; they all have the same epochs."""
+    by_epoch: dict[int, list[float]] = {}
+    trials = [trial for trial in _done(record, variant) if trial.history]
+    for trial in trials:
+        for epoch in trial.history:
+            if finite(epoch.get("val/top1")):
+                by_epoch.setdefault(int(epoch["epoch"]), []).append(epoch["val/top1"])
+    if not by_epoch:
+        return None
+    epochs = sorted(by_epoch)
+    return Band(
+        variant=variant,
+        n=len(trials),
+        epochs=epochs,
+        mean=[sum(by_epoch[e]) / len(by_epoch[e]) for e in epochs],
+        low=[min(by_epoch[e]) for e in epochs],
+        high=[max(by_epoch[e]) for e in epochs],
+    )

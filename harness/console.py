@@ -1,0 +1,58 @@
+"""The door to rich: one console, progress bars, and how a duration is written."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+__all__ = ["BarColumn", "Progress", "Table", "TextColumn", "bar", "console", "duration"]
+
+# Judged by the stream alone: a CI server that asks for colours still keeps a log, which has no edge to fold at.
+_on_terminal = sys.stdout.isatty()
+
+console = Console(
+    highlight=False, markup=False, force_terminal=_on_terminal, width=None if _on_terminal else 300
+)
+
+
+class bar:  # noqa: N801 - used like a function
+    """`with bar("data", "clips") as advance: ... advance(done, total)`: a progress bar on a terminal; of the data,
+    which may take minutes, a log has a line before and after."""
+
+    def __init__(self, label: str, unit: str) -> None:
+        self._label, self._unit = label, unit
+        self._bar = Progress(
+            TextColumn(f"{label:<8}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit),
+            console=console, transient=True, disable=not console.is_terminal,
+        )  # fmt: skip
+        self._task = self._bar.add_task(label, total=None, start=False)
+
+    def __enter__(self) -> bar:
+        self._bar.start()
+        self._begin = time.monotonic()
+        self._total = 0
+        return self
+
+    def __call__(self, done: int, total: int) -> None:
+        if self._label == "data" and not self._total and not console.is_terminal:
+            print(f"data     preparing {total:,} {self._unit}, once")
+        self._total = total
+        self._bar.start_task(self._task)
+        self._bar.update(self._task, completed=done, total=total)
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+        elapsed = time.monotonic() - self._begin
+        if self._label == "data" and self._total and error[0] is None:
+            print(f"data     {self._total:,} {self._unit} ready, {elapsed:.0f} s")
+
+
+def duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"

@@ -1,0 +1,1 @@
+"""The generated data set: real encoded videos, written once and then read like any other."""

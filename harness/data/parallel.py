@@ -1,0 +1,67 @@
+"""Work on many clips, on every core."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+from harness.errors import DataError
+
+Progress = Callable[[int, int], None]
+"""Told (done, total) as work goes on."""
+
+Job = TypeVar("Job")
+
+Result = TypeVar("Result")
+
+JOBS_PER_PROCESS = 64
+"""Fewer than this are done sooner than another process has started."""
+
+
+def in_parallel(function: Callable[[Job], Result], jobs: Sequence[Job], progress: Progress) -> list[Result]:
+    """function(job) for every job, in order, on as many processes as there are cores and jobs enough.
+
+    The function must be importable by name: processes are spawned, because forking a process that has
+    used torch can hang.
+
+    Raises:
+        DataError: one of them died.
+    """
+    results: list[Result] = []
+    processes = min(os.cpu_count() or 1, len(jobs) // JOBS_PER_PROCESS)
+    with contextlib.ExitStack() as stack:
+        if processes < 2:
+            outcomes: Iterator[Result] = map(function, jobs)
+        else:
+            context = multiprocessing.get_context("spawn")
+            pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_end_with_the_parent)
+            stack.callback(pool.shutdown, cancel_futures=True)
+            outcomes = pool.map(function, jobs, chunksize=8)
+        try:
+            for result in outcomes:
+                results.append(result)
+                progress(len(results), len(jobs))
+        except BrokenProcessPool:
+            raise DataError(
+                f"a process that worked on the clips died, {len(results):,} of {len(jobs):,} were done; the system may "
+                "be out of memory"
+            ) from None
+    return results
+
+
+def _end_with_the_parent() -> None:
+    """A killed parent cannot end its workers, and they would wait for work for ever."""
+
+    def watch() -> None:
+        parent = multiprocessing.parent_process()
+        assert parent is not None
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

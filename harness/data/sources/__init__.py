@@ -1,0 +1,1 @@
+"""Data sets as their publishers pack them: read, checked, indexed, extracted."""

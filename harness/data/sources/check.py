@@ -1,0 +1,144 @@
+"""Looking through a data set for everything that is wrong with it, rather than stopping at the first thing."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from harness.data.frames import read_clip
+from harness.data.index import Clip
+from harness.data.parallel import Progress, in_parallel
+from harness.data.sources.annotations import Problem
+from harness.data.sources.index_files import Counted, clips_of, count, missing
+from harness.data.sources.readers import ReaderConfig
+from harness.data.video import CHUNK_FRAMES, frame_chunks
+from harness.errors import DataError
+from harness.files import replace
+
+KINDS = (
+    "missing", "unreadable", "wrong frame count", "unknown label", "duplicate id", "bad id", "annotation",
+)  # fmt: skip
+"""Of problems, as annotations.Problem has them."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a check found.
+
+    frames: of every clip that can be read, by split; of "test" too, where there is such a list.
+    unused: classes without a training clip.
+    """
+
+    config: ReaderConfig
+    root: Path
+    classes: list[str]
+    frames: dict[str, list[int]]
+    unused: list[str]
+    problems: list[Problem]
+
+    def table(self) -> list[str]:
+        """A line for each split, under a head."""
+        rows: list[tuple[str, ...]] = [("split", "good", "frames (least, median, most)", *KINDS)]
+        for split, frames in self.frames.items():
+            kinds = Counter(problem.kind for problem in self.problems if problem.split == split)
+            span = f"{min(frames)}, {np.median(frames):g}, {max(frames)}" if frames else "-"
+            rows.append((split, f"{len(frames):,}", span, *(f"{kinds[kind]:,}" for kind in KINDS)))
+        whole = Counter(problem.kind for problem in self.problems if problem.split not in self.frames)
+        if whole:
+            rows.append(("files", "", "", *(f"{whole[kind]:,}" for kind in KINDS)))
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        return [
+            "  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows
+        ]
+
+    def save(self, file: Path) -> None:
+        """Every problem, as JSON or, in a file named .csv, as a table.
+
+        Raises:
+            DataError: another kind of file, or it cannot be written.
+        """
+        check_out(file)
+        if file.suffix == ".csv":
+            text = io.StringIO(newline="")
+            writer = csv.writer(text, lineterminator="\n")
+            writer.writerow(Problem._fields)
+            writer.writerows(self.problems)
+            content = text.getvalue()
+        else:
+            found = {
+                "format": self.config.name,
+                "settings": dataclasses.asdict(self.config) | {"root": str(self.root)},
+                "classes": len(self.classes),
+                "classes_without_training_clips": self.unused,
+                "good": {split: len(frames) for split, frames in self.frames.items()},
+                "problems": [problem._asdict() for problem in self.problems],
+            }
+            content = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+        encoded = content.encode(errors="backslashreplace")  # a file's name need not be text
+        replace(file, lambda temporary: temporary.write_bytes(encoded))
+
+
+def check_out(file: Path) -> None:
+    """See that problems can be listed in a file, before clips are looked at for hours.
+
+    Raises:
+        DataError: another kind of file, or no folder for it.
+    """
+    if file.suffix not in (".json", ".csv"):
+        raise DataError(f"{file}: name a file .json or .csv")
+    if not file.absolute().parent.is_dir():
+        raise DataError(f"{file}: no folder {file.parent}")
+
+
+def check(config: ReaderConfig, progress: Progress, *, decode: bool = False) -> Findings:
+    """Read every annotation and look at every clip.
+
+    Args:
+        decode: decode every frame; else frames are counted by their names, or as a video's container says.
+
+    Raises:
+        DataError: the root or an annotation is missing.
+    """
+    if gone := missing(config):
+        raise DataError(gone)
+    root = config.folder()
+    problems: list[Problem] = []
+    classes, clips = clips_of(config, root, problems.append)
+    frames: dict[str, list[int]] = {"train": [], "val": []}
+    counted = in_parallel(_decoded if decode else count, clips, progress)
+    for (clip, _), found in zip(clips, counted, strict=True):
+        good = frames.setdefault(clip.split, [])
+        if found.kind:
+            problems.append(Problem(found.kind, str(clip.file), found.problem, clip.split, clip.id))
+        else:
+            good.append(found.frames)
+    used = {clip.label for clip, _ in clips if clip.split == "train"}
+    unused = [label for place, label in enumerate(classes) if place not in used]
+    return Findings(config, root, classes, frames, unused, problems)
+
+
+def _decoded(job: tuple[Clip, int]) -> Counted:
+    """What `count` says, and whether every frame that it counts can be decoded."""
+    found, clip = count(job), job[0]
+    if found.kind:
+        return found
+    try:
+        if clip.is_video:
+            decoded = sum(len(frames) for frames in frame_chunks(clip.file))
+            if decoded != found.frames:
+                text = f"{clip.file}: decodes to {decoded} frames, its index says {found.frames}"
+                return Counted(0, "unreadable", text)
+        else:
+            for first in range(0, found.frames, CHUNK_FRAMES):
+                some = np.arange(first, min(first + CHUNK_FRAMES, found.frames))
+                read_clip(clip, some, short_side=16)  # small: it is thrown away
+    except DataError as error:
+        return Counted(0, "unreadable", str(error))
+    return found

@@ -1,0 +1,201 @@
+"""The index of a data set from elsewhere: what its annotations and the disk say together, found out once.
+
+It lies in the data directory under a name that settings, root and the annotations' bytes decide: changed annotations
+have another index. What later becomes of the clips themselves shows when they are read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from harness.data.index import SPLITS, Clip, Index
+from harness.data.parallel import Progress, in_parallel
+from harness.data.sources.annotations import Report, checked, refuse
+from harness.data.sources.readers import ROOTS, ListConfig, ReaderConfig, sha256
+from harness.data.video import count_frames
+from harness.errors import DataError
+from harness.files import replace, write_once
+
+INDEX_VERSION = 2
+"""Raised when the same files would give another index."""
+
+
+def missing(config: ReaderConfig) -> str:
+    """Which folder or annotation is not there, and what to do, in one line; "" where none is missing."""
+    try:
+        root = config.folder()
+    except DataError as error:
+        return str(error).removeprefix("root: ")
+    if not root.is_dir():
+        return f"{root}: no such folder; put or link {config.name} there, or set data.dataset.root or {ROOTS}"
+    gone = [file for file in config.files() if not (root / file).exists()]
+    return f"{root}: no {', no '.join(gone)}; set data.dataset.root to where they are" if gone else ""
+
+
+def find(config: ReaderConfig, data_dir: Path) -> Index | None:
+    """The data set if it was indexed before with these annotations, else None. Writes nothing."""
+    if missing(config):
+        return None
+    file = _index_file(config, data_dir)
+    return _read(config, file) if file.exists() else None
+
+
+def prepare(config: ReaderConfig, data_dir: Path, progress: Progress, *, look_again: bool = False) -> Index:
+    """Index the data set unless that was done before with the same annotations.
+
+    Args:
+        look_again: where an earlier index has clips that could not be read, see whether they can be now.
+
+    Raises:
+        DataError: a file or folder is missing, or an annotation cannot be used.
+    """
+    if gone := missing(config):
+        raise DataError(gone)
+    file = _index_file(config, data_dir)
+    write_once(file, lambda temporary: _write(temporary, _contents(config, None, progress)))
+    index = _read(config, file)
+    if look_again and any(clip.problem for clip in index.clips):
+        replace(file, lambda temporary: _write(temporary, _contents(config, index, progress)))
+        index = _read(config, file)
+    return index
+
+
+def forget(config: ReaderConfig, data_dir: Path) -> None:
+    """Drop the index, so that every clip is counted anew."""
+    _index_file(config, data_dir).unlink(missing_ok=True)
+
+
+def clips_of(config: ReaderConfig, root: Path, report: Report) -> tuple[list[str], list[tuple[Clip, int]]]:
+    """Classes, and every clip that the annotations name, not looked at yet, with the frames they state, 0 for none.
+
+    Clips of a test list have the label -1.
+    """
+    classes, lists = config.entries(root, report)
+    place, clips = config.places(root), []
+    for split, entries in checked(lists, classes, report).items():
+        for entry, label in entries:
+            file, pictures = place(entry.id)
+            clip = Clip(
+                id=entry.id, file=file, split=split, label=label, frames=0, pictures=pictures,
+                first_picture=config.first_picture,
+            )  # fmt: skip
+            clips.append((clip, entry.frames))
+    return classes, clips
+
+
+class Counted(NamedTuple):
+    """What the disk says about a clip. kind and problem: as in annotations.Problem, "" where nothing is wrong."""
+
+    frames: int
+    kind: str = ""
+    problem: str = ""
+
+
+def count(job: tuple[Clip, int]) -> Counted:
+    """How many frames a clip has, against the number that its annotation states, 0 for none."""
+    clip, stated = job
+    try:
+        if not clip.file.exists():
+            return Counted(0, "missing", f"{clip.file}: no such {'video' if clip.is_video else 'folder'}")
+        frames = count_frames(clip.file) if clip.is_video else _count_pictures(clip)
+    except DataError as error:
+        return Counted(0, "unreadable", str(error))
+    except OSError as error:
+        return Counted(0, "unreadable", f"{clip.file}: cannot be read: {error.strerror}")
+    if frames < 0:
+        last = clip.picture(-frames - 1).name
+        return Counted(
+            0, "wrong frame count", f"{clip.file}: pictures are missing between the first and {last}"
+        )
+    if stated and frames != stated:
+        text = f"{clip.file}: has {frames} frames, its annotation says {stated}"
+        return Counted(0, "wrong frame count", text)
+    return Counted(frames)
+
+
+def _count_pictures(clip: Clip) -> int:
+    """Pictures in a clip's folder; where some between them are missing, minus the number there should be."""
+    with os.scandir(clip.file) as listing:
+        names = {entry.name for entry in listing}
+    name = _name_pattern(clip.pictures)
+    numbers = sorted(int(found[1]) for found in map(name.fullmatch, names) if found)
+    numbers = [n for n in numbers if clip.pictures.format(frame=n) in names]
+    if not numbers:
+        raise DataError(f"{clip.file}: holds no picture named like {clip.picture(0).name}")
+    expected = numbers[-1] - clip.first_picture + 1
+    return (
+        len(numbers) if len(numbers) == expected and numbers[0] == clip.first_picture else -max(expected, 1)
+    )
+
+
+@functools.cache
+def _name_pattern(pictures: str) -> re.Pattern[str]:
+    before, after = re.split(r"\{frame[^}]*\}", pictures)
+    return re.compile(rf"{re.escape(before)}(\d+){re.escape(after)}")
+
+
+def _index_file(config: ReaderConfig, data_dir: Path) -> Path:
+    root = config.folder()
+    decisive = {
+        "version": INDEX_VERSION,
+        "settings": dataclasses.asdict(config) | {"root": str(root)},
+        "annotations": config.digest(root),
+    }
+    digest = sha256(json.dumps(decisive, sort_keys=True).encode())
+    return Path(data_dir) / f"{config.name}-{digest[:12]}" / "index.json"
+
+
+def _contents(config: ReaderConfig, known: Index | None, progress: Progress) -> dict[str, object]:
+    """The index as it is written. Clips that `known` could read are not looked at again."""
+    root = config.folder()
+    classes, clips = clips_of(config, root, refuse)
+    clips = [(clip, stated) for clip, stated in clips if clip.split in SPLITS]
+    before = {c.id: Counted(c.frames) for c in known.clips if not c.problem} if known else {}
+    jobs = [job for job in clips if job[0].id not in before]
+    counted = before | {
+        clip.id: found for (clip, _), found in zip(jobs, in_parallel(count, jobs, progress), strict=True)
+    }
+    return {
+        "annotations": config.digest(root),
+        "classes": classes,
+        "clips": [[c.id, c.split, c.label, counted[c.id].frames, counted[c.id].problem] for c, _ in clips],
+    }
+
+
+def _write(file: Path, contents: dict[str, object]) -> None:
+    file.write_text(json.dumps(contents, indent=0, ensure_ascii=False), encoding="utf-8")
+
+
+def _read(config: ReaderConfig, file: Path) -> Index:
+    root = config.folder()
+    try:
+        contents = json.loads(file.read_text(encoding="utf-8"))
+        place, clips = config.places(root), []
+        for id_, split, label, frames, problem in contents["clips"]:
+            path, pictures = place(id_)
+            known = {"split": split, "label": label, "frames": frames, "problem": problem}
+            clips.append(
+                Clip(id=id_, file=path, pictures=pictures, first_picture=config.first_picture, **known)
+            )
+        # Neither the root nor the words of a problem: a data set that moved is the same one.
+        settings = {key: value for key, value in dataclasses.asdict(config).items() if key != "root"}
+        decisive = [
+            INDEX_VERSION, config.name, settings, contents["annotations"], contents["classes"],
+            [[c.id, c.split, c.label, c.frames] for c in clips],
+        ]  # fmt: skip
+        return Index(
+            folder=file.parent,
+            fingerprint=sha256(json.dumps(decisive, sort_keys=True).encode()),
+            classes=contents["classes"],
+            groups=[""] * len(contents["classes"]),
+            clips=clips,
+            named_classes=not isinstance(config, ListConfig) or bool(config.labels),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{file}: cannot be read ({error}); delete it to index the data set anew") from None

@@ -1,0 +1,121 @@
+"""The machine and the code that a result comes from: processor, load, threads, allocator, commit, versions."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+
+def environment() -> dict[str, str]:
+    """Code and versions; the trial adds its device."""
+    names = {"torch": "torch", "ray": "ray", "mlflow": "mlflow", "decord": "decord"}
+    found = {}
+    for key, package in names.items():
+        try:
+            found[key] = version(package)
+        except ImportError:
+            continue
+    return {"commit": commit(), "python": platform.python_version(), "cpu": cpu_name()} | found
+
+
+def commit() -> str:
+    """The checkout's commit, `+changes` appended where files differ from it; "unknown" without git."""
+    folder = Path(__file__).parent.parent  # the checkout
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", *words], cwd=folder, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        changed = git(
+            "status", "--porcelain", "--untracked-files=no", "--", "harness", "operators", "studies"
+        )
+        return git("rev-parse", "HEAD")[:12] + ("+changes" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # mallopt's names, from glibc's malloc.h
+
+
+def keep_freed_memory() -> str:
+    """Set the allocator of this process and say how, in a word for the record; call before tensors exist.
+
+    Does nothing, and says so, on a system without glibc, under another allocator (LD_PRELOAD), or where the
+    environment variable MIXTBENCH_ALLOCATOR is `default`.
+    """
+    if os.environ.get("MIXTBENCH_ALLOCATOR", "") == "default":
+        return "default"
+    if os.environ.get("LD_PRELOAD"):
+        return "preloaded"
+    if not sys.platform.startswith("linux"):
+        return "default"
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except AttributeError:  # musl
+        return "default"
+    # Huge pages on top (torch's THP_MEM_ALLOC_ENABLE) were tried: their alignment keeps freed memory from being
+    # reused, and where the machine's memory is fragmented, finding one took longer than all that was won.
+    done = (
+        mallopt(_M_MMAP_THRESHOLD, 1 << 30)
+        and mallopt(_M_TRIM_THRESHOLD, -1)
+        and mallopt(_M_TOP_PAD, 64 << 20)
+    )
+    return "keep_freed" if done else "default"
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """So many threads inside an operation, meanwhile."""
+    import torch  # here: the allocator is set before it is imported
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class Load:
+    """How many cores other processes used since it was made."""
+
+    def __init__(self) -> None:
+        self._busy, self._own, self._begin = _busy_seconds(), time.process_time(), time.monotonic()
+
+    def others(self) -> float | None:
+        """Cores; None where the system does not tell."""
+        busy, elapsed = _busy_seconds(), time.monotonic() - self._begin
+        if busy is None or self._busy is None or elapsed < 1:  # the system counts in hundredths of a second
+            return None
+        return max(0.0, (busy - self._busy - (time.process_time() - self._own)) / elapsed)
+
+
+def _busy_seconds() -> float | None:
+    """Of all cores together since the system started, time taken by the host included."""
+    try:
+        fields = Path("/proc/stat").read_text().splitlines()[0].split()
+    except OSError:
+        return None
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def cpu_name() -> str:
+    """The processor's name as the system gives it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return f"{line.split(':', 1)[1].strip()}, {os.cpu_count()} cores"
+    except OSError:
+        pass
+    return f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"

@@ -1,0 +1,58 @@
+"""The settings of a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.errors import nearest
+from harness.model import weights
+from harness.model.resnet import BACKBONES
+from operators.stencil import check_path
+
+PLACEMENTS = ("head", "inner")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """The network of a variant. Defaults: MixTConv paper, Sec. 3.3 and 4.1.
+
+    Attributes:
+        backbone: resnet18, resnet34, resnet50, or resnet_tiny (width 16, one basic block a stage).
+        operator: a name of the zoo or a dotted path, and the operator's settings.
+        placement: "head" puts the operator before a block's first convolution, the identity branch untouched;
+            "inner" after it (and its batch norm and ReLU).
+        stages: which of the stages 1 to 4 carry operators.
+        stencil: how depthwise operators compute, "auto" by device; see operators/stencil. Decides the last bits.
+        dropout: before the classifier.
+        weights: "imagenet", torchvision's public file; or the path of a checkpoint with its names, or of a folder
+            that holds it (harness/weights.py); "" starts from random weights.
+    """
+
+    backbone: str = "resnet50"
+    operator: dict[str, Any] = field(default_factory=lambda: {"name": "identity"})
+    placement: str = "head"
+    stages: tuple[int, ...] = (1, 2, 3, 4)
+    stencil: str = "auto"
+    dropout: float = 0.5
+    weights: str = ""
+
+    def __post_init__(self) -> None:
+        if self.backbone not in BACKBONES:
+            raise ValueError(f"backbone: no backbone {self.backbone!r}{nearest(self.backbone, BACKBONES)}")
+        if "name" not in self.operator:
+            raise ValueError("operator: no name; give one, as in {name: depthwise, kernel_size: 3}")
+        if self.placement not in PLACEMENTS:
+            raise ValueError(f"placement: {self.placement!r} is none of {', '.join(PLACEMENTS)}")
+        try:
+            check_path(self.stencil)
+        except ValueError as error:
+            raise ValueError(f"stencil: {error}") from None
+        for stage in self.stages:
+            if stage not in (1, 2, 3, 4):
+                raise ValueError(f"stages: {stage} is none of 1, 2, 3, 4")
+        if self.weights == "imagenet" and self.backbone not in weights.PUBLIC:
+            known = ", ".join(weights.PUBLIC)
+            raise ValueError(f"weights: no public file of {self.backbone}, only of {known}; give a path")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout: {self.dropout} is not in [0, 1)")

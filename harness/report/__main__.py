@@ -1,0 +1,97 @@
+"""The reports of a tracking store.
+
+python -m harness.report --out reports/
+python -m harness.report --compare kernel_sizes other/reports/kernel_sizes
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import StudyError, UserError
+from harness.records import StudyRecord
+from harness.report.write import RESULTS, read_record, write_comparison, write_index, write_study
+
+if TYPE_CHECKING:
+    from harness.tracking.store import Store
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the reports of a tracking store. Exit code: 0 all written, 2 something could not be."""
+    args = _parse(argv)
+    try:
+        if args.compare:
+            first, second = (_record(text, args.tracking_uri) for text in args.compare)
+            folder = write_comparison(first, second, args.out)
+            print(f"compared {folder / 'index.html'}")
+            return 0
+        return 0 if _write_all(_open(args.tracking_uri), args) else 2
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _write_all(store: Store, args: argparse.Namespace) -> bool:
+    """Report every study that was asked for; one that cannot be does not keep the others from it."""
+    names = [args.study] if args.study else store.studies()
+    if not names:
+        raise StudyError(
+            "the tracking store holds no study; run one first: python -m harness.run studies/..."
+        )
+    whole = True
+    for name in names:
+        try:
+            folder = write_study(store.load_study(name), args.out)
+            store.attach_report(name, folder)
+            print(f"report   {folder / 'index.html'}")
+        except UserError as error:
+            whole = False
+            print(f"error: {error}", file=sys.stderr)
+    if any(args.out.glob(f"*/{RESULTS}")):
+        print(f"index    {write_index(args.out)}")
+    return whole
+
+
+def _open(uri: str) -> Store:
+    from harness.tracking.store import Store
+
+    return Store.open(uri, create=False)
+
+
+def _record(text: str, uri: str) -> StudyRecord:
+    """What --compare names: a report's folder or its results.json, or else a study of the store."""
+    path = Path(text)
+    if path.exists():
+        return read_record(path / RESULTS if path.is_dir() else path)
+    if path.suffix or len(path.parts) > 1:
+        raise StudyError(f"--compare {text}: there is no such file or folder")
+    return _open(uri).load_study(text)
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m harness.report", description="Write the reports of all studies."
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("reports"), help="folder for the reports (default: reports)"
+    )
+    parser.add_argument("--study", default="", metavar="NAME", help="only this study")
+    parser.add_argument(
+        "--compare",
+        nargs=2,
+        metavar=("A", "B"),
+        help="two studies side by side instead: names in the store, or reports' folders (of another store, device "
+        "or commit)",
+    )
+    parser.add_argument(
+        "--tracking-uri", default="", metavar="URI", help="MLflow store (default: the one of a run)"
+    )
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

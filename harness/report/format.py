@@ -1,0 +1,103 @@
+"""Numbers as a report writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from harness.records import CostRecord
+from harness.stats.differences import Difference
+from harness.stats.estimates import Estimate, Quartiles
+
+
+def estimate(value: Estimate, unit: str = "", *, seeds: int | None = None) -> str:
+    """`40.9 ± 0.5 (n=3)`; without an interval `40.9 (n=2)`; `-` without a value.
+
+    Args:
+        seeds: a number of seeds that the reader knows already: n is then left out where it is the same.
+    """
+    if not value.n:
+        return "-"
+    half = "" if value.half_width is None else f" ± {value.half_width:.1f}"
+    return f"{value.mean:.1f}{half}{unit}{count(value, seeds)}"
+
+
+def points(difference: Difference) -> str:
+    """`+25.7 points [25.1, 26.3] (n=3)`."""
+    return f"{signed(difference.mean)} points{interval(difference)}{count(difference)}"
+
+
+def bare_points(difference: Difference, seeds: int | None = None) -> str:
+    """The same without the unit, for a column that names it."""
+    return f"{signed(difference.mean)}{interval(difference)}{count(difference, seeds)}"
+
+
+def interval(value: Estimate) -> str:
+    """` [25.1, 26.3]`, or nothing."""
+    if value.low is None or value.high is None:
+        return ""
+    return f" [{unsigned(value.low)}, {unsigned(value.high)}]"
+
+
+def count(value: Estimate, seeds: int | None = None) -> str:
+    """` (n=3)`, or nothing where the reader knows."""
+    return "" if value.n == seeds else f" (n={value.n})"
+
+
+def unsigned(value: float) -> str:
+    return "0.0" if abs(value) < 0.05 else f"{value:.1f}"
+
+
+def signed(value: float) -> str:
+    return "+0.0" if abs(value) < 0.05 else f"{value:+.1f}"
+
+
+def macs(value: int | None, *, sign: str = "") -> str:
+    """`+0.18 G`; millions below a hundredth of a G; `not stated` where an operator does not say."""
+    if value is None:
+        return "not stated"
+    if value == 0:
+        return f"{sign}0"
+    if abs(value) < 1e7:
+        return f"{value / 1e6:{sign},.2f} M"
+    return f"{value / 1e9:{sign},.2f} G"
+
+
+def milliseconds(measured: Quartiles | None) -> str:
+    """`42.0 [41.0, 43.0] (n=5)`: median and quartiles."""
+    if measured is None:
+        return "not measured"
+    return f"{measured.median:.1f} [{measured.q1:.1f}, {measured.q3:.1f}] (n={measured.n})"
+
+
+def number(value: float | None) -> str:
+    """A published number as printed, or `-`."""
+    return "-" if value is None else str(value)
+
+
+def plural(many: int, word: str) -> str:
+    return f"{many:,} {word}" if many == 1 else f"{many:,} {word}s"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names as code, with commas."""
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def geometry(costs: Iterable[CostRecord]) -> str:
+    """What costs were taken for, in words; a value that differs between variants is named as such."""
+    every = [cost.geometry for cost in costs]
+
+    def shared(key: str) -> Any:
+        values = {str(one.get(key)): one.get(key) for one in every}
+        return next(iter(values.values())) if len(values) == 1 else None
+
+    backbone, frames, size = shared("backbone"), shared("num_frames"), shared("size")
+    names = {"resnet18": "ResNet-18", "resnet34": "ResNet-34", "resnet50": "ResNet-50"}
+    return ", ".join(
+        [
+            names.get(backbone, str(backbone)) if backbone else "each variant's own backbone",
+            f"{frames} frames" if frames else "each variant's own number of frames",
+            f"{size}x{size} pixels" if size else "each variant's own size",
+        ]
+    )

@@ -1,0 +1,109 @@
+"""A study's question answered in a sentence, as far as its numbers go."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from harness.analysis.summary import Row, Summary
+from harness.report.format import estimate, interval, listed, points
+from harness.stats.differences import BETTER, EQUIVALENT, NEW_TRAININGS_AND_CLIPS, TOO_FEW, WORSE, Difference
+from harness.stats.distributions import ALPHA, MIN_SEEDS
+from harness.stats.estimates import SAME
+
+
+def answer(summary: Summary) -> str:
+    """What is known, with its interval, and what is still open."""
+    trials = len(summary.trials)
+    sentences = [_verdict_sentence(summary)]
+    if summary.best:
+        sentences += _count_of_verdicts(summary)
+    if summary.usable < trials:
+        sentences.append(f"{summary.usable} of {trials} trials have a result, so this may change.")
+    return " ".join(sentences)
+
+
+def _verdict_sentence(summary: Summary) -> str:
+    best, baseline = summary.best, summary.baseline
+    if best is None:
+        return "No trial has finished with an accuracy yet: nothing can be said."
+    top1 = estimate(best.accuracy["top1"], " %")
+    head = f"has the highest mean top-1: {top1}"
+    if summary.tied:
+        so = "has" if len(summary.tied) == 1 else "have"
+        head = f"has the highest mean top-1, {top1}, and so {so} {listed(summary.tied)}"
+    if baseline is None or not baseline.accuracy["top1"].n:
+        sentence = (
+            f"`{best.variant}` {head}, but the baseline `{summary.record.baseline}` has no trial with an accuracy: "
+            "nothing can be said about differences to it"
+        )
+    elif best.difference is None:
+        sentence = f"No variant scores above the baseline: `{best.variant}` itself {head}"
+    else:
+        sentence = (
+            f"`{best.variant}` {head}, {_against(best.difference, f'the baseline `{baseline.variant}`')}"
+        )
+    second = summary.runner_up
+    if second and summary.lead and second.variant != summary.record.baseline:
+        sentence += f"; {_lead(second, summary.lead)}"
+    return sentence + "."
+
+
+def _against(difference: Difference, other: str) -> str:
+    if not difference.n:
+        return f"but shares no finished seed with {other}, so the two cannot be compared"
+    gap = f"{points(difference)} against {other}"
+    if difference.verdict == BETTER:
+        return f"{gap}, which is more than {_luck(difference)} explains"
+    if difference.verdict == WORSE:  # a mean over other seeds than the difference
+        return f"{gap} on the seeds that both have: worse, by more than {_luck(difference)} explains"
+    if difference.verdict == EQUIVALENT:
+        return f"{gap}: {difference.words}"
+    if difference.n < MIN_SEEDS:
+        few = f"with fewer than {MIN_SEEDS} paired seeds nobody can say how much of it is luck"
+        return f"{gap}, and {few}{_these_networks(difference)}"
+    if difference.low is None:
+        return f"{gap}, the same for every seed, which is too few of them to tell how much is luck"
+    return f"{gap}, which luck can explain: {difference.words}{_needed(difference)}"
+
+
+def _luck(difference: Difference) -> str:
+    """The verdict's luck: without predictions clip by clip, that of the validation clips is not in it."""
+    return "luck" if difference.covers == NEW_TRAININGS_AND_CLIPS else "luck of training"
+
+
+def _these_networks(difference: Difference) -> str:
+    """All that so few seeds can give: an interval over clips, of networks that are not trained again."""
+    clips = difference.clips
+    if clips is None or clips.low is None:
+        return ""
+    return f" (these very networks on new clips:{interval(clips)}, which does not cover training them again)"
+
+
+def _needed(difference: Difference) -> str:
+    if difference.seeds_needed is None or difference.seeds_needed <= difference.n:
+        return ""
+    return f" (some {difference.seeds_needed} would decide a difference as large)"
+
+
+def _lead(runner_up: Row, lead: Difference) -> str:
+    if not lead.n:
+        return f"it shares no finished seed with the next, `{runner_up.variant}`"
+    gap = f"its difference to the next, `{runner_up.variant}`, is {points(lead)}"
+    if lead.mean > SAME:
+        gap = f"it leads the next, `{runner_up.variant}`, by {points(lead)}"
+    if lead.n < MIN_SEEDS:
+        return f"{gap}, too few seeds to tell the two apart"
+    if lead.p is not None and lead.p < ALPHA:
+        return f"{gap}, which sets the two apart if one forgets that they were picked after looking"
+    return f"{gap}, so that these seeds do not tell the two apart"
+
+
+def _count_of_verdicts(summary: Summary) -> list[str]:
+    compared = [row.difference for row in summary.rows if row.difference]
+    if len(compared) < 2 or not any(difference.n for difference in compared):
+        return []
+    counts = Counter(difference.words for difference in compared)
+    order = {BETTER: 0, WORSE: 1, TOO_FEW: 3}
+    words = sorted(counts, key=lambda word: order.get(word, 2))
+    parts = ", ".join(f"{counts[word]} {word}" for word in words)
+    return [f"Against the baseline, of {len(compared)} variants: {parts}."]

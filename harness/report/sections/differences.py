@@ -1,0 +1,121 @@
+"""What stands behind the verdicts: hypotheses, pairs, and the differences in detail."""
+
+from __future__ import annotations
+
+from harness.analysis.summary import Summary
+from harness.report.document.blocks import Block, Cell, Heading, Paragraph, Table
+from harness.report.format import bare_points, interval, signed
+from harness.report.sections.accuracy import covered
+from harness.stats.clips import ClipPaired
+from harness.stats.differences import MAX_SEEDS
+from harness.stats.estimates import Estimate
+
+SEEDS_SHOWN = 10
+"""Seeds whose clips a page counts one by one."""
+
+
+def hypotheses(summary: Summary) -> list[Block]:
+    """What the study stated beforehand, tested as stated."""
+    if not summary.hypotheses:
+        return []
+    rows: list[list[str | Cell]] = [
+        [f"`{one.text}`", bare_points(one.difference) if one.difference.n else "-", p_value(one.p_holm), one.verdict]
+        for one in summary.hypotheses
+    ]  # fmt: skip
+    table = Table(
+        header=["hypothesis", "left minus right [points]", "p (Holm)", "verdict"],
+        rows=rows,
+        words=(0, 3),
+        label="hypotheses",
+        caption=f"Hypotheses that `{summary.record.name}` stated beforehand, corrected together (Holm).",
+    )
+    note = (
+        "Stated in the study file, tested as stated (one-sided, or against the margin) and corrected together by "
+        "Holm's "
+        "method. Not supported does not say that the opposite holds. Every other comparison on this page is "
+        "exploratory."
+    )
+    return [Heading(3, "Hypotheses stated beforehand"), table, Paragraph(note, "note")]
+
+
+def pairs(summary: Summary) -> list[Block]:
+    """The comparisons that the study names beside those with the baseline."""
+    if not summary.pairs:
+        return []
+    rows = [
+        [
+            f"`{gap.variant}` vs `{gap.other}`",
+            bare_points(gap) if gap.n else "-",
+            p_value(gap.p_holm),
+            gap.words,
+        ]
+        for gap in summary.pairs
+    ]
+    table = Table(
+        header=["pair", "difference [points]", "p (Holm)", "verdict"],
+        rows=rows,
+        words=(0, 3),
+        label="pairs",
+        caption=f"Chosen pairs of `{summary.record.name}`: difference in top-1 [95 % interval], corrected "
+        f"together (Holm).",
+    )
+    return [Heading(3, "Chosen pairs"), table]
+
+
+def differences(summary: Summary) -> list[Block]:
+    """The differences to the baseline seen in other ways; each says what it does and does not cover."""
+    gaps = [(row.variant, row.difference) for row in summary.rows if row.difference and row.difference.n]
+    if not any(gap.clips or gap.bootstrap or gap.effect is not None for _, gap in gaps):
+        return []
+    header = ["variant", "quoted", "over seeds alone", "over clips alone", "seeds and clips resampled"]
+    header += ["p (Holm)", "clips won : lost", "effect size", "seeds needed"]
+    rows = [
+        [
+            f"`{variant}`",
+            f"{signed(gap.mean)}{interval(gap)}",
+            _interval(gap.trainings),
+            _interval(gap.clips),
+            _interval(gap.bootstrap),
+            p_value(gap.p_holm),
+            _won(gap.clips),
+            "-" if gap.effect is None else f"{gap.effect:.2f}",
+            "-" if gap.seeds_needed is None else f"{gap.seeds_needed:,}",
+        ]
+        for variant, gap in gaps
+    ]
+    covers = covered(gap for _, gap in gaps)
+    note = (
+        f"Top-1 minus that of `{summary.record.baseline}` in points, 95 % intervals, each for itself. "
+        + (f"The quoted interval is for {covers}. " if covers else "")
+        + "Over seeds alone: a t interval, for these very clips. Over clips alone: these very networks on new clips, "
+        "paired by clip; it says nothing about training them again. Clips won : lost: clips (or clusters of "
+        "clips that "
+        "belong together) of which the variant gets more, or fewer, right than the baseline, seed by seed, with "
+        "the exact McNemar p, uncorrected. Effect size: Hedges' g of the paired differences. Seeds needed: in all, to "
+        "decide a difference as large as the one observed, of the spread observed, at 80 % power in this table; - "
+        f"where more than {MAX_SEEDS:,} would be, or nothing can be said."
+    )
+    return [
+        Heading(3, "The differences in detail"),
+        Table(header=header, rows=rows, fold="intervals, effect sizes and seeds needed"),
+        Paragraph(note, "note"),
+    ]
+
+
+def _interval(value: Estimate | None) -> str:
+    return "-" if value is None or value.low is None else interval(value).strip()
+
+
+def _won(clips: ClipPaired | None) -> str:
+    if clips is None or not clips.by_seed:
+        return "-"
+    shown = [f"{one.gained} : {one.lost} (p {p_value(one.p)})" for one in clips.by_seed[:SEEDS_SHOWN]]
+    left = len(clips.by_seed) - len(shown)
+    return ", ".join([*shown, *([f"and {left} more in `results.json`"] if left else [])])
+
+
+def p_value(p: float | None) -> str:
+    """`0.031`; `< 0.001`; `-` where nothing was tested."""
+    if p is None:
+        return "-"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"

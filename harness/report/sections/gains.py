@@ -1,0 +1,124 @@
+"""Where a variant's gain comes from: classes, confusions, the order of frames, temporal reach."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.analysis.breakdown import Breakdown, ClassChange, Confusion
+from harness.analysis.summary import Summary
+from harness.report.document.blocks import Block, Heading, Paragraph, Table, one_line
+from harness.report.format import estimate, interval, signed
+from harness.stats.estimates import Estimate
+
+MOST = 6
+"""Classes and confusions listed for each variant."""
+
+
+def gains(summary: Summary) -> list[Block]:
+    """Classes that changed most, confusions, probes of order, filters and reach."""
+    found = [summary.breakdowns[v] for v in summary.record.variants if v in summary.breakdowns]
+    blocks = [*_changes(found), *_confusions(found), *_orders(found), *_reach(found)]
+    return [Heading(2, "Where the gain comes from"), *blocks] if blocks else []
+
+
+def _changes(found: Sequence[Breakdown]) -> list[Block]:
+    rows = [
+        [f"`{one.variant}`", _classes(one.gained), _classes(one.lost)]
+        for one in found
+        if one.gained or one.lost
+    ]
+    if not rows:
+        return []
+    note = (
+        f"Top-1 of a class minus the baseline's, in points, paired by seed; the {MOST} largest. Not corrected for "
+        f"the "
+        "number of classes: where to look, not what is so."
+    )
+    table = Table(header=["variant", "gained most", "lost most"], rows=rows, words=range(3))
+    return [Heading(3, "Classes"), table, Paragraph(note, "note")]
+
+
+def _classes(changes: Sequence[ClassChange]) -> str:
+    return (
+        "; ".join(f"{one_line(c.name)} {signed(c.change.mean)}{interval(c.change)}" for c in changes[:MOST])
+        or "-"
+    )
+
+
+def _confusions(found: Sequence[Breakdown]) -> list[Block]:
+    rows = [
+        [f"`{one.variant}`", one_line(c.true), one_line(c.predicted), "yes" if c.twins else "", *_rates(c)]
+        for one in found
+        for c in one.confusions[:MOST]
+    ]
+    if not rows:
+        return []
+    table = Table(
+        header=["variant", "class", "taken for", "twins", "clips of the class [%]", "baseline [%]"],
+        rows=rows,
+        words=(0, 1, 2, 3),
+        fold="confusion pairs, time-reversed twins first",
+    )
+    note = (
+        "Twins are each other's class played backwards: only the order of frames tells them apart. ± is a 95 % t "
+        "interval over seeds, each for itself."
+    )
+    return [Heading(3, "Confusions"), table, Paragraph(note, "note")]
+
+
+def _rates(confusion: Confusion) -> tuple[str, str]:
+    base = confusion.baseline
+    return estimate(confusion.rate, seeds=confusion.rate.n), "-" if base is None else estimate(
+        base, seeds=base.n
+    )
+
+
+def _orders(found: Sequence[Breakdown]) -> list[Block]:
+    orders = list(dict.fromkeys(probe.order for one in found for probe in one.orders))
+    if not orders:
+        return []
+    rows: list[list[str]] = []
+    for one in found:
+        known = {probe.order: probe for probe in one.orders}
+        cells = [f"`{one.variant}`"]
+        for order in orders:
+            change = known[order].change.get("top1") if order in known else None
+            cells.append(
+                "-" if change is None or not change.n else f"{signed(change.mean)}{interval(change)}"
+            )
+        rows.append(cells)
+    table = Table(
+        header=["variant", *(f"{order} [points]" for order in orders)],
+        rows=rows,
+        label="order",
+        caption="Change in top-1 when the frames of the same test clips are put in another order [95 % interval].",
+    )
+    note = (
+        "Top-1 on the same clips with their frames in another order, minus that on the clips as they are: reversed, "
+        "shuffled, or frozen to one frame. A network that does not use the order of frames loses nothing by the "
+        "first two."
+    )
+    return [Heading(3, "Does it use the order of frames?"), table, Paragraph(note, "note")]
+
+
+def _reach(found: Sequence[Breakdown]) -> list[Block]:
+    stages = sorted({reach.stage for one in found for reach in one.reach})
+    if not stages:
+        return []
+    rows = []
+    for one in found:
+        known = {reach.stage: reach.radius for reach in one.reach}
+        rows.append([f"`{one.variant}`", *(_frames(known.get(stage)) for stage in stages)])
+    table = Table(header=["variant", *(f"after stage {stage}" for stage in stages)], rows=rows)
+    note = (
+        "Effective temporal reach in frames: root mean square distance of the input frames from the centre "
+        "frame, weighted "
+        "by the squared gradient of its features. 0: no other frame is looked at."
+    )
+    return [Heading(3, "How far it looks"), table, Paragraph(note, "note")]
+
+
+def _frames(radius: Estimate | None) -> str:
+    if radius is None or not radius.n:
+        return "-"
+    return f"{radius.mean:.2f}" + ("" if radius.half_width is None else f" ± {radius.half_width:.2f}")

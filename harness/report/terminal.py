@@ -1,0 +1,89 @@
+"""The table that ends a run, and the lines under it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.analysis.summary import Row, summarize
+from harness.console import Table
+from harness.records import CostRecord, StudyRecord, TrialRecord
+
+
+def final_table(record: StudyRecord) -> tuple[Table, list[str]]:
+    """The table at the end of a run, and the lines under it."""
+    summary = summarize(record)
+    table = Table("variant", box=None, pad_edge=False)
+    for title in ("top1 [%]", *(m.split("/")[1] for m in summary.metrics if m.startswith("group/"))):
+        table.add_column(title, justify="right")
+    table.add_column(f"vs {record.baseline} [points]")
+    table.add_column("MACs", justify="right")
+    table.add_column("latency [ms]", justify="right")
+    for row in summary.rows:
+        groups = [_mean(row, m) for m in summary.metrics if m.startswith("group/")]
+        table.add_row(
+            row.variant, _accuracy(row), *groups, _difference(row, record), _macs(row, record),
+            f"{row.latency_ms.median:.0f}" if row.latency_ms else "not measured",
+        )  # fmt: skip
+    cost = next(iter(record.costs.values()), None)
+    lines = [
+        "± and [ ]: 95 % interval, paired by seed; the words are corrected for the rows of the table (Holm)"
+    ]
+    if cost is not None:
+        g = cost.geometry
+        device = f", latency on {cost.measured_on['device']}" if cost.measured_on else ""
+        lines.append(f"MACs at {g['backbone']}, {g['size']}x{g['size']}, {g['num_frames']} frames{device}")
+    lines += [
+        f"failed   {t.variant} seed={t.seed}: {t.reason}" for t in record.trials if t.status == "failed"
+    ]
+    return table, lines
+
+
+def _accuracy(row: Row) -> str:
+    top1 = row.accuracy["top1"]
+    if not top1.n:
+        return f"none of {row.planned} done"
+    spread = f" ± {top1.half_width:.1f}" if top1.half_width is not None else ""
+    return f"{top1.mean:.1f}{spread} (n={top1.n})"
+
+
+def _mean(row: Row, metric: str) -> str:
+    value = row.accuracy[metric]
+    return f"{value.mean:.1f}" if value.n else "-"
+
+
+def _difference(row: Row, record: StudyRecord) -> str:
+    if row.variant == record.baseline:
+        return "baseline"
+    d = row.difference
+    if d is None or not d.n:
+        return "nothing to compare"
+    interval = f" [{d.low:.1f}, {d.high:.1f}]" if d.low is not None else f" (n={d.n})"
+    return f"{d.mean:+.1f}{interval} {d.words}"
+
+
+def _macs(row: Row, record: StudyRecord) -> str:
+    if row.cost is None or row.cost.macs_total is None or row.cost.macs_added is None:
+        return "not stated"
+    if row.variant == record.baseline:
+        return f"{row.cost.macs_total / 1e9:.2f} G"
+    return f"+{row.cost.macs_added / 1e9:.2f} G"
+
+
+def time_spent(trials: Sequence[TrialRecord]) -> str:
+    """What a trial's seconds went to, on average over those that say; the starting of its process is not in it."""
+    spent = [trial.spent for trial in trials if trial.spent]
+    if not spent:
+        return ""
+    total = {name: sum(one.get(name, 0.0) for one in spent) for name in spent[0]}
+    whole = sum(total.values())
+    parts = sorted(total.items(), key=lambda part: -part[1])
+    words = ", ".join(f"{name} {100 * seconds / whole:.0f} %" for name, seconds in parts)
+    return f"a trial takes {whole / len(spent):.1f} s: {words}"
+
+
+def geometry(record: CostRecord) -> str:
+    """At which geometry a cost was taken, in words."""
+    g = record.geometry
+    return (
+        f"at {g['backbone']}, {g['num_frames']} frames of {g['size']}x{g['size']}, {g['num_classes']} classes"
+    )

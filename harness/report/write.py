@@ -1,0 +1,184 @@
+"""A report's files: a page, its tables and figures, and the CSV and JSON that every number can be recomputed from.
+
+A report is replaced whole or not at all, and the same record gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import harness
+from harness.analysis.summary import Summary, summarize
+from harness.errors import StudyError
+from harness.records import SCHEMA, StudyRecord, study_from_json
+from harness.report import export
+from harness.report.document.html import html
+from harness.report.document.markdown import markdown
+from harness.report.page import INDEX_MARK, index, page
+
+RESULTS = "results.json"
+
+CODE = ("report", "analysis", "stats", "plots", "published.py", "metrics.py", "seeds.py", "records.py")
+"""The folders and files of `harness/` that decide a report's bytes."""
+
+
+def write_study(record: StudyRecord, out: Path) -> Path:
+    """Write one study's report into `out/<name>`, in place of an earlier one.
+
+    Raises:
+        StudyError: the folder cannot be written, or holds something that is no report.
+    """
+    summary = summarize(record)
+    with _named_errors(out):
+        target = _place(out, record.name)
+        if not _is_current(summary, target):  # else drawing the same bytes again would take seconds
+            _replace(target, lambda folder: _write_files(summary, folder))
+    return target
+
+
+def write_comparison(first: StudyRecord, second: StudyRecord, out: Path) -> Path:
+    """Write two studies side by side into `out/<first>-vs-<second>`, in place of an earlier comparison.
+
+    Raises:
+        StudyError: the two share no variant, or the folder cannot be written.
+    """
+    from harness.report import compare
+
+    compared = compare.compare_studies(first, second)
+    with _named_errors(out):
+        target = _place(out, compared.name, compare.RESULTS)
+        _replace(target, lambda folder: compare.write_files(compared, folder))
+    return target
+
+
+def write_index(out: Path) -> Path:
+    """Write `out/index.html` and `out/README.md`, which list every report found under `out`.
+
+    Raises:
+        StudyError: someone else's page stands there, or it cannot be written.
+    """
+    pages = {"README.md": markdown, "index.html": html}
+    studies = []
+    with _named_errors(out):
+        for name in pages:
+            target = out / name
+            if target.exists() and INDEX_MARK not in target.read_text(encoding="utf-8", errors="replace"):
+                raise StudyError(f"{target}: was not written by harness.report; choose another --out")
+        for results in sorted(out.glob(f"*/{RESULTS}")):
+            try:
+                data = json.loads(results.read_text(encoding="utf-8"))
+                studies.append((results.parent.name, data["record"]["question"], data["answer"]))
+            except (ValueError, KeyError, TypeError):
+                studies.append((results.parent.name, "", f"{RESULTS} cannot be read"))
+        for name, render in pages.items():
+            partial = out / f".{name}.building"
+            partial.write_text(render(index(studies, name)), encoding="utf-8")
+            os.replace(partial, out / name)
+    return out / "index.html"
+
+
+def read_record(path: Path) -> StudyRecord:
+    """The record in a report's `results.json`. A metric that was not a number is None in it.
+
+    Raises:
+        StudyError: the file is not there, is no report's, or is of a newer version.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))["record"]
+        schema = int(data["schema"])
+        if schema > SCHEMA:
+            raise StudyError(
+                f"{path}: has schema {schema}, newer than this version's {SCHEMA}; update the project"
+            )
+        return study_from_json(data)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StudyError(f"{path}: is not the {RESULTS} of a report ({type(error).__name__})") from None
+
+
+@contextmanager
+def _named_errors(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StudyError(
+            f"--out {out}: {error.filename or out} cannot be written: {error.strerror}"
+        ) from error
+
+
+def _place(out: Path, name: str, results: str = RESULTS) -> Path:
+    """Where a report goes; an earlier replacement that was killed halfway is undone.
+
+    Raises:
+        StudyError: what stands there is no report.
+    """
+    target, old = out / name, out / f".{name}.old"
+    out.mkdir(parents=True, exist_ok=True)
+    if old.exists() and not target.exists():
+        old.rename(target)
+    if target.is_dir() and any(target.iterdir()) and not (target / results).exists():
+        raise StudyError(
+            f"{target}: is not a report (it has no {results}); move it away or choose another --out"
+        )
+    return target
+
+
+def _replace(target: Path, write: Callable[[Path], None]) -> None:
+    """Put what `write` makes in an empty folder in the target's place: the whole of it, or nothing."""
+    building, old = target.parent / f".{target.name}.building", target.parent / f".{target.name}.old"
+    shutil.rmtree(building, ignore_errors=True)
+    try:
+        building.mkdir()
+        write(building)
+        shutil.rmtree(old, ignore_errors=True)
+        if target.exists():
+            target.rename(old)
+        building.rename(target)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _write_files(summary: Summary, folder: Path) -> None:
+    from harness.report import figures
+
+    (folder / "figures").mkdir()
+    export.write_pages(page(summary, figures.draw(summary, folder / "figures")), folder)
+    export.write_csv(folder / "results.csv", [export.variant_numbers(summary, row) for row in summary.rows])
+    export.write_csv(folder / "trials.csv", export.trial_numbers(summary))
+    found = _results(summary) | {"files": _digests(folder)}
+    (folder / RESULTS).write_text(export.json_text(found, depth=3) + "\n", encoding="utf-8")
+
+
+def _results(summary: Summary) -> dict[str, Any]:
+    places = [Path(harness.__file__).parent / name for name in CODE]
+    files = [
+        path for place in places for path in (sorted(place.rglob("*.py")) if place.is_dir() else [place])
+    ]
+    return {"written_by": _digest(*files)} | export.results(summary)
+
+
+def _is_current(summary: Summary, folder: Path) -> bool:
+    """Whether a report of this very record, written by this very code, stands there whole and unchanged."""
+    try:
+        written = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
+        files = written.pop("files")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+    return bool(written == json.loads(json.dumps(_results(summary))) and files == _digests(folder))
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file of a report but the one that lists them."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / RESULTS)
+    return {path.relative_to(folder).as_posix(): _digest(path) for path in files}
+
+
+def _digest(*paths: Path) -> str:
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]

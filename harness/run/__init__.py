@@ -1,0 +1,1 @@
+"""python -m harness.run STUDY: plan, train, measure, track, compare. Imports nothing: --help must answer at once."""

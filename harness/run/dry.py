@@ -1,0 +1,166 @@
+"""What `harness.run --dry-run` prints: the protocol, every variant's costs and memory, and what is missing here.
+
+Nothing is trained and nothing written; neither data nor weights nor GPUs need to be there.
+"""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from harness import cost
+from harness.console import Table, console
+from harness.cost.memory import StepMemory, step_memory
+from harness.data import DataConfig, DataSet, missing_data
+from harness.errors import StudyError
+from harness.model import weights
+from harness.records import CostRecord
+from harness.report.terminal import geometry
+from harness.run.plan import Plan
+from harness.run.request import check_recipes
+from harness.stats.power import detection
+from harness.study.protocol import dataset_name, protocol
+from harness.study.study import Study
+
+
+def show(plan: Plan) -> None:
+    """Print it, after what `plan.show()` says."""
+    print("\nprotocol")
+    data = plan.data[plan.study.baseline]
+    for name, words in protocol(plan.study, data).items():
+        print(f"  {name:<26} {words}")
+    print()
+    _show_variants(plan)
+    study = plan.study
+    rows, stated = len(study.variants) - 1, len(study.hypotheses)
+    clips, clusters = _validation_clips(study.variants[study.baseline].data, data)
+    print(f"detects  {detection(len(plan.seeds), rows, stated, clips, clusters)}")
+    print()
+    for line in missing(plan) or ["nothing: this machine can run it"]:
+        print(f"missing  {line}")
+    print("dry run: nothing was trained, nothing was written")
+
+
+def _validation_clips(config: DataConfig, data: DataSet | None) -> tuple[int, int]:
+    """How many, and how many clusters of them; 0 where the data set is not here and its settings do not say."""
+    if data is None:
+        return getattr(config.source(), "val_clips", 0), 0
+    clips = data.split("val").clips
+    return len(clips), len({clip.cluster or clip.id for clip in clips})
+
+
+def _show_variants(plan: Plan) -> None:
+    """One line a variant: its trials, parameters, MACs, and the memory of a training step."""
+    table = Table("variant", "operator", box=None, pad_edge=False)
+    table.columns[1].no_wrap = True
+    for title in ("to run", "parameters", "added", "MACs [G]", "added [G]", "memory [MiB]"):
+        table.add_column(title, justify="right", no_wrap=True)
+    unknown: dict[str, str] = {}
+    costs, largest = [], None
+    for name, settings in plan.study.variants.items():
+        record = cost.count(plan.study.cost, settings.model, settings.data.num_frames)
+        costs.append(record)
+        operator = dict(settings.model.operator)
+        words = ", ".join(f"{key} {value}" for key, value in operator.items() if key != "name")
+        try:
+            memory = _memory(plan, name)
+        except Exception as error:  # an operator from outside need not run on tensors without memory
+            memory = None
+            unknown[name] = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
+        if memory and (largest is None or memory.total > largest.total):
+            largest = memory
+        pending = sum(trial.variant == name for trial in plan.pending)
+        table.add_row(
+            name, f"{operator['name']} {words}".strip(), str(pending), f"{record.params_total:,}",
+            f"+{record.params_added:,}", giga(record.macs_total), giga(record.macs_added, "+.5f"),
+            mib(memory.total) if memory else "not known",
+        )  # fmt: skip
+    console.print(table)
+    for key, values in _differences(plan.study).items():
+        print(f"differs  {key}: {values}")
+    print(f"MACs     {_geometry(costs)}; one multiply-add is 1")
+    if largest:
+        print(f"memory   {_memory_words(plan, largest)}")
+    for name, reason in unknown.items():
+        print(f"memory   of {name} is not known: its operator does not run on shapes alone ({reason})")
+
+
+def _differences(study: Study) -> dict[str, str]:
+    """In which settings variants differ besides their operators, which have a column."""
+    rows = study.differs()
+    keys = dict.fromkeys(key for one in rows.values() for key in one if not key.startswith("model.operator"))
+    return {key: ", ".join(f"{name} {one.get(key)}" for name, one in rows.items()) for key in keys}
+
+
+def _geometry(costs: list[CostRecord]) -> str:
+    if len({record.geometry["num_frames"] for record in costs}) == 1:
+        return geometry(costs[0])
+    g = costs[0].geometry
+    return f"at {g['backbone']}, each row's own frames of {g['size']}x{g['size']}, {g['num_classes']} classes"
+
+
+def _memory(plan: Plan, variant: str) -> StepMemory:
+    settings = plan.study.variants[variant]
+    ranks = int(plan.resources.ranks)
+    clips = settings.train.clips_at_once(ranks)
+    return step_memory(
+        settings.model, settings.data, settings.train, plan.study.cost.num_classes, clips, ranks
+    )
+
+
+def _memory_words(plan: Plan, memory: StepMemory) -> str:
+    parts = {
+        "activations": memory.activations + memory.frames,
+        "weights, gradients and optimiser": memory.weights + memory.gradients + memory.optimiser,
+    }
+    share = ", ".join(f"{name} {mib(size)}" for name, size in parts.items())
+    device = "GPU" if plan.resources.gpus else "process"
+    batch = plan.study.variants[plan.study.baseline].train.batch_size
+    clips = f"{memory.clips} clip{'s' * (memory.clips > 1)}" + (
+        f" of the {batch}" if memory.clips < batch else ""
+    )
+    return (
+        f"of one training step on each {device}, {clips}, in the largest row {mib(memory.total)} MiB: {share}; "
+        f"computed from shapes; the libraries' workspaces{', and the CUDA context,' * (device == 'GPU')} come on top"
+    )
+
+
+def missing(plan: Plan) -> list[str]:
+    """What a run would need and this machine does not have, a line each."""
+    lines: list[str] = []
+    for name, settings in plan.study.variants.items():
+        model = settings.model
+        if (
+            plan.data[name] is None
+            and not missing_data(settings.data)
+            and dataset_name(settings) != "generated"
+        ):
+            lines.append("data: no index yet; the first run makes it, or python -m harness.data prepare ROOT")
+        if gone := missing_data(settings.data):
+            lines.append(f"data: {gone}")
+        try:
+            if model.weights:
+                weights.find(model.weights, model.backbone)
+        except StudyError as error:
+            lines.append(f"weights: {error}")
+    try:
+        check_recipes(plan.study)
+    except StudyError as error:
+        lines.append(f"recipe: {error}")
+    for name, has in (("cpus", os.cpu_count() or 1), ("gpus", torch.cuda.device_count())):
+        try:
+            plan.resources.check({name: has})
+        except StudyError as error:
+            lines.append(f"{'GPUs' if name == 'gpus' else 'CPUs'}: {error}")
+    return list(dict.fromkeys(lines))
+
+
+def giga(macs: int | None, form: str = ".2f") -> str:
+    """MACs in units of 1e9."""
+    return "not stated" if macs is None else f"{macs / 1e9:{form}}"
+
+
+def mib(size: int) -> str:
+    """Bytes in units of 2**20."""
+    return f"{size / 2**20:,.0f}"

@@ -1,0 +1,1 @@
+"""Estimates, differences and verdicts. What each number means: docs/statistics.md."""

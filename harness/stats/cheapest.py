@@ -1,0 +1,77 @@
+"""The cheapest variant that is good enough."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from harness.stats.differences import holm
+from harness.stats.distributions import ALPHA
+from harness.stats.scores import Scores
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cheapest:
+    """The cheapest variants shown to be at most `margin` points below every other one, the best among them.
+
+    by: "MACs" or "latency". cost: in MACs, or the median in ms. variants: several where their cost is the same;
+        empty where that is shown of none. p_holm: the largest of theirs, corrected over all variants.
+    words: the answer in one sentence.
+    """
+
+    by: str
+    variants: tuple[str, ...]
+    cost: float | None
+    margin: float
+    p_holm: float | None
+    words: str
+
+
+def close_enough(results: Scores) -> dict[str, float]:
+    """Of each variant, the corrected p value that it is more than the margin below some other; none of one with too
+    few seeds, nor of any beside such a one.
+
+    To be close enough to the best, whichever that is, a variant has to be close enough to each of the others:
+    so no best is picked by looking (an intersection-union test), and Holm's correction over the variants pays
+    for asking it of all of them.
+    """
+    worst: dict[str, float | None] = {}  # of each variant, the largest p value against any other
+    for variant, other in itertools.combinations(results.accuracy, 2):
+        gap = results.difference(variant, other, 0.0)
+        for one, lead in ((variant, gap.mean), (other, -gap.mean)):
+            p = gap.error.p_above(lead + results.margin) if gap.error else None
+            before = worst.get(one, 0.0)
+            worst[one] = None if p is None or before is None else max(p, before)
+    p_values = {variant: p for variant, p in worst.items() if p is not None}
+    return dict(zip(p_values, holm(list(p_values.values())), strict=True))
+
+
+def cheapest(
+    results: Scores, costs: Mapping[str, float], by: str, corrected: Mapping[str, float] | None = None
+) -> Cheapest:
+    """The cheapest variants shown to be at most the margin below every other variant.
+
+    Args:
+        costs: MACs or ms, of the variants where it is known.
+        by: "MACs" or "latency".
+        corrected: what `close_enough` says, where it is known already.
+    """
+    corrected = close_enough(results) if corrected is None else corrected
+    shown = [v for v, p in corrected.items() if p < ALPHA and v in costs]
+    within = f"at most {results.margin:g} point{'s' * (results.margin != 1)} below every other variant"
+    if not shown:
+        words = f"By {by}: of no variant with a known cost is it shown that it is {within}."
+        return Cheapest(by=by, variants=(), cost=None, margin=results.margin, p_holm=None, words=words)
+    cost = min(costs[v] for v in shown)
+    chosen = tuple(v for v in shown if costs[v] == cost)
+    names = " and ".join(f"`{v}`" for v in chosen)
+    amount = f"{cost / 1e9:.2f} G MACs" if by == "MACs" else f"median {cost:.1f} ms"
+    cheaper = [v for v in results.accuracy if v in costs and costs[v] < cost]
+    rest = f"; of the {len(cheaper)} cheaper it is not" if cheaper else ""
+    unknown = [f"`{v}`" for v in results.accuracy if v not in costs]
+    but = f"; {by} not known: {', '.join(unknown)}" if unknown else ""
+    verb = "is" if len(chosen) == 1 else "are"
+    words = f"By {by}: {names} ({amount}) {verb} the cheapest that is shown to be {within}{rest}{but}."
+    p_holm = max(corrected[v] for v in chosen)
+    return Cheapest(by=by, variants=chosen, cost=cost, margin=results.margin, p_holm=p_holm, words=words)

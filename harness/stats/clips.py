@@ -1,0 +1,186 @@
+"""Two variants clip by clip: what their trained networks got right on the same clips.
+
+A validation set is a sample too. The accuracies of all seeds are taken on the same clips, so the luck of that
+sample is the same in every seed and does not show in their spread; it is found here. Clips that are not independent,
+such as one clip forwards and backwards, form a cluster, and clusters are what is counted and resampled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.records import TrialRecord
+from harness.stats.distributions import ALPHA, half_width, p_value, sign_test
+from harness.stats.estimates import SAME, Estimate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Right:
+    """Which clips the networks of one variant got right.
+
+    by_seed: (clips,) bool each. ids: (clips,). cluster: (clips,), numbers.
+    """
+
+    ids: tuple[str, ...]
+    cluster: np.ndarray
+    by_seed: dict[int, np.ndarray]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clips:
+    """Two variants on the clips that both were evaluated on.
+
+    net: (seeds, clusters): clips of the cluster that the variant got right, minus those the other got right.
+    sizes: (clusters,): clips in each.
+    """
+
+    seeds: tuple[int, ...]
+    net: np.ndarray
+    sizes: np.ndarray
+
+    @property
+    def clusters(self) -> int:
+        return len(self.sizes)
+
+    def variances(self) -> tuple[float, float]:
+        """Of the mean difference, in points squared: of these trained networks on other clips; and the part of
+        it that is due to the clips alone, without the seeds' interplay with them, which may come out below 0."""
+        return variances(self.net, self.sizes)
+
+    def clip_error(self) -> float:
+        """What other clips add to the standard error over seeds, in points."""
+        return max(0.0, self.variances()[1]) ** 0.5
+
+    def paired(self) -> ClipPaired:
+        """The difference between these trained networks."""
+        clips, k = int(self.sizes.sum()), self.clusters
+        mean = 100.0 * float(self.net.sum()) / (clips * len(self.seeds))
+        variance = self.variances()[0] if k > 1 else 0.0
+        by_seed = tuple(
+            McNemar(seed=seed, gained=gained, lost=lost, p=sign_test(gained, lost))
+            for seed, row in zip(self.seeds, self.net, strict=True)
+            for gained, lost in [(int((row > 0).sum()), int((row < 0).sum()))]
+        )
+        if variance <= SAME:  # the same in every cluster, or there is but one: the spread is unknown
+            net = self.net.sum(axis=0)
+            p = sign_test(int((net > 0).sum()), int((net < 0).sum()))
+            return ClipPaired(mean=mean, n=k, clips=clips, p=p, by_seed=by_seed)
+        error = variance**0.5
+        half = float(half_width(error, 0.0, k - 1, 0, ALPHA))
+        return ClipPaired(
+            mean=mean, n=k, low=mean - half, high=mean + half, clips=clips,
+            p=float(p_value(mean, error, 0.0, k - 1, 0)), by_seed=by_seed,
+        )  # fmt: skip
+
+    def bootstrap(self, generator: np.random.Generator, resamples: int = 1000) -> Estimate:
+        """The percentile interval when seeds and clusters are both drawn again, with replacement.
+
+        Too short with few seeds, as the spread of n drawn values is too small by (n - 1) / n; shown, never quoted.
+        """
+        seeds, k = self.net.shape
+        means = np.empty(resamples)
+        net = self.net.astype(np.float32)
+        for i in range(resamples):
+            drawn = generator.integers(k, size=k)
+            mean_net = net[generator.integers(seeds, size=seeds)].mean(axis=0)
+            means[i] = 100.0 * mean_net[drawn].sum() / self.sizes[drawn].sum()
+        low, high = np.quantile(means, [ALPHA / 2, 1 - ALPHA / 2])
+        mean = 100.0 * float(self.net.sum()) / (float(self.sizes.sum()) * seeds)
+        return Estimate(mean=mean, n=seeds, low=float(low), high=float(high))
+
+
+def variances(net: np.ndarray, sizes: np.ndarray) -> tuple[float, float]:
+    """`Clips.variances` of a (seeds, clusters) array."""
+    seeds, k = net.shape
+    clips = float(sizes.sum())
+    scale = 1e4 * k / (k - 1) / clips**2
+    by_seed = net.sum(axis=1, dtype=float) / clips
+    own, size = (net @ sizes).astype(float), float(sizes @ sizes)  # of each seed, squares about its own mean:
+    squares = np.einsum("sk,sk->s", net, net).astype(float) - 2 * by_seed * own + by_seed**2 * size
+    mean_net, mean = net.mean(axis=0), float(by_seed.mean())
+    over_seeds = float(mean_net @ mean_net) - 2 * mean * float(mean_net @ sizes) + mean**2 * size
+    total = max(0.0, scale * over_seeds)  # rounding may leave it just below
+    if seeds == 1:
+        return total, 0.0
+    interplay = scale * (float(squares.sum()) / seeds - over_seeds) / (seeds - 1)
+    return total, total - interplay
+
+
+def right(trials: Sequence[TrialRecord]) -> Right | None:
+    """From the predictions of one variant's finished trials, on the clips that all of them have.
+
+    None where a trial kept none, or does not say which clips belong together: nothing is guessed then.
+    """
+    kept = [trial.predictions for trial in trials]
+    if not kept or not all({"clip", "cluster", "label", "predicted"} <= one.keys() for one in kept):
+        return None
+    first = kept[0]
+    ids = [str(clip) for clip in first["clip"]]
+    by_seed = {
+        trial.seed: np.asarray(one["label"]) == np.asarray(one["predicted"])
+        for trial, one in zip(trials, kept, strict=True)
+    }
+    cluster = np.unique([str(name) for name in first["cluster"]], return_inverse=True)[1]
+    if all(one["clip"] == first["clip"] for one in kept[1:]):
+        return Right(ids=tuple(ids), cluster=cluster, by_seed=by_seed)
+    places = [{str(clip): i for i, clip in enumerate(one["clip"])} for one in kept]
+    common = [clip for clip in ids if all(clip in known for known in places)]
+    return Right(
+        ids=tuple(common),
+        cluster=cluster[[places[0][clip] for clip in common]],
+        by_seed={
+            trial.seed: by_seed[trial.seed][[known[clip] for clip in common]]
+            for trial, known in zip(trials, places, strict=True)
+        },
+    )
+
+
+def pair(variant: Right | None, other: Right | None) -> Clips | None:
+    """The two on their common clips and seeds; None where there are none."""
+    if variant is None or other is None:
+        return None
+    seeds = tuple(sorted(variant.by_seed.keys() & other.by_seed.keys()))
+    mine, theirs = slice(None), slice(None)
+    cluster = variant.cluster
+    if variant.ids != other.ids:
+        places = {clip: i for i, clip in enumerate(other.ids)}
+        common = [i for i, clip in enumerate(variant.ids) if clip in places]
+        mine, theirs = common, [places[variant.ids[i]] for i in common]  # type: ignore[assignment]
+        cluster = cluster[mine]
+    if not seeds or not len(cluster):
+        return None
+    names, members = np.unique(cluster, return_inverse=True)
+    net = np.zeros((len(seeds), len(names)))
+    for row, seed in zip(net, seeds, strict=True):
+        difference = variant.by_seed[seed][mine].astype(float) - other.by_seed[seed][theirs]
+        row += np.bincount(members, weights=difference, minlength=len(names))
+    return Clips(seeds=seeds, net=net, sizes=np.bincount(members, minlength=len(names)).astype(float))
+
+
+@dataclass(frozen=True, kw_only=True)
+class McNemar:
+    """Two trained networks of one seed on the same clips: exact, two-sided.
+
+    gained, lost: clusters of clips of which the variant gets more, or fewer, right than the other.
+    """
+
+    seed: int
+    gained: int
+    lost: int
+    p: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipPaired(Estimate):
+    """A difference between these trained networks, paired by clip; says nothing about training them again.
+
+    mean, low, high: in percentage points, over all their seeds; the interval is for new clips. n: clusters of
+        clips; clips of one cluster are not independent.
+    """
+
+    clips: int
+    p: float
+    by_seed: tuple[McNemar, ...] = ()

@@ -1,0 +1,51 @@
+"""What the finished trials of a study scored, and the differences between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from harness.seeds import seed_for
+from harness.stats.clips import Right, pair
+from harness.stats.differences import Difference, correct, paired_difference
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """What the finished trials of a study scored.
+
+    accuracy: top-1 by seed, by variant. right: the same clip by clip, where it was kept.
+    margin: points that do not matter; 0 where the study names none.
+    """
+
+    accuracy: Mapping[str, Mapping[int, float]]
+    right: Mapping[str, Right | None] = field(default_factory=dict)
+    margin: float = 0.0
+
+    def difference(self, variant: str, other: str, margin: float | None = None) -> Difference:
+        """variant - other, on its own: no correction, no verdict."""
+        return paired_difference(
+            self.accuracy.get(variant, {}),
+            self.accuracy.get(other, {}),
+            pair(self.right.get(variant), self.right.get(other)),
+            self.margin if margin is None else margin,
+            names=(variant, other),
+        )
+
+    def table(self, pairs: Iterable[tuple[str, str]]) -> list[Difference]:
+        """The differences of one table, corrected together, each with its bootstrap beside it."""
+        return [self._with_bootstrap(row) for row in correct([self.difference(*names) for names in pairs])]
+
+    def against(self, baseline: str) -> dict[str, Difference]:
+        """Every variant but the baseline against it."""
+        others = [variant for variant in self.accuracy if variant != baseline]
+        return dict(zip(others, self.table((variant, baseline) for variant in others), strict=True))
+
+    def _with_bootstrap(self, row: Difference) -> Difference:
+        clips = pair(self.right.get(row.variant), self.right.get(row.other))
+        if row.error is None or clips is None:
+            return row
+        generator = np.random.default_rng(seed_for("bootstrap", row.variant, row.other))
+        return replace(row, bootstrap=clips.bootstrap(generator))

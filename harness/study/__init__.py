@@ -1,0 +1,1 @@
+"""A study: YAML in, checked settings and an explicit list of trials out."""

@@ -1,0 +1,333 @@
+"""A study: YAML in, checked settings and an explicit list of trials out.
+
+Everything is checked before anything starts; what is wrong is one line that names the file, the path in it, the
+value, the rule and the nearest valid name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+import re
+import sys
+import traceback
+import typing
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+import harness
+from harness.cost import CostConfig
+from harness.errors import StudyError, nearest
+from harness.model.mstnet import MSTNet
+from harness.published import load_reference
+from harness.stats.hypotheses import parse_hypothesis, parse_pair
+from harness.study.reading import Loader, Source, coerce, mapping, merged, overlap, paths, read_yaml
+from harness.study.resources import Resources
+from harness.study.study import Study, is_ours
+from harness.train.settings import Settings, plain
+from operators import make_operator
+from operators.base import find_operator
+
+_ROOMS = ("model", "data", "train")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Head:
+    """The keys of a study file that are read as they stand."""
+
+    question: str
+    baseline: str
+    source: str = ""
+    reference: str = ""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    margin: float = 0.0
+    hypotheses: tuple[str, ...] = ()
+    pairs: tuple[str, ...] = ()
+    resources: Resources = field(default_factory=Resources)
+    cost: CostConfig = field(default_factory=CostConfig)
+    profile: bool = False
+
+
+def load_studies(
+    path: str | Path, *, profile: str = "", overrides: Sequence[str] = (), parts: Sequence[str] = ()
+) -> list[Study]:
+    """Read and check a study file: one study, or one for each of its `parts`, of which `parts` may name some.
+
+    Raises:
+        StudyError: anything in it cannot be used, or there is no such part.
+    """
+    known = list(_layers(Path(path), profile).parts)
+    for part in parts:
+        if part not in known:
+            raise StudyError(
+                f"{path}: parts: no part {part!r}{nearest(part, known) if known else '; the study has none'}"
+            )
+    chosen = [part for part in known if part in parts] if parts else known
+    return [load_study(path, profile=profile, overrides=overrides, part=part) for part in chosen or [""]]
+
+
+class _Layers(typing.NamedTuple):
+    """A study file with one profile merged in: what holds for all variants, the variants, and the parts."""
+
+    base: dict[str, Any]
+    variants: dict[str, Any]
+    parts: dict[str, Any]
+
+
+def _layers(path: Path, profile: str) -> _Layers:
+    where = str(path)
+    raw = read_yaml(path)
+    _check_keys(raw, where)
+    apart = ("variants", "profiles", "parts")
+    variants, profiles = mapping(raw, "variants", where), mapping(raw, "profiles", where)
+    parts = mapping(raw, "parts", where)
+    base = merged({}, {key: value for key, value in raw.items() if key not in apart})
+    if profile:
+        if profile not in profiles:
+            known = nearest(profile, profiles) if profiles else "; the study has none"
+            raise StudyError(f"{where}: profiles: no profile {profile!r}{known}")
+        place = f"{where}: profiles.{profile}"
+        chosen = dict(mapping(profiles, profile, f"{where}: profiles"))
+        _check_keys(chosen, place, without=("profiles",))
+        variants = merged(variants, mapping(chosen, "variants", place))
+        parts = mapping(chosen, "parts", place) or parts
+        base = merged(base, {key: value for key, value in chosen.items() if key not in apart})
+    for name in parts:
+        _check_name(name, f"{where}: parts")
+        _check_keys(mapping(parts, name, f"{where}: parts"), f"{where}: parts.{name}", without=apart)
+    return _Layers(base, variants, parts)
+
+
+def load_study(
+    path: str | Path, *, profile: str = "", overrides: Sequence[str] = (), part: str = ""
+) -> Study:
+    """Read and check a study.
+
+    Args:
+        profile: one of the file's `profiles`: the same question at another scale.
+        overrides: `key=value` with a dotted key and a YAML value, as given to `--set`.
+        part: one of the file's `parts`: the same rows under other settings, a comparison of its own.
+
+    Raises:
+        StudyError: anything in it cannot be used.
+    """
+    path = Path(path)
+    where = str(path)
+    base, variants, parts = _layers(path, profile)
+    if part not in parts and (part or parts):
+        raise StudyError(f"{where}: parts: no part {part!r}; known: {', '.join(parts) or 'none'}")
+    base = merged(base, parts.get(part, {}))
+    variants = {str(name): change for name, change in variants.items()}
+    if not variants:
+        raise StudyError(f"{where}: variants: missing; give at least one, as in tsn: {{model.operator: ...}}")
+    given: dict[str, str] = {}  # path -> the --set that gave it
+    for override in overrides:
+        key, value = _parse_override(override)
+        _check_clash(override, key, value, variants)
+        base = merged(base, {key: value})
+        given |= dict.fromkeys(paths({key: value}), f"--set {override}: ")
+
+    def source(path: str) -> str:
+        return next(
+            (f"{words}{path}" for key, words in given.items() if overlap(key, path)), f"{where}: {path}"
+        )
+
+    rooms: dict[str, Any] = {key: base.pop(key) for key in _ROOMS if key in base}
+    for key, room in rooms.items():
+        if not isinstance(room, dict):
+            raise StudyError(f"{source(key)}: {room!r} is not a mapping")
+    head = coerce(base, _Head, "", source)
+    _check_head(head, variants, source)
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:  # an operator of the user's may lie beside the study
+        sys.path.insert(0, folder)
+    resolved = {name: _variant(name, rooms, change, where, source) for name, change in variants.items()}
+    _check_distinct(resolved, where)
+    return Study(
+        name="-".join(word for word in (path.stem, profile, part) if word),
+        folder=path.resolve().parent,
+        variants=resolved,
+        **{item.name: getattr(head, item.name) for item in dataclasses.fields(_Head)},
+    )
+
+
+def _check_keys(raw: dict[str, Any], where: str, *, without: Sequence[str] = ()) -> None:
+    known = [item.name for item in dataclasses.fields(_Head)] + [*_ROOMS, "variants", "profiles", "parts"]
+    known = [key for key in known if key not in without]
+    for key in raw:
+        first = str(key).split(".")[0]
+        if first not in known:
+            raise StudyError(f"{where}: {key}: unknown key{nearest(first, known)}")
+
+
+def _parse_override(override: str) -> tuple[str, Any]:
+    key, equals, text = override.partition("=")
+    key = key.strip()
+    if not equals or not key:
+        raise StudyError(f"--set {override}: not key=value, as in --set train.epochs=2")
+    first = key.split(".")[0]
+    if first in (
+        "variants",
+        "profiles",
+        "parts",
+        "question",
+        "reference",
+        "source",
+        "hypotheses",
+        "pairs",
+        "margin",
+    ):
+        raise StudyError(f"--set {override}: {first} cannot be set here; edit the file")
+    _check_keys({key: None}, f"--set {override}")
+    try:
+        return key, yaml.load(text, Loader)
+    except yaml.YAMLError:
+        raise StudyError(f"--set {override}: {text!r} is not a YAML value") from None
+
+
+def _check_clash(override: str, key: str, value: Any, variants: dict[str, Any]) -> None:
+    """A variant's own setting would win, and the override be lost without a word."""
+    for name, change in variants.items():
+        for path in paths(change) if isinstance(change, dict) else ():
+            if any(overlap(path, wanted) for wanted in paths({key: value})):
+                raise StudyError(
+                    f"--set {override}: variant {name!r} sets {path} itself; change it in the file"
+                )
+
+
+def _check_head(head: _Head, variants: dict[str, Any], source: Source) -> None:
+    if head.baseline not in variants:
+        known = nearest(head.baseline, map(str, variants))
+        raise StudyError(f"{source('baseline')}: no variant {head.baseline!r}{known}")
+    if head.reference:
+        try:
+            load_reference(head.reference)
+        except StudyError as error:
+            place = source("reference").removesuffix("reference")
+            raise StudyError(f"{place}{error}") from None
+    if not head.seeds:
+        raise StudyError(f"{source('seeds')}: empty; give at least one")
+    if len(set(head.seeds)) < len(head.seeds):
+        raise StudyError(f"{source('seeds')}: {list(head.seeds)} has a seed twice")
+    if min(head.seeds) < 0:
+        raise StudyError(f"{source('seeds')}: {min(head.seeds)} is below 0")
+    for name in variants:
+        _check_name(name, source("variants"))
+    _check_claims(head, variants, source)
+
+
+def _check_name(name: Any, place: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_+-]*", str(name)):
+        raise StudyError(f"{place}: {name!r} is no name; use letters, digits, _ + -")
+
+
+def _check_claims(head: _Head, variants: Collection[str], source: Source) -> None:
+    """What is stated beforehand names variants of the study, and nothing twice."""
+    if head.margin < 0:
+        raise StudyError(f"{source('margin')}: {head.margin:g} is below 0")
+    seen: set[tuple[str, ...]] = set()
+    for place, text in [
+        *((f"hypotheses[{i}]", text) for i, text in enumerate(head.hypotheses)),
+        *((f"pairs[{i}]", text) for i, text in enumerate(head.pairs)),
+    ]:
+        try:
+            if place.startswith("pairs"):
+                names = parse_pair(text)
+                claim: tuple[str, ...] = ("pair", *sorted(names))
+            else:
+                one = parse_hypothesis(text, head.margin)
+                names = (one.left, one.right)
+                claim = (one.relation, *sorted(names)) if one.relation == "~" else (">", *names)
+                if one.relation == "<":
+                    claim = (">", *names[::-1])
+        except ValueError as error:
+            raise StudyError(f"{source(place)}: {error}") from None
+        for name in names:
+            if name not in variants:
+                raise StudyError(f"{source(place)}: no variant {name!r}{nearest(name, variants)}")
+        if claim in seen:
+            raise StudyError(f"{source(place)}: {text!r} is stated twice")
+        seen.add(claim)
+
+
+def _check_distinct(variants: dict[str, Settings], where: str) -> None:
+    """Two rows with the same settings would be one trial, shown twice."""
+    first: dict[str, str] = {}
+    for name, settings in variants.items():
+        other = first.setdefault(json.dumps(plain(settings), sort_keys=True), name)
+        if other != name:
+            raise StudyError(
+                f"{where}: variants.{name}: has the same settings as {other}; every row must differ"
+            )
+
+
+def _variant(name: str, base: dict[str, Any], change: Any, where: str, study_source: Source) -> Settings:
+    place = f"{where}: variants.{name}"
+    if change is None:
+        change = {}
+    if not isinstance(change, dict):
+        raise StudyError(f"{place}: {change!r} is not a mapping of settings")
+    for key in change:
+        if str(key).split(".")[0] not in _ROOMS:
+            raise StudyError(f"{place}.{key}: unknown key; known: model..., data..., train...")
+    changed = paths(change)
+
+    def source(path: str) -> str:  # the variant's own lines are named as such, the study's as they stand
+        return f"{place}.{path}" if any(overlap(path, key) for key in changed) else study_source(path)
+
+    settings: Settings = coerce(merged(base, change), Settings, "", source)
+    _check_operator(settings, source)
+    return settings
+
+
+def _check_operator(settings: Settings, source: Source) -> None:
+    """Build the network on the meta device: whatever an operator refuses is found before anything starts."""
+    operator, frames = dict(settings.model.operator), settings.data.num_frames
+    name = operator.pop("name")
+    place = source("model.operator")
+    try:
+        if not isinstance(name, str):
+            raise ValueError(f"name: {name!r} is not a name")
+        cls = find_operator(name)
+        dotted = f"{cls.__module__}.{cls.__qualname__}"
+        if "." not in name and not is_ours(cls):  # another process, and another run, would not know it
+            raise ValueError(f"name: {name!r} is not of the zoo; write its dotted path, {dotted}")
+        with torch.device("meta"):
+            model = dataclasses.replace(settings.model, weights="")
+            MSTNet(model, frames, 2)
+    except (ValueError, TypeError) as error:
+        text = next(iter(str(error).splitlines()), type(error).__name__)
+        setting, colon, rule = text.partition(":")
+        if colon and setting in ("name", *operator):
+            place, text = f"{place}.{setting}", rule.strip()
+        raise StudyError(f"{place}: {text}") from None
+    except Exception as error:  # whatever a user's own file does when imported, or its class when made
+        raise StudyError(f"{place}: {name}: {_where(error)}{_first_line(error)}") from None
+
+
+def _where(error: Exception) -> str:
+    """`file:line: ` of an error in a user's own file."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}:{error.lineno}: "
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if _is_outside(f.filename)]
+    return f"{frames[-1].filename}:{frames[-1].lineno}: " if frames else ""
+
+
+def _is_outside(filename: str) -> bool:
+    known = (
+        Path(harness.__file__).parent,
+        Path(inspect.getfile(make_operator)).parent,
+        Path(torch.__file__).parent,
+    )
+    return Path(filename).is_file() and not any(Path(filename).is_relative_to(folder) for folder in known)
+
+
+def _first_line(error: Exception) -> str:
+    text = error.msg if isinstance(error, SyntaxError) else next(iter(str(error).splitlines()), "")
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,135 @@
+"""A study's protocol in words: how clips are sampled, cropped and scored, and how networks are trained."""
+
+from __future__ import annotations
+
+from harness.data import PROTOCOLS, SAMPLING_WORDS, DataSet
+from harness.data.mirror import swapped_pairs
+from harness.errors import StudyError
+from harness.model import weights
+from harness.model.config import ModelConfig
+from harness.study.study import Study
+from harness.train.recipe import TrainConfig
+from harness.train.settings import Settings
+
+_GROUPS = {
+    "plain": "one rate for all parameters",
+    "tsm": "biases at twice the rate, the classifier's weight at 5 times, its bias at 10 times, no decay of biases and "
+    "batch norm",
+}
+
+_SELECT = {
+    "last": "the last one",
+    "best": "the best one on the validation clips, which flatters: it is chosen on the clips that it is reported on",
+}
+
+
+def protocol(study: Study, data: DataSet | None) -> dict[str, str]:
+    """What the baseline's row is trained and tested under; variants say where they differ.
+
+    Args:
+        data: None where it is not on this machine.
+    """
+    s = study.variants[study.baseline]
+    t, m, d = s.train, s.model, s.data
+    schedule = (
+        f"x{t.gamma:g} at epochs {', '.join(map(str, t.milestones))}"
+        if t.schedule == "step"
+        else f"one cycle, rising for {100 * t.warmup:g} % of the steps"
+    )
+    momentum = f" with momentum {t.momentum:g}" if t.optimizer == "sgd" else ""
+    clip = f"gradient norm clipped at {t.clip_gradient:g}" if t.clip_gradient else "gradients not clipped"
+    frames = " or ".join(map(str, sorted({one.data.num_frames for one in study.variants.values()})))
+    return {
+        "data set": f"{dataset_name(s)}, {_clips(s, data)}",
+        "frames": f"{frames} a clip (T), {SAMPLING_WORDS[d.sampling]}",
+        "training crops": f"short side {d.short_side}, multi-scale corner crops of x{list(d.scales)} "
+        f"to {d.crop}x{d.crop}",
+        "mirroring": _mirroring(str(d.mirror), data),
+        "unreadable clips": _unreadable(d.on_unreadable, data),
+        "test": d.test.resolved().words(d.crop, d.short_side),
+        "validation while training": PROTOCOLS["center_1clip"].words(d.crop, d.short_side),
+        "consensus": "scores averaged over frames",
+        "network": f"{m.backbone}, operators at `{m.placement}` of every block of stages "
+        f"{', '.join(map(str, m.stages))}, dropout {m.dropout:g}, weights: {_start(m)}",
+        "optimiser": f"{t.optimizer}{momentum}, lr {t.lr:g} ({schedule}), weight decay {t.weight_decay:g}, "
+        f"{_GROUPS[t.groups]}, {clip}",
+        "batch": batch(t, int(study.resources.resolved().ranks)),
+        "epochs": f"{t.epochs}; results are those of {_SELECT[t.select]}",
+        "precision": f"{t.precision}, compiled" if t.compile else t.precision,
+    }
+
+
+def dataset_name(settings: Settings) -> str:
+    """The data set's key."""
+    dataset = settings.data.dataset
+    return str(dataset if isinstance(dataset, str) else dataset["name"])
+
+
+def batch(config: TrainConfig, ranks: int) -> str:
+    """Of how many clips a step is, and over how many of them batch norm takes its statistics."""
+    words = f"{config.batch_size} clips"
+    if ranks > 1:
+        words += f", shared out among {ranks} processes"
+    if config.micro_batch:
+        words += f", at most {config.micro_batch} at once"
+    if config.freeze_batch_norm == "all":
+        return f"{words}; batch norm frozen"
+    if config.freeze_batch_norm == "partial":
+        words += "; batch norm frozen but for the first, which is"
+    else:
+        words += "; batch norm is"
+    if config.sync_batch_norm and ranks > 1:
+        return f"{words} over the clips that all processes have at once"
+    at_once = "at once" if config.micro_batch else "of the batch"
+    return f"{words} over the clips {at_once}" + (" of each process by itself" if ranks > 1 else "")
+
+
+def _clips(settings: Settings, data: DataSet | None) -> str:
+    order = getattr(settings.data.source(), "label_order", "")
+    words = (
+        [f"classes numbered in {'sorted order' if order == 'sorted' else 'the order of their file'}"]
+        if order
+        else []
+    )
+    if data is None:
+        return ", ".join([*words, "not read yet"])
+    words.append(f"{len(data.classes)} classes")
+    words.append(f"{len(data.split('train')):,} training and {len(data.split('val')):,} validation clips")
+    return ", ".join([*words, f"fingerprint {data.fingerprint[:16]}"])
+
+
+def _mirroring(mirror: str, data: DataSet | None) -> str:
+    """Which training clips are mirrored, and what becomes of the classes that name a direction."""
+    if mirror == "off":
+        return "no training clip is mirrored"
+    words = "each training clip is mirrored with probability 1/2"
+    if data is None:
+        return f"{words}, {'directions in its label too' if mirror == 'swap_labels' else 'its label kept'}"
+    if not data.index.named_classes:
+        return f"{words}, its label kept; the classes have no names that could tell a direction"
+    pairs = swapped_pairs(data.classes)
+    if not pairs:
+        return f"{words}; no two classes name a direction and its opposite"
+    names = "; ".join(f"{data.classes[a]} and {data.classes[b]}" for a, b in pairs)
+    if mirror == "swap_labels":
+        return f"{words}, and changes its class where that names a direction: {names}"
+    return f"{words} and keeps its label, also of classes that are each other's mirror image: {names}"
+
+
+def _unreadable(choice: str, data: DataSet | None) -> str:
+    if choice == "error":
+        return "are an error" if data is None else "are an error; there is none"
+    if data is None:
+        return "left out of training and of accuracies, by choice; not counted yet"
+    counts = ", ".join(f"{len(ids):,} of {split}" for split, ids in data.skipped.items())
+    when = f"{counts} when the data set was indexed" if counts else "none when the data set was indexed"
+    return f"left out of training and of accuracies, by choice: {when}; each trial lists those that it met"
+
+
+def _start(model: ModelConfig) -> str:
+    if not model.weights:
+        return "random start"
+    try:
+        return f"{model.weights}, from {weights.describe(weights.find(model.weights, model.backbone))}"
+    except StudyError:
+        return f"{model.weights}, not on this machine"

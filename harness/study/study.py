@@ -1,0 +1,128 @@
+"""A checked study and its trials, each with an id that names its result."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.cost import CostConfig
+from harness.model import weights
+from harness.study.resources import Resources
+from harness.train.settings import Settings, plain
+from operators.base import find_operator
+
+RESULTS_VERSION = 2
+"""Part of every trial's id: raised when a change of the code changes results, so that old ones are not reused."""
+
+_NOT_DECISIVE = {("train", "workers"), ("train", "probes")}  # settings that cannot change a result
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """Variant x seed, with the id that names its result."""
+
+    trial_id: str
+    variant: str
+    seed: int
+    settings: Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A checked study.
+
+    Attributes:
+        name: the file's stem, and the names of the profile and of the part where there are such.
+        folder: where the file lies; operators beside it can be imported.
+        profile: write traces of a training step of every variant, beside its cost.
+        variants: resolved settings by variant name, in the file's order.
+        margin: a difference of so many points does not matter; 0 where none is named.
+        hypotheses, pairs: as they stand in the file; checked.
+    """
+
+    name: str
+    folder: Path
+    question: str
+    source: str
+    reference: str
+    baseline: str
+    seeds: tuple[int, ...]
+    margin: float
+    hypotheses: tuple[str, ...]
+    pairs: tuple[str, ...]
+    resources: Resources
+    cost: CostConfig
+    profile: bool
+    variants: dict[str, Settings]
+
+    def trials(self, fingerprints: Mapping[str, str], seeds: Sequence[int] | None = None) -> list[Trial]:
+        """Every variant with the first seed, then with the second, so that an early stop leaves whole rows.
+
+        Args:
+            fingerprints: of each variant's data set.
+        """
+        return [
+            Trial(
+                trial_id=trial_id(settings, seed, fingerprints[name], int(self.resources.resolved().ranks)),
+                variant=name,
+                seed=seed,
+                settings=settings,
+            )
+            for seed in (self.seeds if seeds is None else seeds)
+            for name, settings in self.variants.items()
+        ]
+
+    def differs(self) -> dict[str, dict[str, Any]]:
+        """For every variant, only the settings in which variants differ, under dotted names."""
+        flat = {name: flatten(plain(settings)) for name, settings in self.variants.items()}
+        every = sorted({key for one in flat.values() for key in one})
+        varying = [key for key in every if len({json.dumps(one.get(key)) for one in flat.values()}) > 1]
+        return {name: {key: one[key] for key in varying if key in one} for name, one in flat.items()}
+
+
+def trial_id(settings: Settings, seed: int, fingerprint: str, ranks: int = 1) -> str:
+    """A hash of all that decides a trial's result: the settings, the seed, the data, the code's results version,
+    the content of the weights that it starts from, the number of processes among which a batch is shared out (each
+    takes batch norm over its own part), and the source of an operator that is not ours."""
+    decisive = plain(settings)
+    for room, key in _NOT_DECISIVE:
+        decisive[room].pop(key, None)
+    dataset = decisive["data"]["dataset"]
+    if isinstance(dataset, dict):  # where the data lies decides nothing: its fingerprint does
+        decisive["data"]["dataset"] = {key: value for key, value in dataset.items() if key != "root"}
+        if list(decisive["data"]["dataset"]) == ["name"]:
+            decisive["data"]["dataset"] = dataset["name"]
+    decisive["model"]["weights"] = weights.fingerprint(settings.model.weights, settings.model.backbone)
+    parts = {
+        "settings": decisive,
+        "seed": seed,
+        "data": fingerprint,
+        "ranks": ranks,
+        "results_version": RESULTS_VERSION,
+        "operator": operator_source(settings.model.operator["name"]),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def operator_source(name: str) -> str:
+    """A fingerprint of the file that defines an outside operator; "" for the zoo's, which RESULTS_VERSION covers."""
+    cls = find_operator(name)
+    return "" if is_ours(cls) else hashlib.sha256(Path(inspect.getfile(cls)).read_bytes()).hexdigest()[:16]
+
+
+def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} -> {"a.b": 1}; lists stay whole."""
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        name = f"{prefix}{key}"
+        flat |= flatten(value, f"{name}.") if isinstance(value, dict) and value else {name: value}
+    return flat
+
+
+def is_ours(cls: type) -> bool:
+    return cls.__module__.split(".")[0] == "operators"

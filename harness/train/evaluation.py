@@ -1,0 +1,139 @@
+"""Scores of a network on a split under a test protocol: several views of each video, fused into one row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from harness import metrics
+from harness.data import DataSet, TestProtocol, eval_batches, normalise
+from harness.train.recipe import PRECISIONS, TrainConfig
+
+if TYPE_CHECKING:
+    from harness.train.settings import Settings
+
+
+class Evaluation(NamedTuple):
+    """One row a video.
+
+    scores: (videos, classes) float32. Their softmax is the video's probabilities, however it was fused.
+    labels: (videos,) int64.
+    indices: (videos,) int64, places within the split.
+    """
+
+    scores: np.ndarray
+    labels: np.ndarray
+    indices: np.ndarray
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module,
+    settings: Settings,
+    data: DataSet,
+    device: torch.device,
+    *,
+    split: str = "val",
+    protocol: TestProtocol | None = None,
+    indices: Sequence[int] | None = None,
+    order: str = "as_is",
+    seed: int = 0,
+    at_once: int = 0,
+) -> Evaluation:
+    """Show every video once to the network, which is left in evaluation mode.
+
+    Videos that cannot be read have no row, where `data.on_unreadable` lets them be skipped.
+
+    Args:
+        model: (N, T, 3, H, W) -> (N, classes), for any H and W.
+        protocol: the settings' own (`data.test`) without it.
+        indices: which videos, as of `shard`; the whole split without it.
+        order: in which order the frames are shown, one of harness.data.ORDERS; the frames are the same ones.
+        seed: decides the order "shuffled".
+        at_once: most views in one pass, so that a test of many views never needs more memory than training does;
+            without it, as many as a process that trains alone has.
+    """
+    model.eval()
+    config = settings.train
+    at_once = at_once or config.clips_at_once()
+    protocol = protocol or settings.data.test.resolved()
+    views = protocol.views()
+    mirrored = [place for place, view in enumerate(views) if view.mirrored]
+    batches = eval_batches(
+        data.split(split), at_once, config.workers,
+        protocol=protocol, indices=indices, order=order, seed=seed, pin=device.type == "cuda",
+    )  # fmt: skip
+    scores = [torch.empty(0, len(data.classes))]
+    labels, places = [torch.empty(0, dtype=torch.int64)], [torch.empty(0, dtype=torch.int64)]
+    for clips, label, index, _ in batches:
+        if not len(label):  # none of its videos can be read
+            continue
+        inputs = to_device(clips, config, device)
+        with autocast(config, device):
+            parts = [model(some).float() for some in inputs.split(at_once)]
+        logits = torch.cat(parts).unflatten(0, (-1, len(views)))
+        if protocol.mirror == "swap_labels":
+            logits[:, mirrored] = logits[:, mirrored][:, :, data.mirrored]
+        scores.append(fuse(logits, protocol.fusion).cpu())
+        labels.append(label)
+        places.append(index)
+    return Evaluation(torch.cat(scores).numpy(), torch.cat(labels).numpy(), torch.cat(places).numpy())
+
+
+def fuse(logits: Tensor, fusion: str) -> Tensor:
+    """Scores of all views of a video -> its own: (N, views, classes) -> (N, classes).
+
+    "logits": their mean. "scores": the logarithm of the mean of the views' probabilities, so that the softmax of
+    the result is that mean. A single view is passed through.
+    """
+    if logits.shape[1] == 1:
+        return logits[:, 0]
+    if fusion == "logits":
+        return logits.mean(dim=1)
+    return logits.log_softmax(dim=2).logsumexp(dim=1) - np.log(logits.shape[1])
+
+
+def shard(size: int, rank: int, world: int) -> list[int]:
+    """The videos of one process of `world`: every video in exactly one, none of them padded."""
+    return list(range(rank, size, world))
+
+
+def merge(parts: Sequence[Evaluation]) -> Evaluation:
+    """What the processes evaluated, in the order of the split.
+
+    Raises:
+        ValueError: a video was evaluated twice.
+    """
+    scores, labels, indices = (np.concatenate(column) for column in zip(*parts, strict=True))
+    order = np.argsort(indices, kind="stable")
+    if len(np.unique(indices)) < len(indices):
+        raise ValueError("a video was evaluated by two processes")
+    return Evaluation(scores[order], labels[order], indices[order])
+
+
+def to_device(clips: Tensor, config: TrainConfig, device: torch.device) -> Tensor:
+    """uint8 (N, T, 3, H, W) -> normalised floats on the device, in the memory format of the study."""
+    x = normalise(clips.to(device, non_blocking=True))
+    n = x.shape[0]
+    layout = torch.channels_last if config.channels_last else torch.contiguous_format
+    return x.flatten(0, 1).contiguous(memory_format=layout).unflatten(0, (n, -1))
+
+
+def autocast(config: TrainConfig, device: torch.device) -> torch.autocast:
+    """Mixed precision as the study asks; nothing changes under fp32."""
+    return torch.autocast(device.type, PRECISIONS[config.precision], enabled=config.precision != "fp32")
+
+
+def validation_metrics(result: Evaluation, data: DataSet) -> dict[str, float]:
+    """An evaluation in numbers: accuracies, and the mean cross-entropy."""
+    scores, labels = result.scores, result.labels
+    top = scores.max(axis=1, keepdims=True)
+    log_sum = np.log(np.exp(scores - top).sum(axis=1)) + top[:, 0]
+    numbers = {"val/loss": float((log_sum - scores[np.arange(len(labels)), labels]).mean())}
+    for name, value in metrics.accuracies(scores, labels, data.groups).items():
+        numbers[name if "/" in name else f"val/{name}"] = value
+    return numbers

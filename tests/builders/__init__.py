@@ -1,0 +1,1 @@
+"""What several tests build upon. Nothing here is a test."""

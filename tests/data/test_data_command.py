@@ -1,0 +1,365 @@
+"""`python -m harness.data`: what it finds, what it writes, and how it goes on."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from builders.datasets import LABELS, make, moving_bar, write_pictures, write_webm
+from builders.place import ROOT
+from PIL import Image
+
+from harness.data import DataConfig, open_data
+from harness.data.__main__ import main
+from harness.data.parallel import in_parallel
+from harness.data.sources.readers import READERS, guess_format
+from harness.data.video import read_frames
+from harness.errors import DataError
+
+SMALL = {"num_frames": 4, "short_side": 24, "crop": 16}
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def problems(file: Path) -> set[tuple[str, str, str]]:
+    found = json.loads(file.read_text())["problems"]
+    return {(p["kind"], p["split"], p["clip"]) for p in found}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_whole_data_set_is_found_whole(name: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make(name, here / "root")
+    assert guess_format(here / "root") == name
+    assert main(["check", "root"]) == 0
+    out = capsys.readouterr().out
+    assert f"format   {name} in {here / 'root'}" in out
+    found = json.loads((here / f"{name}-check.json").read_text())
+    assert found["good"] == {"train": 4, "val": 3} | ({"test": 1} if READERS[name]().test else {})
+    assert found["problems"] == []
+    row = next(line.split() for line in out.splitlines() if line.strip().startswith("train"))
+    assert row == ["train", "4", "10,", "11,", "12", *"0000000"]  # ids 100 to 103: 11, 12, 10, 11 frames
+
+
+def test_everything_that_is_wrong_is_found_at_once(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = make("jester", here / "root", train=8)
+    clips, train = root / "20bn-jester-v1", root / "jester-v1-train.csv"
+    train.write_text(train.read_text() + f"104;{LABELS[0]}\n7,{LABELS[0]}\n8;Moving\n../9;{LABELS[0]}\n")
+    shutil.rmtree(clips / "101")
+    (clips / "102" / "00003.jpg").unlink()
+    for picture in (clips / "103").iterdir():
+        picture.unlink()
+    (clips / "105" / "00002.jpg").write_bytes((clips / "105" / "00002.jpg").read_bytes()[:50])
+    shutil.rmtree(clips / "900")
+    expected = {
+        ("duplicate id", "train", "104"), ("annotation", "", ""), ("unknown label", "train", "8"),
+        ("bad id", "train", "../9"), ("missing", "train", "101"), ("wrong frame count", "train", "102"),
+        ("unreadable", "train", "103"), ("missing", "test", "900"),
+    }  # fmt: skip
+    assert main(["check", str(root), "--out", "quick.json"]) == 1
+    out = capsys.readouterr().out
+    assert problems(here / "quick.json") == expected
+    assert "problems 8; all of them in quick.json" in out
+    assert "line 10: '7,Pushing something' is not `id;label`" in out
+    assert main(["check", str(root), "--decode", "--out", "deep.json"]) == 1
+    assert problems(here / "deep.json") == expected | {("unreadable", "train", "105")}
+    assert main(["check", str(root), "--out", "list.csv"]) == 1
+    with (here / "list.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["kind"], row["split"], row["clip"]) for row in rows} == expected
+
+
+def test_a_truncated_video_is_found_where_its_frames_are_stated_or_decoded(here: Path) -> None:
+    root = make("list", here / "root")
+    file = root / "some videos" / "101.webm"
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) * 2 // 3])
+    assert main(["check", "root", "--decode", "--out", "deep.json"]) == 1
+    ((kind, split, id_),) = problems(here / "deep.json")
+    assert (kind in ("unreadable", "wrong frame count"), split, Path(id_).name) == (True, "train", "101.webm")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere such names cannot be made")
+def test_a_file_whose_name_is_no_text_is_found(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = make("folders", here / "root")
+    bad = write_webm(root / "train" / LABELS[0] / "x.webm", moving_bar(0, 0, frames=3))
+    os.rename(bad, os.fsencode(bad.parent) + b"/caf\xe9.webm")
+    assert main(["check", "root"]) == 1
+    assert problems(here / "folders-check.json") == {("bad id", "train", f"train/{LABELS[0]}/caf\udce9.webm")}
+    assert "is not UTF-8 text" in capsys.readouterr().out
+    with pytest.raises(DataError, match="is not UTF-8 text"):
+        open_data(DataConfig(dataset={"name": "folders", "root": str(root)}, **SMALL), here / "d")
+
+
+def test_many_problems_are_counted_and_all_written(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = make("jester", here / "root", train=30)
+    for id_ in range(100, 125):
+        shutil.rmtree(root / "20bn-jester-v1" / str(id_))
+    assert main(["check", "root"]) == 1
+    out = capsys.readouterr().out
+    assert out.count("no such folder") == 10
+    assert "missing: and 15 more" in out
+    assert len(problems(here / "jester-check.json")) == 25
+
+
+def test_a_class_without_a_training_clip_is_said(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make("jester", here / "root", train=2)
+    main(["check", "root"])
+    assert "classes  3, 1 of them without a training clip" in capsys.readouterr().out
+    assert json.loads((here / "jester-check.json").read_text())["classes_without_training_clips"] == [
+        LABELS[2]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["check", "gone"], "gone: no such folder"),
+        (
+            ["check", "empty"],
+            "holds the annotations of none of them; name the format with --format: something_v1",
+        ),
+        (["check", "empty", "--format", "jesters"], "--format: no format 'jesters'; did you mean 'jester'?"),
+        (["check", "empty", "--format", "jester"], "no jester-v1-labels.csv, no jester-v1-train.csv"),
+        (["check", "root", "--set", "clip=x"], "jester has no setting 'clip'; did you mean 'clips'?"),
+        (["check", "root", "--set", "clips"], "'clips' is not KEY=VALUE"),
+        (["check", "root", "--out", "list.txt"], "list.txt: name a file .json or .csv"),
+        (
+            ["check", "empty", "--format", "jester", "--out", "list.txt"],
+            "list.txt: name a file .json or .csv",
+        ),
+        (["check", "root", "--out", "gone/list.csv"], "gone/list.csv: no folder gone"),
+        (
+            ["prepare", "root", "--data-dir", "d", "--extract", "--quality", "100"],
+            "quality: 100 is not in 1 to 95",
+        ),
+        (
+            ["prepare", "root", "--data-dir", "d", "--extract"],
+            "--extract: every clip of jester is a folder of pictures already",
+        ),
+        (["check"], "the following arguments are required: root"),
+        ([], "the following arguments are required"),
+    ],
+)
+def test_a_wrong_request_is_one_line_and_exit_code_2(
+    words: list[str], message: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "empty").mkdir()
+    make("jester", here / "root", train=1, val=1)
+    try:
+        code = main(words)
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    err = capsys.readouterr().err
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_two_formats_in_one_folder_are_not_guessed(here: Path) -> None:
+    make("list", here / "root")
+    (here / "root" / "train").mkdir()
+    (here / "root" / "val").mkdir()
+    with pytest.raises(DataError, match=r"fits list and folders; name the format with --format"):
+        guess_format(here / "root")
+
+
+# --- Preparing ----------------------------------------------------------------------------------------------
+
+
+def settings_of(out: str) -> dict[str, str]:
+    """The data set's settings as the command offers them for a study."""
+    line = next(line for line in out.splitlines() if line.startswith("study    data: "))
+    return yaml.safe_load(line.removeprefix("study    data: "))["dataset"]
+
+
+def test_preparing_makes_the_index_that_a_study_uses(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make("jester", here / "root")
+    assert main(["prepare", "root", "--data-dir", "d", "--set", "label_order=file"]) == 0
+    out = capsys.readouterr().out
+    told: list[int] = []
+    data = open_data(
+        DataConfig(dataset=settings_of(out), **SMALL), here / "d", lambda done, total: told.append(done)
+    )
+    assert told == []  # nothing was left to count
+    assert data.classes == list(LABELS)
+    assert f"fingerprint {data.fingerprint[:16]}" in out
+
+
+def test_clips_that_changed_are_counted_anew_when_asked(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make("jester", here / "root")
+    words = ["prepare", "root", "--data-dir", "d"]
+    main(words)
+    before = capsys.readouterr().out
+    shutil.rmtree(root / "20bn-jester-v1" / "101")
+    write_pictures(root / "20bn-jester-v1" / "101", moving_bar(1, 101, frames=5))
+    assert main(words) == 0
+    assert capsys.readouterr().out == before
+    assert main([*words, "--recount"]) == 0
+    assert capsys.readouterr().out != before
+    assert main([*words, "--recount"]) == 0
+
+
+def test_preparing_names_the_clips_that_cannot_be_read(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make("jester", here / "root")
+    shutil.rmtree(root / "20bn-jester-v1" / "101")
+    assert main(["prepare", "root", "--data-dir", "d"]) == 1
+    assert "unreadable: 101: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["something_v2", "list", "folders"])
+def test_extracted_frames_are_read_in_place_of_the_videos(
+    name: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make(name, here / "root")
+    assert main(["prepare", "root", "--data-dir", "d", "--extract", "out", "--short-side", "24"]) == 0
+    videos = open_data(DataConfig(dataset={"name": name, "root": str(here / "root")}, **SMALL), here / "d")
+    out = capsys.readouterr().out
+    if name == "folders":  # those that are pictures already stay where they are
+        for clip in videos.index.clips:
+            if not clip.is_video:
+                shutil.copytree(clip.file, here / "out" / clip.id)
+    pictures = open_data(DataConfig(dataset=settings_of(out), **SMALL), here / "d")
+    assert [c.frames for c in sorted(pictures.index.clips, key=lambda c: c.id)] == [
+        c.frames for c in sorted(videos.index.clips, key=lambda c: c.id)
+    ]
+    assert not any(clip.is_video for clip in pictures.index.clips)
+    first = next(clip for clip in videos.index.clips if clip.is_video)
+    decoded = read_frames(first.file, [3], short_side=24)[0].astype(int)
+    with Image.open(here / "out" / first.id / "00004.jpg") as opened:
+        kept = np.asarray(opened).astype(int)
+    assert kept.shape == (24, 32, 3)
+    assert np.abs(kept - decoded).mean() < 6  # jpg, of 255
+
+
+def test_extracted_folders_say_what_they_lack(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of 7 clips 3 are folders of pictures; a folder that holds no annotation cannot tell that they are missing."""
+    root = make("folders", here / "root")
+    words = ["prepare", "root", "--data-dir", "d", "--extract", "out", "--set", "clips={id}/{frame:05d}.jpg"]
+    assert main([*words, "--set", "first_picture=1"]) == 0
+    out = capsys.readouterr().out
+    assert f"warning  3 clips are not in {here / 'out'}, and a study on it will not know" in out
+    assert settings_of(out) == {"name": "folders", "root": str(here / "out")}
+    (root / "train" / LABELS[0] / "100.webm").write_bytes(b"")
+    shutil.rmtree(here / "out")
+    assert main([*words, "--recount"]) == 1
+    assert f"warning  4 clips are not in {here / 'out'}" in capsys.readouterr().out
+
+
+def test_frames_within_the_root_are_named_by_their_place_there(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An absolute path would make another data set of one that moved."""
+    make("something_v2", here / "root", train=1, val=1)
+    words = ["prepare", "root", "--data-dir", "d", "--extract", "--short-side", "20"]
+    assert main([*words, "--set", "first_picture=0"]) == 0
+    settings = settings_of(capsys.readouterr().out)
+    assert settings == {
+        "name": "something_v2", "root": str(here / "root"), "clips": "frames-20/{id}/{frame:05d}.jpg",
+    }  # fmt: skip
+    assert len(open_data(DataConfig(dataset=settings, **SMALL), here / "d").index.clips) == 2
+
+
+def test_small_videos_are_not_enlarged(here: Path) -> None:
+    make("something_v2", here / "root", train=1, val=1)
+    main(["prepare", "root", "--data-dir", "d", "--extract"])
+    picture = here / "root" / "frames-256" / "100" / "00001.jpg"
+    with Image.open(picture) as opened:
+        assert opened.size == (40, 30)
+
+
+def test_an_extraction_goes_on_where_it_was_stopped(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make("something_v2", here / "root")
+    words = ["prepare", "root", "--data-dir", "d", "--extract", "out"]
+    assert main(words) == 0
+    done = here / "out" / "101" / "00001.jpg"
+    stamp = done.stat().st_mtime_ns
+    shutil.rmtree(here / "out" / "102")
+    (here / "out" / ".103.tmp").mkdir()  # as a killed process leaves it: some frames under another name
+    (here / "out" / "103" / "00001.jpg").rename(here / "out" / ".103.tmp" / "00001.jpg")
+    shutil.rmtree(here / "out" / "103")
+    assert main(words) == 0
+    assert done.stat().st_mtime_ns == stamp
+    assert [len(list((here / "out" / id_).iterdir())) for id_ in ("102", "103")] == [10, 11]
+    assert not list((here / "out").glob(".*.tmp"))
+    capsys.readouterr()
+    assert main([*words, "--short-side", "20"]) == 2
+    assert "holds frames of {'short_side': 256, 'quality': 95}" in capsys.readouterr().err
+
+
+def test_a_video_that_cannot_be_extracted_is_named_and_leaves_nothing(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make("something_v2", here / "root")
+    clips = root / "20bn-something-something-v2"
+    main(["prepare", "root", "--data-dir", "d"])  # the index knows the clip as it was
+    shutil.copy(write_webm(clips / "short.webm", moving_bar(0, 0, frames=4)), clips / "101.webm")
+    capsys.readouterr()
+    assert main(["prepare", "root", "--data-dir", "d", "--extract", "out"]) == 1
+    out = capsys.readouterr().out
+    assert "101.webm: decodes to 4 frames, its index says 12" in out
+    assert "6 of 7 videos" in out
+    assert sorted(p.name for p in (here / "out").iterdir() if not p.name.startswith(".")) == [
+        "100", "102", "103", "104", "105", "106", "extracted.json",
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_command_uses_every_core_and_says_how_it_goes(here: Path) -> None:
+    make("jester", here / "root", train=130, val=3)  # enough clips for two processes
+    done = subprocess.run(
+        [sys.executable, "-m", "harness.data", "check", "root"],
+        cwd=here, env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "clips    134 good" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_over_the_clips_is_one_line() -> None:
+    with pytest.raises(
+        DataError, match=r"^a process that worked on the clips died, 0 of 128 were done; [^\n]+$"
+    ):
+        in_parallel(os._exit, [1] * 128, lambda done, total: None)
+
+
+@pytest.mark.slow
+def test_an_extraction_that_was_killed_ends_as_an_unbroken_one(here: Path) -> None:
+    make("something_v2", here / "root", train=130, val=3)  # enough videos for two processes
+    words = ["prepare", "root", "--data-dir", "d", "--extract", "out"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "harness.data", *words],
+        cwd=here, env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 200
+    while not (here / "out" / "110").exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    whole = [
+        folder for folder in (here / "out").iterdir() if not folder.name.startswith(".") and folder.is_dir()
+    ]
+    assert 0 < len(whole) < 133  # in the middle
+    assert all(len(list(folder.iterdir())) == 10 + int(folder.name) % 3 for folder in whole)
+    assert main(words) == 0
+    pictures = sorted(str(p.relative_to(here / "out")) for p in (here / "out").rglob("*.jpg"))
+    assert pictures == sorted(
+        f"{id_}/{number:05d}.jpg" for id_ in range(100, 233) for number in range(1, 11 + id_ % 3)
+    )

@@ -1,0 +1,116 @@
+"""The sentence that opens a report, case by case."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from builders.studies import failed, small_study, study, trial
+
+from harness.analysis.summary import summarize
+from harness.records import StudyRecord, TrialRecord
+from harness.report.sections.answer import answer
+
+
+def said(record: StudyRecord) -> str:
+    return answer(summarize(record))
+
+
+def seeds(variant: str, *top1: float, **changes: Any) -> list[TrialRecord]:
+    return [trial(variant, seed, value, **changes) for seed, value in enumerate(top1)]
+
+
+def predictions(hits: str) -> dict[str, list[Any]]:
+    ids = [f"c{i}" for i in range(len(hits))]
+    return {"clip": ids, "cluster": ids, "label": [1] * len(hits), "predicted": [int(hit) for hit in hits]}
+
+
+def test_luck_is_called_that_of_training_where_no_clips_were_kept() -> None:
+    """Differences 50, 51, 52: 4.3027 / sqrt 3 = 2.5 on either side."""
+    assert said(small_study()) == (
+        "`ks3` has the highest mean top-1: 73.0 ± 7.5 % (n=3), +51.0 points [48.5, 53.5] (n=3) against the baseline "
+        "`tsn`, which is more than luck of training explains."
+    )
+
+
+def test_variants_that_score_the_same_share_the_first_place() -> None:
+    trials = [
+        *seeds("tsn", 50.0, 51.0, 52.0),
+        *seeds("ks3", 100.0, 100.0, 100.0),
+        *seeds("ks5", 100.0, 100.0, 100.0),
+    ]
+    text = said(study(trials, ["tsn", "ks3", "ks5"]))
+    assert text.startswith(
+        "`ks3` has the highest mean top-1, 100.0 % (n=3), and so has `ks5`, +49.0 points ["
+    )
+    assert (
+        "; its difference to the next, `ks5`, is +0.0 points (n=3), so that these seeds do not tell" in text
+    )
+
+
+def test_a_variant_that_equals_the_baseline_does_not_score_above_it() -> None:
+    """Whichever of the two stands first in the study, and 0.1 + 0.2 is not exactly 0.3."""
+    trials = [*seeds("ks3", 0.1 + 0.2, 51.0, 52.0), *seeds("tsn", 0.3, 51.0, 52.0)]
+    for variants in (["ks3", "tsn"], ["tsn", "ks3"]):
+        text = said(study(trials, variants))
+        assert text.startswith(
+            "No variant scores above the baseline: `tsn` itself has the highest mean top-1, 34.4 ±"
+        )
+        assert "and so has `ks3`; its difference to the next, `ks3`, is +0.0 points" in text
+
+
+def test_a_mean_over_more_seeds_than_the_baseline_has_cannot_turn_worse_into_best() -> None:
+    """On the seeds that both have, ks3 is 9, 10, 11 points below: worse, though two lucky seeds lift its mean."""
+    trials = [*seeds("tsn", 50.0, 51.0, 52.0), *seeds("ks3", 41.0, 41.0, 41.0, 99.0, 99.0)]
+    text = said(study(trials, ["tsn", "ks3"], seeds=[0, 1, 2, 3, 4]))
+    assert "`ks3` has the highest mean top-1: 64.2" in text
+    assert (
+        "-10.0 points [-12.5, -7.5] (n=3) against the baseline `tsn` on the seeds that both have: worse, by more than "
+        "luck of training explains"
+    ) in text
+    assert text.endswith("8 of 10 trials have a result, so this may change.")
+
+
+def test_one_seed_gets_the_interval_over_clips_and_what_it_does_not_cover() -> None:
+    """Net 1, 1, 0, 1 of four clips: 75 points ± 3.1824 x 25."""
+    trials = seeds("tsn", 25.0, predictions=predictions("0010"))
+    trials += seeds("ks3", 100.0, predictions=predictions("1111"))
+    text = said(study(trials, ["tsn", "ks3"], seeds=[0]))
+    assert text == (
+        "`ks3` has the highest mean top-1: 100.0 % (n=1), +75.0 points (n=1) against the baseline `tsn`, and with "
+        "fewer than 3 paired seeds nobody can say how much of it is luck (these very networks on new clips: "
+        "[-4.6, 154.6], which does not cover training them again)."
+    )
+
+
+def test_two_seeds_without_clips_give_no_interval_at_all() -> None:
+    text = said(study([*seeds("tsn", 50.0, 51.0), *seeds("ks3", 60.0, 62.0)], ["tsn", "ks3"], seeds=[0, 1]))
+    assert "+10.5 points (n=2) against the baseline `tsn`, and with fewer than 3 paired seeds nobody" in text
+    assert "[" not in text
+
+
+def test_a_result_that_is_no_number_is_no_result() -> None:
+    record = small_study()
+    broken = dataclasses.replace(record.trials[0], last={"top1": math.nan})
+    text = said(dataclasses.replace(record, trials=[broken, *record.trials[1:]]))
+    assert text.endswith("5 of 6 trials have a result, so this may change.")
+
+
+def test_without_a_baseline_the_best_two_are_still_compared() -> None:
+    trials = [failed("tsn", 0), *seeds("ks3", 70.0, 71.0, 72.0), *seeds("ks5", 60.0, 61.1, 61.9)]
+    text = said(study(trials, ["tsn", "ks3", "ks5"]))
+    assert (
+        "but the baseline `tsn` has no trial with an accuracy: nothing can be said about differences to it"
+        in text
+    )
+    assert (
+        "; it leads the next, `ks5`, by +10.0 points [9.8, 10.2] (n=3), which sets the two apart if" in text
+    )
+    assert text.endswith("looking. 6 of 9 trials have a result, so this may change.")
+
+
+def test_a_difference_within_the_margin_is_called_one() -> None:
+    trials = [*seeds("tsn", 50.0, 51.0, 52.0), *seeds("ks3", 50.2, 51.1, 52.3)]
+    text = said(study(trials, ["tsn", "ks3"], margin=1.0))
+    assert "against the baseline `tsn`: no difference larger than 1 point." in text

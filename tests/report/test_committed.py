@@ -1,0 +1,26 @@
+"""The committed reports are what this code writes of their records: no page in the repository is out of date."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from builders.place import ROOT
+
+from harness.report import read_record, write_study
+
+REPORTS = sorted(path.parent for path in (ROOT / "reports").glob("*/results.json"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("report", REPORTS, ids=lambda path: path.name)
+def test_a_committed_report_is_written_again_byte_for_byte(report: Path, tmp_path: Path) -> None:
+    again = write_study(read_record(report / "results.json"), tmp_path)
+    for name in ("README.md", "results.csv", "trials.csv", "tables.tex"):
+        assert (again / name).read_bytes() == (report / name).read_bytes(), name
+    mine, theirs = (json.loads((folder / "results.json").read_text()) for folder in (again, report))
+    for key in ("written_by", "files"):  # of the code, and of figures, whose bytes are matplotlib's
+        mine.pop(key)
+        theirs.pop(key)
+    assert mine == theirs

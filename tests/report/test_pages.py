@@ -1,0 +1,254 @@
+"""One content, three renderings: exact Markdown and LaTeX of a fixed study, and pages as a browser shows them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from builders.place import Workplace
+from builders.studies import cost, failed, full_study, small_study, study, trial
+from screenshots import browse, chromium, pages, phone, served
+
+from harness.errors import StudyError
+from harness.records import StudyRecord
+from harness.report.__main__ import main
+from harness.report.compare import compare_studies
+from harness.report.document.blocks import Cell, Code, Document, Figure, Heading, Items, Paragraph, Table
+from harness.report.document.html import html
+from harness.report.document.latex import latex
+from harness.report.document.markdown import markdown
+from harness.report.write import write_comparison, write_study
+from harness.stats.differences import NEW_TRAININGS_AND_CLIPS
+
+NASTY = "a|b <i>c</i> *d* \\e 50 % & x_y"
+SAMPLE = Document(
+    "A `study`",
+    [
+        Paragraph("Is it so?", "question"),
+        Heading(2, "Results"),
+        Table(
+            header=["variant", "top-1 [%]", "note"],
+            rows=[["`ks|3`", Cell("73.0 ± 7.5", strong=True), NASTY], ["`tsn`", "-0.3 [-1.0, 0.4]", "[x] é"]],
+            words=(0, 2),
+            label="accuracy",
+            caption="Of 50 %.",
+            notes=["(a) why"],
+        ),
+        Items(["one", "two < three"]),
+        Code("run --it", ""),
+        Figure("cost", "Cost", "What it costs."),
+    ],
+    marks=["made here"],
+)
+MARKDOWN = r"""<!-- made here -->
+
+# A `study`
+
+**Is it so?**
+
+## Results
+
+| variant | top-1 [%] | note |
+| :-- | --: | :-- |
+| `ks\|3` | **73.0 ± 7.5** | a\|b &lt;i>c&lt;/i> \*d\* \\e 50 % & x_y |
+| `tsn` | -0.3 [-1.0, 0.4] | [x] é |
+
+(a) why
+
+- one
+- two &lt; three
+
+```
+run --it
+```
+
+![Cost](figures/cost.png)
+
+What it costs. ([SVG](figures/cost.svg))
+"""
+LATEX = r"""\begin{table}[t]
+\centering
+\caption{Of 50 \%.}
+\label{tab:s-accuracy}
+\footnotesize
+\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%
+\begin{tabular}{lrl}
+\toprule
+variant & top-1 [\%] & note \\
+\midrule
+\texttt{ks$|$3} & \textbf{73.0 $\pm$ 7.5} & a$|$b $<$i$>$c$<$/i$>$ *d* \textbackslash{}e 50 \% \& x\_y \\
+\texttt{tsn} & $-$0.3 [$-$1.0, 0.4] & {[}x] é \\
+\bottomrule
+\end{tabular}}
+\par\smallskip\parbox{\linewidth}{\scriptsize (a) why}
+\end{table}
+"""
+
+
+def test_markdown_is_exactly_this() -> None:
+    assert markdown(SAMPLE) == MARKDOWN
+
+
+def test_latex_is_exactly_this() -> None:
+    text = latex("s", SAMPLE.tables)
+    assert text.startswith("% Tables of the study s.")
+    assert text[text.index(r"\begin{table}") :] == LATEX
+
+
+def test_a_whole_study_is_exactly_this_latex(tmp_path: Path) -> None:
+    """Numbers by hand: see test_table_of_a_small_study_equals_one_computed_by_hand."""
+    text = (write_study(small_study(), tmp_path) / "tables.tex").read_text(encoding="utf-8")
+    body = re.findall(r"\\midrule\n(.*?)\\bottomrule", text, re.DOTALL)
+    assert body[0].splitlines() == [
+        r"\texttt{tsn} & 3 of 3 & 22.0 $\pm$ 5.0 & baseline & baseline & 19.7 \\",
+        r"\texttt{ks3} & 3 of 3 & \textbf{73.0 $\pm$ 7.5} & $+$51.0 [48.5, 53.5] & better & 45.9 \\",
+    ]
+    assert body[1].splitlines() == [
+        r"\texttt{tsn} & 99.0 & 17.0 $\pm$ 5.0 & 98.0 $\pm$ 2.5 \\",
+        r"\texttt{ks3} & 99.0 & 68.0 $\pm$ 7.5 & 98.0 $\pm$ 2.5 \\",
+    ]
+
+
+def test_html_escapes_what_users_write_and_needs_no_network() -> None:
+    page = html(SAMPLE)
+    assert "<i>" not in page
+    assert "a|b &lt;i&gt;c&lt;/i&gt; *d* \\e 50 % &amp; x_y" in page
+    assert "<strong>73.0 ± 7.5</strong>" in page
+    assert not re.search(r'(src|href)="(?!data:)', page)
+    assert "<script" not in page
+
+
+def test_the_best_is_bold_only_where_every_other_row_is_worse(tmp_path: Path) -> None:
+    close = [trial("tsn", s, 70.0 + 2 * s) for s in (0, 1, 2)]
+    close += [trial("ks3", s, 70.5 + (4, 0, 3)[s]) for s in (0, 1, 2)]
+    for record, bold in ((small_study(), True), (study(close, ["tsn", "ks3"]), False)):
+        folder = write_study(record, tmp_path / str(bold))
+        assert (r"\textbf" in (folder / "tables.tex").read_text()) is bold
+
+
+def test_a_page_of_ten_rows_is_whole_and_below_3_mb(tmp_path: Path) -> None:
+    folder = write_study(full_study(), tmp_path)
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert len(page.encode()) < 3_000_000
+    assert page.count("<svg") == page.count("</svg>") == len(list((folder / "figures").glob("*.svg")))
+    ids = re.findall(r'\sid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'(?:xlink:href="#|url\(#)([^")]+)', page)) <= set(ids)
+
+
+def test_two_studies_stand_side_by_side_with_their_differences(tmp_path: Path) -> None:
+    """By hand: 70, 73, 76 against 71, 75, 78: differences 1, 2, 2; mean 5/3, sd 0.577, half width 1.434."""
+    second = study(
+        [trial("tsn", s, 20.0 + 2 * s) for s in (0, 1, 2)]
+        + [trial("ks3", s, (71.0, 75.0, 78.0)[s]) for s in (0, 1, 2)],
+        ["tsn", "ks3"],
+        costs={v: cost(v, latency_ms=[20.0, 21.0, 22.0], measured_on={"device": "gpu"}) for v in ("tsn", "ks3")},
+        environment={"commit": "def5678"},
+    )  # fmt: skip
+    folder = write_comparison(small_study(), second, tmp_path)
+    assert folder.name == "kernel_sizes-abc1234-vs-kernel_sizes-def5678"
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    row = next(line for line in text.splitlines() if line.startswith("| `ks3` |"))
+    assert "| +1.7 [0.2, 3.1] (n=3) |" in row
+    assert "| commit | abc1234 | def5678 |" in text
+    assert "| latency: device | cpu | gpu |" in text
+    assert "| 0.50 [" in text  # 21 ms over 42 ms
+    again = write_comparison(small_study(), second, tmp_path / "again")
+    for file in folder.rglob("*.*"):
+        assert file.read_bytes() == (again / file.relative_to(folder)).read_bytes()
+
+
+def test_a_comparison_is_for_new_clips_too_where_predictions_were_kept() -> None:
+    """One clip of four is gained and one lost in every seed, which no accuracy tells."""
+
+    def of(hits: str) -> StudyRecord:
+        ids = [f"c{i}" for i in range(len(hits))]
+        predictions = {
+            "clip": ids, "cluster": ids, "label": [1] * len(hits), "predicted": [int(hit) for hit in hits],
+        }  # fmt: skip
+        trials = [trial("tsn", s, top1, predictions=predictions) for s, top1 in enumerate((50.0, 50.1, 50.3))]
+        return study(trials, ["tsn"])
+
+    compared = compare_studies(of("0110"), of("1100"))
+    assert compared.gaps["tsn"].covers == NEW_TRAININGS_AND_CLIPS
+    assert compared.gaps["tsn"].clips is not None
+
+
+def test_accuracies_on_other_data_are_not_subtracted() -> None:
+    first = small_study()
+    other = study(first.trials, ["tsn", "ks3"], protocol={"data set": "x, fingerprint abc"})
+    one = study(first.trials, ["tsn", "ks3"], protocol={"data set": "x, fingerprint def"})
+    compared = compare_studies(one, other)
+    assert compared.gaps == {}
+    assert "different data" in compared.obstacle
+
+
+def test_studies_without_a_common_variant_are_refused() -> None:
+    with pytest.raises(StudyError, match="no variant in common"):
+        compare_studies(small_study(), study([failed("ks7", 0)], ["ks7"]))
+
+
+def test_compare_takes_folders_and_names_what_is_not_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_study(small_study(), tmp_path)
+    assert main(["--compare", str(folder), str(folder / "results.json"), "--out", str(tmp_path / "out")]) == 0
+    assert main(["--compare", str(folder), str(tmp_path / "gone.json"), "--out", str(tmp_path)]) == 2
+    assert (
+        capsys.readouterr().err == f"error: --compare {tmp_path}/gone.json: there is no such file or folder\n"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex is installed")
+def test_the_latex_tables_compile(tmp_path: Path) -> None:
+    write_study(full_study(), tmp_path)
+    (tmp_path / "nasty.tex").write_text(latex("s", SAMPLE.tables), encoding="utf-8")
+    (tmp_path / "main.tex").write_text(
+        "\\documentclass{article}\\usepackage{booktabs,graphicx}\\begin{document}\n"
+        "\\input{kernel_sizes/tables}\\input{nasty}\\end{document}\n"
+    )
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "main.tex"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout
+
+
+needs_browser = pytest.mark.skipif(chromium() is None, reason="no chromium is installed")
+
+
+@pytest.mark.slow
+@needs_browser
+def test_a_reader_sees_the_report_in_a_browser(tmp_path: Path) -> None:
+    page = write_study(full_study(), tmp_path) / "index.html"
+    dom = browse(page.as_uri(), "--dump-dom")
+    assert "<h1>kernel_sizes</h1>" in dom
+    assert dom.count("<svg") >= 8
+    picture = tmp_path / "phone.png"
+    browse(phone(page), f"--screenshot={picture}", size="500,6000")
+    assert picture.stat().st_size > 50_000
+    browse(page.as_uri(), f"--print-to-pdf={tmp_path / 'print.pdf'}")
+    assert (tmp_path / "print.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.slow
+@needs_browser
+def test_a_reader_finds_runs_report_and_view_in_mlflow(ready: Workplace) -> None:
+    assert ready.run(ready.study()).code == 0
+    assert main(["--tracking-uri", ready.uri, "--out", str(ready.folder / "reports")]) == 0
+    with served(ready.uri) as address:
+        seen = {
+            name: browse(link, "--dump-dom", "--virtual-time-budget=60000", size="1900,1000", seconds=180)
+            for name, link in pages(address, ready.uri, "tiny").items()
+        }
+    assert "ks13-s0" in seen["runs"]
+    assert "Group: ks13" in seen["charts"]
+    assert "Accuracy and latency" in seen["charts"]
+    assert "report/index.html" in seen["report"]
+    assert "generated" in seen["trial"]
+    assert "resnet_tiny, 4 frames, 1 epochs" in seen["trial"]

@@ -1,0 +1,254 @@
+"""The two ways of running a list of trials tell their observer the same; the real sweeps stand in test_run.py."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from builders.place import TINY
+
+from harness.data import DataConfig
+from harness.errors import StudyError, TrackingError
+from harness.model.config import ModelConfig
+from harness.records import TrialRecord
+from harness.run import schedule
+from harness.study.resources import Resources
+from harness.train.recipe import TrainConfig
+from harness.train.settings import Settings
+from harness.train.trial import Job
+
+
+def jobs(folder: Path, data: Path, count: int = 2, epochs: int = 2) -> list[Job]:
+    settings = Settings(
+        model=ModelConfig(**TINY["model"]),
+        data=DataConfig(**TINY["data"]),
+        train=TrainConfig(**{**TINY["train"], "epochs": epochs}),
+    )
+    return [
+        Job(
+            trial_id=f"t{seed}",
+            variant="tsn",
+            seed=seed,
+            settings=settings,
+            data_dir=data,
+            folder=folder / f"t{seed}",
+        )
+        for seed in range(count)
+    ]
+
+
+class Notes:
+    """Writes down what it is told; may fail on one call."""
+
+    def __init__(self, fail_on: str = "") -> None:
+        self.told: list[str] = []
+        self._fail_on = fail_on
+
+    def _note(self, text: str) -> None:
+        self.told.append(text)
+        if text == self._fail_on:
+            raise TrackingError("the store is gone")
+
+    def started(self, job: Job) -> None:
+        self._note(f"{job.trial_id} starts")
+
+    def epoch(self, job: Job, entry: dict[str, float]) -> None:
+        self._note(f"{job.trial_id} epoch {entry['epoch']:.0f}")
+
+    def ended(self, job: Job, record: TrialRecord) -> None:
+        self._note(f"{job.trial_id} {record.status}")
+
+
+ONE = ["starts", "epoch 1", "epoch 2", "done"]
+
+
+def test_serial_trials_run_one_after_the_other(tmp_path: Path, tiny_data: Path) -> None:
+    notes = Notes()
+    schedule.run_serial(jobs(tmp_path, tiny_data), notes)
+    assert notes.told == [f"t0 {event}" for event in ONE] + [f"t1 {event}" for event in ONE]
+
+
+@pytest.mark.parametrize("event", ["t0 starts", "t0 epoch 1", "t0 done"])
+def test_what_fails_in_the_observer_is_no_failure_of_the_trial(
+    tmp_path: Path, tiny_data: Path, event: str
+) -> None:
+    notes = Notes(fail_on=event)
+    with pytest.raises(TrackingError, match="the store is gone"):
+        schedule.run_serial(jobs(tmp_path, tiny_data), notes)
+    assert notes.told[-1] == event
+
+
+@pytest.mark.parametrize(
+    ("resources", "message"),
+    [
+        ({"cpus": 5}, r"resources\.cpus: 5 asked for each trial, but there are 4 here"),
+        ({"gpus": 1.0}, r"resources\.gpus: 1 asked for each trial, but there are 0 here"),
+        ({"gpus": 0.5}, r"resources\.gpus: 0\.5 asked for each trial, but there are 0 here"),
+    ],
+)
+def test_more_than_there_is_is_refused(resources: dict[str, Any], message: str) -> None:
+    with pytest.raises(StudyError, match=message):
+        Resources(**resources).check({"cpus": 4, "gpus": 0})
+
+
+@pytest.mark.parametrize(
+    ("resources", "words"),
+    [
+        ({"ranks": 0}, "ranks: 0 is below 1"),
+        ({"ranks": "two"}, "ranks: 'two' is neither a whole number nor auto"),
+        (
+            {"gpus": 2.0, "ranks": 1},
+            "ranks: 1 processes with 2 gpus; each process has one GPU: leave ranks out",
+        ),
+        ({"gpus": 0.5, "ranks": 2}, "ranks: 2 processes with 0.5 gpus"),
+    ],
+)
+def test_ranks_that_do_not_fit_their_gpus_are_refused(resources: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Resources(**resources)
+
+
+@pytest.mark.parametrize(
+    ("resources", "ranks"),
+    [
+        ({"gpus": 0.0}, 1), ({"gpus": 0.25}, 1), ({"gpus": 1.0}, 1), ({"gpus": 8.0}, 8),
+        ({"gpus": 0.0, "ranks": 3}, 3), ({"gpus": 4.0, "ranks": 4}, 4),
+    ],
+)  # fmt: skip
+def test_each_whole_gpu_of_a_trial_has_a_process(resources: dict[str, Any], ranks: int) -> None:
+    assert Resources(**resources).resolved().ranks == ranks
+
+
+@pytest.mark.parametrize(("there", "ranks", "gpus"), [(True, "auto", 1), (True, 4, 4), (False, 4, 0)])
+def test_automatic_gpus_are_one_for_each_process(
+    monkeypatch: pytest.MonkeyPatch, there: bool, ranks: int | str, gpus: int
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    resolved = Resources(ranks=ranks).resolved()
+    assert (resolved.gpus, resolved.ranks) == (gpus, 1 if ranks == "auto" else ranks)
+
+
+def test_what_there_is_can_be_had() -> None:
+    Resources(cpus=4, gpus=0.25).check({"cpus": 4, "gpus": 1})
+
+
+@pytest.mark.slow
+def test_a_store_that_fails_under_ray_ends_the_run_with_its_error(tmp_path: Path, tiny_data: Path) -> None:
+    notes = Notes(fail_on="t0 epoch 1")
+    with pytest.raises(TrackingError, match="the store is gone"):
+        schedule.run_on_ray(jobs(tmp_path, tiny_data, count=1, epochs=50), notes, tmp_path / "ray")
+    assert notes.told == ["t0 starts", "t0 epoch 1"]
+    assert not (tmp_path / "ray").exists()
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """The address of a Ray cluster of one node with 4 CPUs and 2 GPUs, whether or not this machine has them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=4", "--num-gpus=2",
+        "--node-ip-address=127.0.0.1", f"--port={port}", "--include-dashboard=false",
+        f"--object-store-memory={80 * 2**20}",
+    ]  # fmt: skip
+    head = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        os.killpg(head.pid, signal.SIGTERM)
+        try:
+            head.wait(5)
+        except subprocess.TimeoutExpired:
+            os.killpg(head.pid, signal.SIGKILL)
+            head.wait()
+
+
+def answers(address: str) -> None:
+    end = time.monotonic() + 60
+    while True:
+        try:
+            return schedule.check_address(address)
+        except StudyError:
+            assert time.monotonic() < end, "Ray does not start"
+            time.sleep(0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("gpus", "at_once", "count"), [(0.5, 4, 4), (1.0, 2, 3), (2.0, 1, 2)])
+def test_trials_are_packed_onto_gpus_by_what_each_asks_for(
+    tmp_path: Path, tiny_data: Path, cluster: str, gpus: float, at_once: int, count: int
+) -> None:
+    """On two (logical) GPUs. The first trials wait until as many are there as fit; each writes down what it saw."""
+
+    def meet(job: Job, on_epoch: Any) -> TrialRecord:
+        import os
+        import time
+
+        def there() -> int:
+            return len(list(tmp_path.glob("in-*"))) - len(list(tmp_path.glob("out-*")))
+
+        (tmp_path / f"in-{job.trial_id}").write_text(os.environ["CUDA_VISIBLE_DEVICES"])
+        end = time.monotonic() + 100
+        while there() < at_once and not (tmp_path / "met").exists() and time.monotonic() < end:
+            time.sleep(0.05)
+        (tmp_path / "met").touch()
+        time.sleep(1.0)  # time for one too many
+        most = there()
+        (tmp_path / f"out-{job.trial_id}").touch()
+        return TrialRecord(
+            trial_id=job.trial_id, variant=job.variant, seed=job.seed, status="done", last={"most": most}
+        )
+
+    answers(cluster)
+    trials = [dataclasses.replace(one, gpus=gpus, cpus=0.5) for one in jobs(tmp_path, tiny_data, count)]
+    records: list[TrialRecord] = []
+    notes = Notes()
+    notes.ended = lambda job, record: records.append(record)  # type: ignore[method-assign]
+    schedule.run_on_ray(trials, notes, tmp_path / "ray", cluster, train=meet)
+    assert [record.status for record in records] == ["done"] * count
+    assert max(record.last["most"] for record in records) == at_once
+    seen = sorted((tmp_path / f"in-t{i}").read_text() for i in range(count))
+    assert (
+        seen
+        in {0.5: [["0", "0", "1", "1"]], 1.0: [["0", "0", "1"], ["0", "1", "1"]], 2.0: [["0,1", "0,1"]]}[gpus]
+    )
+
+
+@pytest.mark.slow
+def test_under_ray_a_trial_of_two_processes_is_that_of_one(tmp_path: Path, tiny_data: Path) -> None:
+    trials = []
+    for one in jobs(tmp_path, tiny_data, count=2):
+        train = dataclasses.replace(one.settings.train, freeze_batch_norm="all")
+        settings = dataclasses.replace(one.settings, train=train)
+        trials.append(dataclasses.replace(one, settings=settings, ranks=2))
+    alone: list[TrialRecord] = []
+    together: list[TrialRecord] = []
+    notes = Notes()
+    notes.ended = lambda job, record: together.append(record)  # type: ignore[method-assign]
+    schedule.run_on_ray(trials, notes, tmp_path / "ray")
+    notes.ended = lambda job, record: alone.append(record)  # type: ignore[method-assign]
+    schedule.run_serial([dataclasses.replace(t, ranks=1, folder=t.folder / "alone") for t in trials], notes)
+    for one in alone:
+        (other,) = [record for record in together if record.trial_id == one.trial_id]
+        assert other.status == "done", other.reason
+        losses = [[entry["train/loss"] for entry in record.history] for record in (one, other)]
+        assert losses[1] == pytest.approx(losses[0], abs=1e-4)
+
+
+def test_no_cluster_at_an_address_is_one_line() -> None:
+    with pytest.raises(StudyError, match=r"--address 127\.0\.0\.1:9: no Ray cluster there"):
+        schedule.check_address("127.0.0.1:9")
+    schedule.check_address("auto")  # for Ray to find

@@ -1,0 +1,32 @@
+"""What names a result stays what it is: an id that changes throws every earlier result of its trial away."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from builders.place import ROOT
+
+from harness.study.load import load_studies
+
+KNOWN = json.loads((ROOT / "tests/golden/trial_ids.json").read_text())
+"""Of the shipped studies, as they were before the house had rooms (commit 17242e5); data fingerprints all zeros."""
+
+
+def ids(path: Path, preset: str) -> dict[str, dict[str, str]]:
+    return {
+        study.name: {
+            f"{trial.variant} seed={trial.seed}": trial.trial_id
+            for trial in study.trials(dict.fromkeys(study.variants, "0" * 64))
+        }
+        for study in load_studies(path, profile=preset)
+    }
+
+
+@pytest.mark.parametrize("name", sorted(KNOWN))
+def test_a_shipped_study_has_the_ids_that_it_had(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MIXTBENCH_WEIGHTS", raising=False)
+    stem, *preset = name.split("-")
+    found = ids(ROOT / "studies" / f"{stem}.yaml", preset[0] if preset else "")
+    assert found[name] == KNOWN[name]
