@@ -12,7 +12,7 @@ from harness.published import is_reproduced, load_reference, same_geometry
 from harness.records import CostRecord, StudyRecord, TrialRecord
 from harness.stats.cheapest import Cheapest, cheapest, close_enough
 from harness.stats.clips import right
-from harness.stats.differences import BETTER, Difference, correct
+from harness.stats.differences import Difference, Verdict, correct
 from harness.stats.estimates import SAME, Estimate, Quartiles, mean_interval, quartiles
 from harness.stats.hypotheses import Tested, decide, parse_hypothesis, parse_pair
 from harness.stats.scores import Scores
@@ -191,7 +191,7 @@ def summarize(record: StudyRecord) -> Summary:
 def _is_clear(results: Scores, ranked: Sequence[str]) -> bool:
     """Whether the first is better than each of the others, corrected for all of them."""
     gaps = correct([results.difference(ranked[0], other, 0.0) for other in ranked[1:]])
-    return bool(gaps) and all(gap.verdict == BETTER for gap in gaps)
+    return bool(gaps) and all(gap.verdict == Verdict.BETTER for gap in gaps)
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> set[int]:

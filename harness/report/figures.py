@@ -11,7 +11,7 @@ from harness.analysis.summary import Row, Summary, kernel_span, operator_setting
 from harness.plots import Point
 from harness.report.document.blocks import Figure
 from harness.report.format import bare_points, geometry, listed
-from harness.stats.differences import BETTER, WORSE
+from harness.stats.differences import Verdict
 from harness.stats.estimates import Quartiles
 
 MOST = 20
@@ -40,7 +40,7 @@ def _forest(summary: Summary, shown: list[Row], folder: Path) -> list[Figure]:
     for row in rows:
         assert row.difference is not None
         gap = row.difference
-        sign = {BETTER: 1, WORSE: -1}.get(gap.verdict, 0)
+        sign = {Verdict.BETTER: 1, Verdict.WORSE: -1}.get(gap.verdict, 0)
         gaps.append(
             plots.Gap(row.variant, gap.mean, gap.low, gap.high, sign, f"{bare_points(gap)} {gap.words}")
         )

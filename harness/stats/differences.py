@@ -9,6 +9,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from harness.stats.clips import ClipPaired
@@ -22,14 +23,22 @@ if TYPE_CHECKING:
 MAX_SEEDS = 1000
 """Nobody trains more often: a difference that needs more seeds is called undecidable by seeds."""
 
-BETTER = "better"
 
-WORSE = "worse"
+class Verdict(str, Enum):
+    """What a test allows to be said, in the words that reports, JSON and CSV print.
 
-TOO_FEW = "too few seeds to tell"
+    Of a difference: better, worse, equivalent or too few. Of a hypothesis: supported, not supported or too few.
+    """
 
-EQUIVALENT = "no difference larger"
-"""Followed by the study's margin, see `Difference.words`."""
+    BETTER = "better"
+    WORSE = "worse"
+    EQUIVALENT = "no difference larger"  # than the study's margin, which `Difference.words` adds
+    TOO_FEW = "too few seeds to tell"
+    SUPPORTED = "supported"
+    NOT_SUPPORTED = "not supported"  # which does not say that the opposite holds
+
+    __str__ = str.__str__  # f-strings print the words on every Python, not the member's name
+
 
 NEW_TRAININGS = "new trainings"
 
@@ -63,7 +72,7 @@ class Difference(Estimate):
     seeds: tuple[int, ...]
     p: float | None = None
     p_holm: float | None = None
-    verdict: str = TOO_FEW
+    verdict: Verdict = Verdict.TOO_FEW
     variant: str = ""
     other: str = ""
     covers: str = NEW_TRAININGS
@@ -80,11 +89,10 @@ class Difference(Estimate):
 
     @property
     def words(self) -> str:
-        """The verdict as a reader sees it: `EQUIVALENT` names its margin."""
-        plural = "" if self.margin == 1 else "s"
-        return (
-            f"{EQUIVALENT} than {self.margin:g} point{plural}" if self.verdict == EQUIVALENT else self.verdict
-        )
+        """The verdict as a reader sees it: `Verdict.EQUIVALENT` names its margin."""
+        if self.verdict is not Verdict.EQUIVALENT:
+            return str(self.verdict)
+        return f"{self.verdict} than {self.margin:g} point{'s' * (self.margin != 1)}"
 
 
 def paired_difference(
@@ -153,11 +161,11 @@ def correct(table: Sequence[Difference]) -> list[Difference]:
 def judge(difference: Difference, p_holm: float | None, p_margin_holm: float | None = None) -> Difference:
     """The difference with its corrected p values and the word that they allow."""
     if p_holm is not None and p_holm < ALPHA:
-        verdict = BETTER if difference.mean > 0 else WORSE
+        verdict = Verdict.BETTER if difference.mean > 0 else Verdict.WORSE
     elif p_margin_holm is not None and p_margin_holm < ALPHA:
-        verdict = EQUIVALENT
+        verdict = Verdict.EQUIVALENT
     else:
-        verdict = TOO_FEW
+        verdict = Verdict.TOO_FEW
     return replace(difference, p_holm=p_holm, p_margin_holm=p_margin_holm, verdict=verdict)
 
 

@@ -7,13 +7,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from harness.stats.differences import TOO_FEW, Difference, holm
+from harness.stats.differences import Difference, Verdict, holm
 from harness.stats.distributions import ALPHA
 from harness.stats.scores import Scores
-
-SUPPORTED = "supported"
-
-NOT_SUPPORTED = "not supported"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,14 +19,14 @@ class Tested:
     text: "ks1357 > ks7" or "dilated ~ ks357 within 0.5".
     difference: left minus right; its own p is two-sided, `p` here is of the hypothesis: one-sided, or of the
         two one-sided tests against the margin.
-    verdict: `SUPPORTED`, `NOT_SUPPORTED` (which does not say that the opposite holds) or `TOO_FEW`.
+    verdict: `SUPPORTED`, `NOT_SUPPORTED` or `TOO_FEW`.
     """
 
     text: str
     difference: Difference
     p: float | None = None
     p_holm: float | None = None
-    verdict: str = TOO_FEW
+    verdict: Verdict = Verdict.TOO_FEW
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,5 +102,6 @@ def decide(results: Scores, hypotheses: Sequence[Hypothesis]) -> list[Tested]:
 
 def _decided(tested: Tested, p_holm: float | None) -> Tested:
     if p_holm is None:
-        return replace(tested, verdict=TOO_FEW)
-    return replace(tested, p_holm=p_holm, verdict=SUPPORTED if p_holm < ALPHA else NOT_SUPPORTED)
+        return replace(tested, verdict=Verdict.TOO_FEW)
+    verdict = Verdict.SUPPORTED if p_holm < ALPHA else Verdict.NOT_SUPPORTED
+    return replace(tested, p_holm=p_holm, verdict=verdict)

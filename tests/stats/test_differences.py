@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import itertools
+import json
 import math
 import random
 import statistics
@@ -12,7 +15,7 @@ import numpy as np
 import pytest
 
 from harness.stats.clips import Clips
-from harness.stats.differences import BETTER, TOO_FEW, WORSE, Difference, holm, paired_difference
+from harness.stats.differences import Difference, Verdict, holm, paired_difference
 from harness.stats.estimates import mean_interval, quartiles
 from harness.stats.scores import Scores
 
@@ -130,7 +133,21 @@ def seeds(*values: float) -> dict[int, float]:
     return dict(enumerate(values))
 
 
-def test_verdicts_are_words() -> None:
+def test_a_verdict_is_its_words_wherever_it_is_written() -> None:
+    for verdict in Verdict:
+        words = io.StringIO()
+        csv.writer(words, lineterminator="").writerow([verdict])
+        assert (
+            f"{verdict}"
+            == str(verdict)
+            == words.getvalue()
+            == json.loads(json.dumps(verdict))
+            == verdict.value
+        )
+        assert {verdict.value: 1}[verdict] == 1  # found by either
+
+
+def test_a_difference_is_better_or_worse_or_has_too_few_seeds() -> None:
     rows = compare(
         {
             "base": seeds(50.0, 51.0, 52.0),
@@ -142,8 +159,9 @@ def test_verdicts_are_words() -> None:
         },
         "base",
     )
-    words = {variant: row.verdict for variant, row in rows.items()}
-    assert words == {"up": BETTER, "down": WORSE, "near": TOO_FEW, "young": TOO_FEW, "none": TOO_FEW}
+    few = "too few seeds to tell"
+    words = {variant: str(row.verdict) for variant, row in rows.items()}
+    assert words == {"up": "better", "down": "worse", "near": few, "young": few, "none": few}
     assert rows["young"].p_holm is None
 
 
@@ -153,7 +171,7 @@ def test_verdict_uses_the_corrected_p_and_the_interval_does_not() -> None:
     flat = seeds(1.0, -1.0, 1.5, -1.2)
     alone = compare({"base": base, "up": up}, "base")["up"]
     among = compare({"base": base, "up": up, "x": flat, "y": flat}, "base")["up"]
-    assert (alone.verdict, among.verdict) == (BETTER, TOO_FEW)
+    assert (alone.verdict, among.verdict) == (Verdict.BETTER, Verdict.TOO_FEW)
     assert among.low == alone.low
     assert among.low is not None
     assert among.low > 0
@@ -168,7 +186,7 @@ def test_rows_without_enough_seeds_do_not_tighten_the_others() -> None:
 
 def test_identical_accuracies_are_no_difference() -> None:
     row = compare({"base": seeds(50.0, 51.0, 52.0), "same": seeds(50.0, 51.0, 52.0)}, "base")["same"]
-    assert (row.mean, row.p, row.verdict) == (0.0, 1.0, TOO_FEW)
+    assert (row.mean, row.p, row.verdict) == (0.0, 1.0, Verdict.TOO_FEW)
 
 
 def test_the_same_difference_three_times_is_too_few_seeds() -> None:
@@ -177,13 +195,13 @@ def test_the_same_difference_three_times_is_too_few_seeds() -> None:
     assert row.mean == pytest.approx(10.0)
     assert row.low is None
     assert row.p == Fraction(1, 4)  # sign test: 2 of the 8 ways that three signs can fall
-    assert row.verdict == TOO_FEW
+    assert row.verdict == Verdict.TOO_FEW
 
 
 def test_the_same_difference_six_times_is_shown_by_the_sign_test() -> None:
     row = compare({"base": seeds(*[50.0] * 6), "up": seeds(*[60.0] * 6)}, "base")["up"]
     assert row.p == 1 / 32
-    assert row.verdict == BETTER
+    assert row.verdict == Verdict.BETTER
 
 
 def test_the_same_difference_six_times_decides_nothing_that_clips_leave_open() -> None:
@@ -203,7 +221,7 @@ def test_the_same_difference_six_times_decides_nothing_that_clips_leave_open() -
 def test_a_baseline_without_results_leaves_every_row_undecided() -> None:
     rows = compare({"up": seeds(1.0, 2.0, 3.0)}, "base")
     assert rows["up"].n == 0
-    assert rows["up"].verdict == TOO_FEW
+    assert rows["up"].verdict == Verdict.TOO_FEW
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from harness.stats.cheapest import cheapest
-from harness.stats.differences import BETTER, EQUIVALENT, TOO_FEW, holm
-from harness.stats.hypotheses import NOT_SUPPORTED, SUPPORTED, decide, parse_hypothesis, parse_pair
+from harness.stats.differences import Verdict, holm
+from harness.stats.hypotheses import decide, parse_hypothesis, parse_pair
 from harness.stats.power import detection
 from harness.stats.scores import Scores
 
@@ -60,7 +60,8 @@ def test_a_pair_is_two_names() -> None:
 def test_hypotheses_are_tested_one_sided_and_corrected_together() -> None:
     texts = ["high > low", "low > high", "mid < high", "high ~ alike within 1"]
     found = decide(RESULTS, [parse_hypothesis(text) for text in texts])
-    assert [one.verdict for one in found] == [SUPPORTED, NOT_SUPPORTED, SUPPORTED, SUPPORTED]
+    words = [str(one.verdict) for one in found]
+    assert words == ["supported", "not supported", "supported", "supported"]
     two_sided = found[0].difference.p
     assert two_sided is not None
     assert found[0].p == pytest.approx(two_sided / 2)
@@ -72,7 +73,7 @@ def test_hypotheses_are_tested_one_sided_and_corrected_together() -> None:
 def test_equivalence_needs_both_sides() -> None:
     """mid and high are 5 apart: within 6, not within 4."""
     found = decide(RESULTS, [parse_hypothesis(f"mid ~ high within {points}") for points in (4, 6)])
-    assert [one.verdict for one in found] == [NOT_SUPPORTED, SUPPORTED]
+    assert [one.verdict for one in found] == [Verdict.NOT_SUPPORTED, Verdict.SUPPORTED]
 
 
 def test_two_one_sided_tests_agree_with_the_90_per_cent_interval() -> None:
@@ -91,16 +92,16 @@ def test_two_one_sided_tests_agree_with_the_90_per_cent_interval() -> None:
 def test_too_few_seeds_decide_no_hypothesis_and_tighten_no_other() -> None:
     results = Scores(accuracy={"a": jitter(60, 0), "b": jitter(50, 1), "young": {0: 90.0, 1: 91.0}})
     found = decide(results, [parse_hypothesis("a > b"), parse_hypothesis("young > b")])
-    assert [one.verdict for one in found] == [SUPPORTED, TOO_FEW]
+    assert [one.verdict for one in found] == [Verdict.SUPPORTED, Verdict.TOO_FEW]
     assert found[0].p_holm == found[0].p
 
 
 def test_verdicts_of_a_table_with_a_margin() -> None:
     found = RESULTS.against("high")
-    assert found["alike"].verdict == EQUIVALENT
+    assert found["alike"].verdict == Verdict.EQUIVALENT
     assert found["alike"].words == "no difference larger than 1 point"
-    assert RESULTS.against("low")["mid"].verdict == BETTER
-    assert Scores(accuracy=RESULTS.accuracy).against("high")["alike"].verdict == TOO_FEW
+    assert RESULTS.against("low")["mid"].verdict == Verdict.BETTER
+    assert Scores(accuracy=RESULTS.accuracy).against("high")["alike"].verdict == Verdict.TOO_FEW
 
 
 def test_the_same_question_twice_gives_the_same_answer() -> None:
@@ -191,10 +192,11 @@ def test_a_summary_tests_what_the_study_stated_and_calls_the_rest_exploratory() 
             costs=costs, margin=1.0, hypotheses=["mid > low"], pairs=["high vs alike"],
         )
     )  # fmt: skip
-    assert [one.verdict for one in found.hypotheses] == [SUPPORTED]
+    assert [one.verdict for one in found.hypotheses] == [Verdict.SUPPORTED]
     rows = {row.variant: row.difference for row in found.rows if row.difference}
     assert {variant: row.exploratory for variant, row in rows.items()} == {
         "mid": False, "high": True, "alike": True,
     }  # fmt: skip
-    assert [(one.variant, one.other, one.verdict) for one in found.pairs] == [("high", "alike", EQUIVALENT)]
+    (pair,) = found.pairs
+    assert (pair.variant, pair.other, pair.verdict) == ("high", "alike", Verdict.EQUIVALENT)
     assert [(one.by, one.variants) for one in found.cheapest] == [("MACs", ("alike",))]

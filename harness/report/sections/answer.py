@@ -6,7 +6,7 @@ from collections import Counter
 
 from harness.analysis.summary import Row, Summary
 from harness.report.format import estimate, interval, listed, points
-from harness.stats.differences import BETTER, EQUIVALENT, NEW_TRAININGS_AND_CLIPS, TOO_FEW, WORSE, Difference
+from harness.stats.differences import NEW_TRAININGS_AND_CLIPS, Difference, Verdict
 from harness.stats.distributions import ALPHA, MIN_SEEDS
 from harness.stats.estimates import SAME
 
@@ -52,11 +52,11 @@ def _against(difference: Difference, other: str) -> str:
     if not difference.n:
         return f"but shares no finished seed with {other}, so the two cannot be compared"
     gap = f"{points(difference)} against {other}"
-    if difference.verdict == BETTER:
+    if difference.verdict == Verdict.BETTER:
         return f"{gap}, which is more than {_luck(difference)} explains"
-    if difference.verdict == WORSE:  # a mean over other seeds than the difference
+    if difference.verdict == Verdict.WORSE:  # a mean over other seeds than the difference
         return f"{gap} on the seeds that both have: worse, by more than {_luck(difference)} explains"
-    if difference.verdict == EQUIVALENT:
+    if difference.verdict == Verdict.EQUIVALENT:
         return f"{gap}: {difference.words}"
     if difference.n < MIN_SEEDS:
         few = f"with fewer than {MIN_SEEDS} paired seeds nobody can say how much of it is luck"
@@ -103,7 +103,7 @@ def _count_of_verdicts(summary: Summary) -> list[str]:
     if len(compared) < 2 or not any(difference.n for difference in compared):
         return []
     counts = Counter(difference.words for difference in compared)
-    order = {BETTER: 0, WORSE: 1, TOO_FEW: 3}
+    order: dict[str, int] = {Verdict.BETTER: 0, Verdict.WORSE: 1, Verdict.TOO_FEW: 3}
     words = sorted(counts, key=lambda word: order.get(word, 2))
     parts = ", ".join(f"{counts[word]} {word}" for word in words)
     return [f"Against the baseline, of {len(compared)} variants: {parts}."]
