@@ -40,7 +40,7 @@ def _run(args: argparse.Namespace) -> int:
     from harness.study.load import load_study
 
     sys.path[:0] = [p for p in [os.getcwd()] if p not in sys.path]
-    study = load_study(args.study, profile=args.study_profile, overrides=args.set)
+    study = load_study(args.study, preset=args.preset, overrides=args.set)
     for name in args.variants or []:
         if name not in study.variants:
             raise StudyError(f"--variants: no variant {name!r}{nearest(name, study.variants)}")
@@ -210,15 +210,13 @@ def _write(path: Path, data: dict[str, Any], out: Path | None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m harness.cost",
-        allow_abbrev=False,  # --profile and --study-profile are two things
         description="Measure all that the variants of a study cost, at the geometry under its key `cost`, and show "
         "it beside the paper's figures. Trains nothing. Leave the machine alone meanwhile.",
     )
     add = parser.add_argument
     add("study", help="a study file, such as studies/kernel_sizes.yaml")
     add("--profile", action="store_true", help="write traces of profiled training steps, and a timeline")
-    add("--study-profile", default="", metavar="NAME", help="the study at another scale, as its file describes "
-        "it (harness.run calls this --profile)")  # fmt: skip
+    add("--preset", default="", metavar="NAME", help="the study at another scale, as its file describes it")
     add("--variants", type=_names, metavar="A,B,...", help="only these variants")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting: cost.repeats=10, "
         "or cost.latency=false to count only")  # fmt: skip

@@ -132,7 +132,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--variants", type=_names, metavar="A,B,...", help="run only these variants")
     add("--parts", type=_names, metavar="A,B,...", help="run only these parts of a study that has parts")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting: train.epochs=2")
-    add("--profile", default="", help="the study at another scale, as its file describes it")
+    add("--preset", default="", metavar="NAME", help="the study at another scale, as its file describes it")
+    add("--profile", type=_renamed, nargs="?", const="", help=argparse.SUPPRESS)
     add(
         "--force",
         action="store_true",
@@ -150,6 +151,12 @@ def _parser() -> argparse.ArgumentParser:
         help="an existing Ray cluster; needs --data-dir on storage that all nodes share",
     )
     return parser
+
+
+def _renamed(name: str) -> NoReturn:
+    raise argparse.ArgumentTypeError(
+        f"a study at another scale is called a preset now: --preset {name or 'NAME'}"
+    )
 
 
 def _names(text: str) -> list[str]:

@@ -27,7 +27,7 @@ def check_request(args: argparse.Namespace) -> list[Study]:
     """
     args.data_dir = args.data_dir.expanduser().absolute()
     sys.path[:0] = [p for p in [os.getcwd()] if p not in sys.path]
-    studies = load_studies(args.study, profile=args.profile, overrides=args.set, parts=args.parts or ())
+    studies = load_studies(args.study, preset=args.preset, overrides=args.set, parts=args.parts or ())
     for study in studies:
         for name in args.variants or []:
             if name not in study.variants:

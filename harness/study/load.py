@@ -55,46 +55,46 @@ class _Head:
 
 
 def load_studies(
-    path: str | Path, *, profile: str = "", overrides: Sequence[str] = (), parts: Sequence[str] = ()
+    path: str | Path, *, preset: str = "", overrides: Sequence[str] = (), parts: Sequence[str] = ()
 ) -> list[Study]:
     """Read and check a study file: one study, or one for each of its `parts`, of which `parts` may name some.
 
     Raises:
         StudyError: anything in it cannot be used, or there is no such part.
     """
-    known = list(_layers(Path(path), profile).parts)
+    known = list(_layers(Path(path), preset).parts)
     for part in parts:
         if part not in known:
             raise StudyError(
                 f"{path}: parts: no part {part!r}{nearest(part, known) if known else '; the study has none'}"
             )
     chosen = [part for part in known if part in parts] if parts else known
-    return [load_study(path, profile=profile, overrides=overrides, part=part) for part in chosen or [""]]
+    return [load_study(path, preset=preset, overrides=overrides, part=part) for part in chosen or [""]]
 
 
 class _Layers(typing.NamedTuple):
-    """A study file with one profile merged in: what holds for all variants, the variants, and the parts."""
+    """A study file with one preset merged in: what holds for all variants, the variants, and the parts."""
 
     base: dict[str, Any]
     variants: dict[str, Any]
     parts: dict[str, Any]
 
 
-def _layers(path: Path, profile: str) -> _Layers:
+def _layers(path: Path, preset: str) -> _Layers:
     where = str(path)
     raw = read_yaml(path)
     _check_keys(raw, where)
-    apart = ("variants", "profiles", "parts")
-    variants, profiles = mapping(raw, "variants", where), mapping(raw, "profiles", where)
+    apart = ("variants", "presets", "parts")
+    variants, presets = mapping(raw, "variants", where), mapping(raw, "presets", where)
     parts = mapping(raw, "parts", where)
     base = merged({}, {key: value for key, value in raw.items() if key not in apart})
-    if profile:
-        if profile not in profiles:
-            known = nearest(profile, profiles) if profiles else "; the study has none"
-            raise StudyError(f"{where}: profiles: no profile {profile!r}{known}")
-        place = f"{where}: profiles.{profile}"
-        chosen = dict(mapping(profiles, profile, f"{where}: profiles"))
-        _check_keys(chosen, place, without=("profiles",))
+    if preset:
+        if preset not in presets:
+            known = nearest(preset, presets) if presets else "; the study has none"
+            raise StudyError(f"{where}: presets: no preset {preset!r}{known}")
+        place = f"{where}: presets.{preset}"
+        chosen = dict(mapping(presets, preset, f"{where}: presets"))
+        _check_keys(chosen, place, without=("presets",))
         variants = merged(variants, mapping(chosen, "variants", place))
         parts = mapping(chosen, "parts", place) or parts
         base = merged(base, {key: value for key, value in chosen.items() if key not in apart})
@@ -104,13 +104,11 @@ def _layers(path: Path, profile: str) -> _Layers:
     return _Layers(base, variants, parts)
 
 
-def load_study(
-    path: str | Path, *, profile: str = "", overrides: Sequence[str] = (), part: str = ""
-) -> Study:
+def load_study(path: str | Path, *, preset: str = "", overrides: Sequence[str] = (), part: str = "") -> Study:
     """Read and check a study.
 
     Args:
-        profile: one of the file's `profiles`: the same question at another scale.
+        preset: one of the file's `presets`: the same question at another scale.
         overrides: `key=value` with a dotted key and a YAML value, as given to `--set`.
         part: one of the file's `parts`: the same rows under other settings, a comparison of its own.
 
@@ -119,7 +117,7 @@ def load_study(
     """
     path = Path(path)
     where = str(path)
-    base, variants, parts = _layers(path, profile)
+    base, variants, parts = _layers(path, preset)
     if part not in parts and (part or parts):
         raise StudyError(f"{where}: parts: no part {part!r}; known: {', '.join(parts) or 'none'}")
     base = merged(base, parts.get(part, {}))
@@ -150,7 +148,7 @@ def load_study(
     resolved = {name: _variant(name, rooms, change, where, source) for name, change in variants.items()}
     _check_distinct(resolved, where)
     return Study(
-        name="-".join(word for word in (path.stem, profile, part) if word),
+        name="-".join(word for word in (path.stem, preset, part) if word),
         folder=path.resolve().parent,
         variants=resolved,
         **{item.name: getattr(head, item.name) for item in dataclasses.fields(_Head)},
@@ -158,10 +156,14 @@ def load_study(
 
 
 def _check_keys(raw: dict[str, Any], where: str, *, without: Sequence[str] = ()) -> None:
-    known = [item.name for item in dataclasses.fields(_Head)] + [*_ROOMS, "variants", "profiles", "parts"]
+    known = [item.name for item in dataclasses.fields(_Head)] + [*_ROOMS, "variants", "presets", "parts"]
     known = [key for key in known if key not in without]
     for key in raw:
         first = str(key).split(".")[0]
+        if first == "profiles":
+            raise StudyError(
+                f"{where}: {key}: a study at another scale is called a preset now: write presets"
+            )
         if first not in known:
             raise StudyError(f"{where}: {key}: unknown key{nearest(first, known)}")
 
@@ -174,7 +176,7 @@ def _parse_override(override: str) -> tuple[str, Any]:
     first = key.split(".")[0]
     if first in (
         "variants",
-        "profiles",
+        "presets",
         "parts",
         "question",
         "reference",

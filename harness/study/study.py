@@ -37,7 +37,7 @@ class Study:
     """A checked study.
 
     Attributes:
-        name: the file's stem, and the names of the profile and of the part where there are such.
+        name: the file's stem, and the names of the preset and of the part where there are such.
         folder: where the file lies; operators beside it can be imported.
         profile: write traces of a training step of every variant, beside its cost.
         variants: resolved settings by variant name, in the file's order.

@@ -358,7 +358,7 @@ def test_command_measures_every_way_and_names_the_profile(place: Workplace) -> N
     ("args", "says"),
     [
         (["--variants", "tsm"], "--variants: no variant 'tsm'; did you mean 'tsn'?"),
-        (["--study-profile", "paper"], "no profile 'paper'"),
+        (["--preset", "paper"], "no preset 'paper'"),
         (["--set", "cost.size=0"], "cost.size: 0 is below 1"),
         (["--set", "cost.precision=fp8"], "cost.precision: 'fp8' is none of fp32, bf16, fp16"),
     ],

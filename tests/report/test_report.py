@@ -74,8 +74,8 @@ def test_the_page_follows_its_order(full_page: str) -> None:
     ("name", "options"),
     [
         ("kernel_sizes", ""),
-        ("kernel_sizes-paper", " --profile paper"),
-        ("table1_baseline-paper-jester", " --profile paper --parts jester"),
+        ("kernel_sizes-paper", " --preset paper"),
+        ("table1_baseline-paper-jester", " --preset paper --parts jester"),
     ],
 )
 @pytest.mark.usefixtures("no_figures")

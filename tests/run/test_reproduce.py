@@ -63,18 +63,16 @@ def test_every_study_command_of_the_walk_is_accepted_by_its_study() -> None:
     loaded: dict[tuple[object, ...], list[Study]] = {}
     for args in walk:
         parts = tuple(args.parts or ())
-        key = (args.study, args.profile, tuple(args.set), parts)
+        key = (args.study, args.preset, tuple(args.set), parts)
         if key not in loaded:
-            loaded[key] = load_studies(
-                ROOT / args.study, profile=args.profile, overrides=args.set, parts=parts
-            )
+            loaded[key] = load_studies(ROOT / args.study, preset=args.preset, overrides=args.set, parts=parts)
         for study in loaded[key]:
             assert set(args.variants or []) <= set(study.variants)
 
 
 def test_the_figures_of_the_walk_are_what_is_computed() -> None:
     text = REPRODUCE.read_text()
-    study = load_study(ROOT / "studies" / "kernel_sizes.yaml", profile="paper")
+    study = load_study(ROOT / "studies" / "kernel_sizes.yaml", preset="paper")
 
     def mib(variant: str, clips: int, ranks: int) -> str:
         s = study.variants[variant]
@@ -123,11 +121,11 @@ def test_the_walk_from_an_unpacked_data_set_to_the_report_of_table_2(
         "size: 32, latency: false}",
     ]  # fmt: skip
     chosen = [word for setting in small for word in ("--set", setting)]
-    planned = ready.run(study, "--profile", "paper", *chosen, "--dry-run")
+    planned = ready.run(study, "--preset", "paper", *chosen, "--dry-run")
     assert "data     something_v1 (" in planned.out
     assert "9 training and 6 validation clips" in planned.out
     assert "missing  nothing: this machine can run it" in planned.out
-    done = ready.run(study, "--profile", "paper", *chosen, "--seeds", "0", "--variants", "tsn,ks1357")
+    done = ready.run(study, "--preset", "paper", *chosen, "--seeds", "0", "--variants", "tsn,ks1357")
     assert done.code == 0, done.err
     assert "next     python -m harness.report" in done.out
 

@@ -157,9 +157,9 @@ def test_a_set_value_makes_other_trials(ready: Workplace) -> None:
     assert "2 done before, 0 to run" in ready.run(study, "--set", "train.workers=1").out
 
 
-def test_a_profile_is_a_study_of_its_own(ready: Workplace) -> None:
-    study = ready.study(profiles={"long": {"train.epochs": 2}})
-    assert ready.run(study, "--profile", "long").code == 0
+def test_a_preset_is_a_study_of_its_own(ready: Workplace) -> None:
+    study = ready.study(presets={"long": {"train.epochs": 2}})
+    assert ready.run(study, "--preset", "long").code == 0
     assert [len(t.history) for t in ready.load("tiny-long").trials] == [2, 2]
 
 
@@ -233,7 +233,9 @@ def refused(place: Workplace, *args: object) -> str:
     ("args", "expected"),
     [
         (["--variants", "ks31"], "--variants: no variant 'ks31'; did you mean 'ks13'?"),
-        (["--profile", "paper"], "profiles: no profile 'paper'; the study has none"),
+        (["--preset", "paper"], "presets: no preset 'paper'; the study has none"),
+        (["--profile", "paper"], "a study at another scale is called a preset now: --preset paper"),
+        (["--profile"], "a study at another scale is called a preset now: --preset NAME"),
         (["--seeds", "abc"], "argument --seeds: 'abc' is not a list of whole numbers, as in 0,1,2"),
         (["--seeds", "1,1"], "argument --seeds: '1,1': give each seed once, none below 0, as in 0,1,2"),
         (["--set", "train.epoch=2"], "--set train.epoch=2: train.epoch: unknown key; did you mean 'epochs'?"),

@@ -20,7 +20,7 @@ def ids(path: Path, preset: str) -> dict[str, dict[str, str]]:
             f"{trial.variant} seed={trial.seed}": trial.trial_id
             for trial in study.trials(dict.fromkeys(study.variants, "0" * 64))
         }
-        for study in load_studies(path, profile=preset)
+        for study in load_studies(path, preset=preset)
     }
 
 

@@ -1,4 +1,4 @@
-"""The paper's studies: each dry run of `--profile paper` states the paper's protocol, costs and needs, without data."""
+"""The paper's studies: each dry run of `--preset paper` states the paper's protocol, costs and needs, without data."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def bare(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> Workplace:
 
 
 def dry_run(place: Workplace, name: str) -> Outcome:
-    return place.run(ROOT / "studies" / f"{name}.yaml", "--profile", "paper", "--dry-run")
+    return place.run(ROOT / "studies" / f"{name}.yaml", "--preset", "paper", "--dry-run")
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -129,7 +129,7 @@ def test_a_dry_run_plans_a_table_of_the_paper_on_a_machine_that_has_nothing(
 def test_a_run_without_data_is_refused_in_one_line_and_writes_nothing(bare: Workplace) -> None:
     study = ROOT / "studies" / "placement.yaml"
     given = ["--set", "resources.gpus=0", "--set", "resources.cpus=1", "--set", "model.weights=''"]
-    outcome = bare.run(study, "--profile", "paper", *given)
+    outcome = bare.run(study, "--preset", "paper", *given)
     assert (outcome.code, outcome.err.count("\n")) == (2, 1), outcome.err
     assert outcome.err.startswith("error: where is something_v1? Set ")
     assert list(bare.folder.iterdir()) == []
@@ -137,7 +137,7 @@ def test_a_run_without_data_is_refused_in_one_line_and_writes_nothing(bare: Work
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_row_that_shares_the_papers_name_is_quoted_under_the_studys_protocol(name: str) -> None:
-    for study in load_studies(ROOT / "studies" / f"{name}.yaml", profile="paper"):
+    for study in load_studies(ROOT / "studies" / f"{name}.yaml", preset="paper"):
         table = load_reference(study.reference)
         assert set(study.variants) & set(table["rows"]) >= set(STUDIES[name].gmacs)
         for settings in study.variants.values():

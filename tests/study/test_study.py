@@ -338,15 +338,15 @@ def test_an_operator_is_replaced_whole_by_a_variant(tmp_path: Path) -> None:
     assert study.variants["tsn"].model.operator == {"name": "identity"}
 
 
-PROFILES = {
+PRESETS = {
     "long": {"train.epochs": 9, "seeds": [5], "variants": {"ks3": {"model.operator": {"name": "shift"}}}},
     "bad": {"train.epoch": 9},
     "empty": None,
 }
 
 
-def test_a_profile_is_the_same_question_at_another_scale(tmp_path: Path) -> None:
-    study = load(tmp_path, {**TINY, "profiles": PROFILES}, profile="long")
+def test_a_preset_is_the_same_question_at_another_scale(tmp_path: Path) -> None:
+    study = load(tmp_path, {**TINY, "presets": PRESETS}, preset="long")
     assert study.name == "tiny-long"
     assert study.seeds == (5,)
     assert list(study.variants) == ["tsn", "ks13", "ks3"]
@@ -369,10 +369,10 @@ def test_a_part_is_the_same_rows_under_other_settings_and_a_study_of_its_own(tmp
     assert whole.variants["tsn"].data.num_frames == 3
 
 
-def test_the_parts_of_a_profile_stand_in_its_name(tmp_path: Path) -> None:
+def test_the_parts_of_a_preset_stand_in_its_name(tmp_path: Path) -> None:
     path = tmp_path / "tiny.yaml"
-    path.write_text(yaml.safe_dump({**TINY, "profiles": {"long": {"parts": PARTS, "train.epochs": 9}}}))
-    studies = load_studies(path, profile="long")
+    path.write_text(yaml.safe_dump({**TINY, "presets": {"long": {"parts": PARTS, "train.epochs": 9}}}))
+    studies = load_studies(path, preset="long")
     assert [study.name for study in studies] == ["tiny-long-four", "tiny-long-two"]
     assert {study.variants["tsn"].train.epochs for study in studies} == {9}
     assert [study.name for study in load_studies(path)] == ["tiny"]
@@ -409,26 +409,25 @@ def test_an_unknown_reference_is_one_line(tmp_path: Path) -> None:
     assert refusal(tmp_path, change("reference", "mixtconv.tabel2")) == expected
 
 
-def test_a_wrong_profile_is_one_line(tmp_path: Path) -> None:
-    study = {**TINY, "profiles": PROFILES}
+def test_a_wrong_preset_is_one_line(tmp_path: Path) -> None:
+    study = {**TINY, "presets": PRESETS}
     assert (
-        refusal(tmp_path, study, profile="lang")
-        == "tiny.yaml: profiles: no profile 'lang'; did you mean 'long'?"
+        refusal(tmp_path, {**TINY, "profiles": PRESETS})
+        == "tiny.yaml: profiles: a study at another scale is called a preset now: write presets"
     )
     assert (
-        refusal(tmp_path, TINY, profile="long")
-        == "tiny.yaml: profiles: no profile 'long'; the study has none"
+        refusal(tmp_path, study, preset="lang")
+        == "tiny.yaml: presets: no preset 'lang'; did you mean 'long'?"
     )
-    assert refusal(tmp_path, study, profile="bad").endswith(
-        "train.epoch: unknown key; did you mean 'epochs'?"
+    assert (
+        refusal(tmp_path, TINY, preset="long") == "tiny.yaml: presets: no preset 'long'; the study has none"
     )
-    assert refusal(tmp_path, study, profile="empty").startswith(
-        "tiny.yaml: profiles: empty: None is not a mapping"
+    assert refusal(tmp_path, study, preset="bad").endswith("train.epoch: unknown key; did you mean 'epochs'?")
+    assert refusal(tmp_path, study, preset="empty").startswith(
+        "tiny.yaml: presets: empty: None is not a mapping"
     )
-    unknown = {**TINY, "profiles": {"long": {"trian": {}}}}
-    assert refusal(tmp_path, unknown, profile="long").startswith(
-        "tiny.yaml: profiles.long: trian: unknown key"
-    )
+    unknown = {**TINY, "presets": {"long": {"trian": {}}}}
+    assert refusal(tmp_path, unknown, preset="long").startswith("tiny.yaml: presets.long: trian: unknown key")
 
 
 @pytest.mark.parametrize(
@@ -661,9 +660,9 @@ def test_every_variant_of_a_shipped_study_trains_for_one_step(path: Path, tiny_d
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_every_profile_of_a_shipped_study_is_read(path: Path) -> None:
-    for profile in yaml.safe_load(path.read_text()).get("profiles", {}):
-        assert all(study.variants for study in load_studies(path, profile=profile))
+def test_every_preset_of_a_shipped_study_is_read(path: Path) -> None:
+    for preset in yaml.safe_load(path.read_text()).get("presets", {}):
+        assert all(study.variants for study in load_studies(path, preset=preset))
 
 
 def test_table_2_has_its_ten_rows() -> None:

@@ -109,8 +109,8 @@ def _skipped(record: StudyRecord) -> list[str]:
 
 
 def recompute(record: StudyRecord) -> list[Block]:
-    stem, profile, part = (*record.name.split("-", 2), "", "")[:3]  # as harness/study.py names it
-    run = f"python -m harness.run studies/{stem}.yaml" + (f" --profile {profile}" if profile else "")
+    stem, preset, part = (*record.name.split("-", 2), "", "")[:3]  # as harness/study.py names it
+    run = f"python -m harness.run studies/{stem}.yaml" + (f" --preset {preset}" if preset else "")
     run += f" --parts {part}" if part else ""
     return [
         Paragraph("From the beginning, where the study file is still the same:"),
