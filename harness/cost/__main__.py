@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import StudyError, UserError, nearest
 from harness.files import default_data_dir
+from harness.units import geometry, giga
 
 if TYPE_CHECKING:
     from harness.console import Table
@@ -115,11 +116,11 @@ def _counts_table(records: dict[str, CostRecord], rows: list[dict[str, Any]]) ->
     for (name, r), row in zip(records.items(), rows, strict=True):
         counted = None if r.macs_counted_added is None else r.macs_counted_added
         verdict = (
-            f"not reproduced: computed {_giga(r.macs_added, '+.4g')}" if row["reproduced"] is False else ""
+            f"not reproduced: computed {giga(r.macs_added, '+.4g')}" if row["reproduced"] is False else ""
         )
         table.add_row(
-            name, f"{r.params_total:,}", f"{r.params_added:+,}", _giga(r.macs_total, ".2f"),
-            _giga(r.macs_added, "+.5f"), _giga(counted, "+.5f"), _number(r.activation_mib, ".0f"),
+            name, f"{r.params_total:,}", f"{r.params_added:+,}", giga(r.macs_total, ".2f"),
+            giga(r.macs_added, "+.5f"), giga(counted, "+.5f"), _number(r.activation_mib, ".0f"),
             "-" if row["paper_gmacs"] is None else f"{row['paper_gmacs']:g}", verdict,
         )  # fmt: skip
     return table
@@ -166,10 +167,9 @@ def _times_table(records: dict[str, CostRecord], way: str, title: str, baseline:
 
 def _print_notes(records: dict[str, CostRecord], reference: dict[str, Any]) -> None:
     from harness.cost import warnings
-    from harness.report.terminal import geometry
 
     record = next(iter(records.values()))
-    print(f"\n{geometry(record)}, one clip; kept: for the backward pass. One multiply-add is 1 MAC.")
+    print(f"\n{geometry([record])}, one clip; kept: for the backward pass. One multiply-add is 1 MAC.")
     if record.measured_on:
         print(", ".join(f"{key} {value}" for key, value in record.measured_on.items() if value))
     if reference:
@@ -186,10 +186,6 @@ def _table(*titles: str) -> Table:
     for i, title in enumerate(titles):
         table.add_column(title, justify="right" if i else "left", no_wrap=True)
     return table
-
-
-def _giga(macs: int | None, form: str) -> str:
-    return "not stated" if macs is None else f"{macs / 1e9:{form}}"
 
 
 def _number(value: float | None, form: str) -> str:

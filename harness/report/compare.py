@@ -15,12 +15,13 @@ from harness.plots import Point
 from harness.records import StudyRecord
 from harness.report import export
 from harness.report.document.blocks import Block, Document, Figure, Heading, Items, Paragraph, Table, one_line
-from harness.report.format import bare_points, estimate, listed, macs, milliseconds, plural
+from harness.report.format import bare_points, estimate, listed, milliseconds, plural
 from harness.report.sections.accuracy import covered, dataset
 from harness.report.sections.training import environment
 from harness.stats.clips import Right, pair, right
 from harness.stats.differences import Difference, correct, paired_difference
 from harness.stats.estimates import Quartiles
+from harness.units import macs
 
 RESULTS = "comparison.json"
 

@@ -10,9 +10,10 @@ from harness import plots
 from harness.analysis.summary import Row, Summary, kernel_span, operator_settings, pareto_front
 from harness.plots import Point
 from harness.report.document.blocks import Figure
-from harness.report.format import bare_points, geometry, listed
+from harness.report.format import bare_points, listed
 from harness.stats.differences import Verdict
 from harness.stats.estimates import Quartiles
+from harness.units import geometry_on_page
 
 MOST = 20
 """Figures with a bar or a panel for each variant show no more of them: the baseline and the best."""
@@ -81,7 +82,7 @@ def _against_costs(summary: Summary, shown: list[Row], folder: Path) -> list[Fig
             points = [point for point in points if point.label != baseline.variant]
         if not points:
             continue
-        where = geometry(row.cost for row, _ in found if row.cost)
+        where = geometry_on_page(row.cost for row, _ in found if row.cost)
         measured = _latency(baseline) if baseline and stem == "accuracy_latency" else None
         base = (
             dataclasses.replace(line, label=f"{line.label}, {measured[0]:.0f} ms:")
@@ -237,7 +238,7 @@ def _cost_bars(summary: Summary, shown: list[Row], folder: Path) -> list[Figure]
             )  # fmt: skip
     if not panels:
         return []
-    where = geometry(row.cost for row in rows if row.cost)
+    where = geometry_on_page(row.cost for row in rows if row.cost)
     plots.cost_bars(folder / "cost", panels, where)
     caption = (
         "What one clip costs; a bar marked » runs on beyond the panel, its number says how far. Lines on "

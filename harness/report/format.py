@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
-from harness.records import CostRecord
 from harness.stats.differences import Difference
 from harness.stats.estimates import Estimate, Quartiles
 
@@ -52,17 +50,6 @@ def signed(value: float) -> str:
     return "+0.0" if abs(value) < 0.05 else f"{value:+.1f}"
 
 
-def macs(value: int | None, *, sign: str = "") -> str:
-    """`+0.18 G`; millions below a hundredth of a G; `not stated` where an operator does not say."""
-    if value is None:
-        return "not stated"
-    if value == 0:
-        return f"{sign}0"
-    if abs(value) < 1e7:
-        return f"{value / 1e6:{sign},.2f} M"
-    return f"{value / 1e9:{sign},.2f} G"
-
-
 def milliseconds(measured: Quartiles | None) -> str:
     """`42.0 [41.0, 43.0] (n=5)`: median and quartiles."""
     if measured is None:
@@ -82,22 +69,3 @@ def plural(many: int, word: str) -> str:
 def listed(names: Iterable[str]) -> str:
     """Names as code, with commas."""
     return ", ".join(f"`{name}`" for name in names)
-
-
-def geometry(costs: Iterable[CostRecord]) -> str:
-    """What costs were taken for, in words; a value that differs between variants is named as such."""
-    every = [cost.geometry for cost in costs]
-
-    def shared(key: str) -> Any:
-        values = {str(one.get(key)): one.get(key) for one in every}
-        return next(iter(values.values())) if len(values) == 1 else None
-
-    backbone, frames, size = shared("backbone"), shared("num_frames"), shared("size")
-    names = {"resnet18": "ResNet-18", "resnet34": "ResNet-34", "resnet50": "ResNet-50"}
-    return ", ".join(
-        [
-            names.get(backbone, str(backbone)) if backbone else "each variant's own backbone",
-            f"{frames} frames" if frames else "each variant's own number of frames",
-            f"{size}x{size} pixels" if size else "each variant's own size",
-        ]
-    )

@@ -1,4 +1,4 @@
-"""The table that ends a run, and the lines under it."""
+"""What ends a run on a terminal: the table, the lines under it, and where its time went."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from harness.analysis.summary import Row, summarize
 from harness.console import Table
-from harness.records import CostRecord, StudyRecord, TrialRecord
+from harness.records import StudyRecord, TrialRecord
+from harness.units import geometry_of_macs, giga
 
 
 def final_table(record: StudyRecord) -> tuple[Table, list[str]]:
@@ -29,9 +30,8 @@ def final_table(record: StudyRecord) -> tuple[Table, list[str]]:
         "± and [ ]: 95 % interval, paired by seed; the words are corrected for the rows of the table (Holm)"
     ]
     if cost is not None:
-        g = cost.geometry
         device = f", latency on {cost.measured_on['device']}" if cost.measured_on else ""
-        lines.append(f"MACs at {g['backbone']}, {g['size']}x{g['size']}, {g['num_frames']} frames{device}")
+        lines.append(f"MACs {geometry_of_macs(cost)}{device}")
     lines += [
         f"failed   {t.variant} seed={t.seed}: {t.reason}" for t in record.trials if t.status == "failed"
     ]
@@ -65,8 +65,8 @@ def _macs(row: Row, record: StudyRecord) -> str:
     if row.cost is None or row.cost.macs_total is None or row.cost.macs_added is None:
         return "not stated"
     if row.variant == record.baseline:
-        return f"{row.cost.macs_total / 1e9:.2f} G"
-    return f"+{row.cost.macs_added / 1e9:.2f} G"
+        return giga(row.cost.macs_total, unit=" G")
+    return giga(row.cost.macs_added, "+.2f", " G")
 
 
 def time_spent(trials: Sequence[TrialRecord]) -> str:
@@ -79,11 +79,3 @@ def time_spent(trials: Sequence[TrialRecord]) -> str:
     parts = sorted(total.items(), key=lambda part: -part[1])
     words = ", ".join(f"{name} {100 * seconds / whole:.0f} %" for name, seconds in parts)
     return f"a trial takes {whole / len(spent):.1f} s: {words}"
-
-
-def geometry(record: CostRecord) -> str:
-    """At which geometry a cost was taken, in words."""
-    g = record.geometry
-    return (
-        f"at {g['backbone']}, {g['num_frames']} frames of {g['size']}x{g['size']}, {g['num_classes']} classes"
-    )

@@ -25,7 +25,17 @@ from harness.report.page import INDEX_MARK, index, page
 
 RESULTS = "results.json"
 
-CODE = ("report", "analysis", "stats", "plots", "published.py", "metrics.py", "seeds.py", "records.py")
+CODE = (
+    "report",
+    "analysis",
+    "stats",
+    "plots",
+    "published.py",
+    "metrics.py",
+    "seeds.py",
+    "records.py",
+    "units.py",
+)
 """The folders and files of `harness/` that decide a report's bytes."""
 
 

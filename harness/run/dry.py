@@ -15,13 +15,12 @@ from harness.cost.memory import StepMemory, step_memory
 from harness.data import DataConfig, DataSet, missing_data
 from harness.errors import StudyError
 from harness.model import weights
-from harness.records import CostRecord
-from harness.report.terminal import geometry
 from harness.run.plan import Plan
 from harness.run.request import check_recipes
 from harness.stats.power import detection
 from harness.study.protocol import dataset_name, protocol
 from harness.study.study import Study
+from harness.units import geometry, giga
 
 
 def show(plan: Plan) -> None:
@@ -79,7 +78,7 @@ def _show_variants(plan: Plan) -> None:
     console.print(table)
     for key, values in _differences(plan.study).items():
         print(f"differs  {key}: {values}")
-    print(f"MACs     {_geometry(costs)}; one multiply-add is 1")
+    print(f"MACs     {geometry(costs)}; one multiply-add is 1")
     if largest:
         print(f"memory   {_memory_words(plan, largest)}")
     for name, reason in unknown.items():
@@ -91,13 +90,6 @@ def _differences(study: Study) -> dict[str, str]:
     rows = study.differs()
     keys = dict.fromkeys(key for one in rows.values() for key in one if not key.startswith("model.operator"))
     return {key: ", ".join(f"{name} {one.get(key)}" for name, one in rows.items()) for key in keys}
-
-
-def _geometry(costs: list[CostRecord]) -> str:
-    if len({record.geometry["num_frames"] for record in costs}) == 1:
-        return geometry(costs[0])
-    g = costs[0].geometry
-    return f"at {g['backbone']}, each row's own frames of {g['size']}x{g['size']}, {g['num_classes']} classes"
 
 
 def _memory(plan: Plan, variant: str) -> StepMemory:
@@ -154,11 +146,6 @@ def missing(plan: Plan) -> list[str]:
         except StudyError as error:
             lines.append(f"{'GPUs' if name == 'gpus' else 'CPUs'}: {error}")
     return list(dict.fromkeys(lines))
-
-
-def giga(macs: int | None, form: str = ".2f") -> str:
-    """MACs in units of 1e9."""
-    return "not stated" if macs is None else f"{macs / 1e9:{form}}"
 
 
 def mib(size: int) -> str:

@@ -20,12 +20,13 @@ from harness.errors import StudyError
 from harness.machine import environment
 from harness.model import weights
 from harness.records import CostRecord, StudyRecord, TrialRecord
-from harness.report.terminal import final_table, geometry, time_spent
+from harness.report.terminal import final_table, time_spent
 from harness.study.protocol import dataset_name, protocol
 from harness.study.study import Study, Trial, operator_source
 from harness.train.result import discard
 from harness.train.settings import Settings, plain
 from harness.train.trial import Job
+from harness.units import geometry
 
 try:
     import fcntl
@@ -126,7 +127,7 @@ class Plan:
             )
         for warning in cost.warnings(self.costs):
             print(f"warning  cost of {warning}")
-        print(f"cost     {geometry(next(iter(self.costs.values())))}, {time.monotonic() - begin:.0f} s")
+        print(f"cost     {geometry([next(iter(self.costs.values()))])}, {time.monotonic() - begin:.0f} s")
 
     @property
     def profiles(self) -> Path | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from harness.stats.differences import holm
 from harness.stats.distributions import ALPHA
 from harness.stats.scores import Scores
+from harness.units import giga
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +67,7 @@ def cheapest(
     cost = min(costs[v] for v in shown)
     chosen = tuple(v for v in shown if costs[v] == cost)
     names = " and ".join(f"`{v}`" for v in chosen)
-    amount = f"{cost / 1e9:.2f} G MACs" if by == "MACs" else f"median {cost:.1f} ms"
+    amount = giga(cost, unit=" G MACs") if by == "MACs" else f"median {cost:.1f} ms"
     cheaper = [v for v in results.accuracy if v in costs and costs[v] < cost]
     rest = f"; of the {len(cheaper)} cheaper it is not" if cheaper else ""
     unknown = [f"`{v}`" for v in results.accuracy if v not in costs]

@@ -35,7 +35,6 @@ from harness.published import added_gmacs, is_reproduced, load_reference
 from harness.records import StudyRecord, study_from_json, to_json
 from harness.report import figures, write
 from harness.report.__main__ import main
-from harness.report.format import macs
 from harness.report.write import read_record, write_index, write_study
 
 
@@ -584,20 +583,6 @@ def test_the_unit_of_the_last_digit_is_the_printed_one() -> None:
     assert added_gmacs(table, "ordinary") == (10, 1.0)
     added, unit = added_gmacs(table, "ks5") or (0, 0)
     assert (round(added, 9), unit) == (0.23, 0.01)
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (179_830_784, "+0.18 G"),
-        (0, "+0"),
-        (1_234_567, "+1.23 M"),
-        (None, "not stated"),
-        (74_300_000_000, "+74.30 G"),
-    ],
-)
-def test_macs_are_printed_in_giga_or_mega(value: int | None, text: str) -> None:
-    assert macs(value, sign="+") == text
 
 
 def test_a_record_survives_json() -> None:

@@ -8,8 +8,9 @@ from harness.analysis.summary import Row, Summary
 from harness.published import added_gmacs
 from harness.records import CostRecord, samples
 from harness.report.document.blocks import Block, Cell, Heading, Items, Paragraph, Table, one_line
-from harness.report.format import geometry, listed, macs, milliseconds
+from harness.report.format import listed, milliseconds
 from harness.stats.estimates import percentile
+from harness.units import geometry_on_page, macs
 
 WAYS = {
     "": "",
@@ -133,7 +134,7 @@ def costs(summary: Summary) -> list[Block]:
             cells.append(f"{printed} G{mark}" if printed is not None else "-")
         rows.append(cells)
     claims = [f"The paper's {claim}" for claim in summary.reference.get("claims", [])]
-    where = geometry(row.cost for row in summary.rows if row.cost)
+    where = geometry_on_page(row.cost for row in summary.rows if row.cost)
     caption = f"Cost of one clip in `{summary.record.name}`: {where}. Latency: median [quartiles]."
     table = Table(header=header, rows=rows, label="cost", caption=caption, notes=[*marks, *claims])
     return [table, Paragraph(_cost_note(summary), "note"), *_doubts(summary)]
@@ -162,7 +163,7 @@ def _not_reproduced(reference: dict[str, Any], row: Row, cost: CostRecord, mark:
 
 def _cost_note(summary: Summary) -> str:
     known = [row.cost for row in summary.rows if row.cost]
-    note = f"Costs are for one clip: {geometry(known)}. One multiply-add is 1 MAC; papers often print FLOPS."
+    note = f"Costs are for one clip: {geometry_on_page(known)}. One multiply-add is 1 MAC; papers often print FLOPS."
     if "added_to" in summary.reference:
         network = summary.reference["added_to"]
         note += f" The paper counts from a plain network of {network} G; compared is what a variant adds."
