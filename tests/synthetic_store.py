@@ -1,4 +1,4 @@
-"""Makes a store of many trials through the real `Store`, and reports it: python tests/synthetic_store.py --help.
+"""Makes a store of many trials through the real `Recorder`, and reports it: python tests/synthetic_store.py --help.
 
 The time and the peak memory printed are those of `python -m harness.report` alone, imports included.
 """
@@ -19,6 +19,7 @@ import numpy as np
 
 from harness import plots
 from harness.records import CostRecord, StudyRecord, TrialRecord
+from harness.tracking.recorder import Recorder
 from harness.tracking.store import Store
 
 CLASSES = 16
@@ -91,18 +92,19 @@ def fill(store: Store, name: str, variants: int, seeds: int, epochs: int, clips:
         twins=[[c, c + 1] for c in range(0, CLASSES, 2)], margin=1.0, hypotheses=["v2 > v1", "v1 ~ tsn"],
         pairs=["v2 vs v1"],
     )  # fmt: skip
-    store.begin_study(plan)
+    recorder = Recorder(store)
+    recorder.begin_study(plan)
     for picture in ("confusion_matrix", "curves"):  # a second a trial, and no report reads them
         setattr(plots, picture, lambda *args: None)
     log_epoch = (
-        Store.log_epoch
+        recorder.log_epoch
     )  # as slow for 50 epochs, of which a report reads the last one's, and `result.json`
-    vars(store)["log_epoch"] = lambda trial_id, entry: (
-        entry["epoch"] < epochs or log_epoch(store, trial_id, entry)
+    vars(recorder)["log_epoch"] = lambda trial_id, entry: (
+        entry["epoch"] < epochs or log_epoch(trial_id, entry)
     )
     np.savez_compressed(scratch / "scores.npz", scores=np.zeros((clips, CLASSES), np.float32))
     for trial in trials:
-        store.start_trial(
+        recorder.start_trial(
             trial.trial_id,
             trial.variant,
             trial.seed,
@@ -110,7 +112,7 @@ def fill(store: Store, name: str, variants: int, seeds: int, epochs: int, clips:
             costs[trial.variant],
             trial.environment,
         )
-        store.end_trial(trial, scratch, plan.classes)
+        recorder.end_trial(trial, scratch, plan.classes)
 
 
 def main() -> None:

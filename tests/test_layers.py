@@ -26,8 +26,8 @@ ORDER = [  # from the ground up: a room may know those on lines before its own
 
 DOORS = {  # package -> the modules that may import it
     "ray": {"harness.run.schedule"},
-    "mlflow": {"harness.tracking.store", "harness.tracking.recorder", "harness.tracking.pages"},
-    "sqlalchemy": {"harness.tracking.store"},
+    "mlflow": {"harness.tracking.connection", "harness.tracking.recorder", "harness.tracking.pages"},
+    "sqlalchemy": {"harness.tracking.connection"},
     "decord": {"harness.data.video"},
     "PIL": {"harness.data.frames", "harness.data.sources.extraction", "harness.bench.loading"},
     "av": {"harness.data.generated.making", "harness.data.video"},

@@ -42,11 +42,13 @@ def _write_all(store: Store, args: argparse.Namespace) -> bool:
         raise StudyError(
             "the tracking store holds no study; run one first: python -m harness.run studies/..."
         )
+    from harness.tracking.recorder import Recorder
+
     whole = True
     for name in names:
         try:
             folder = write_study(store.load_study(name), args.out)
-            store.attach_report(name, folder)
+            Recorder(store).attach_report(name, folder)
             print(f"report   {folder / 'index.html'}")
         except UserError as error:
             whole = False

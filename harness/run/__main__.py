@@ -20,6 +20,7 @@ from harness.run.signals import interrupt, received, stop_code, stop_if_asked, t
 
 if TYPE_CHECKING:
     from harness.run.plan import Plan
+    from harness.tracking.recorder import Recorder
     from harness.tracking.store import Store
 
 
@@ -69,31 +70,35 @@ def _run(args: argparse.Namespace) -> int:
 
 def _carry_out(plan: Plan, store: Store, args: argparse.Namespace) -> int:
     """Run one study's pending trials and compare. Returns the exit code."""
+    from harness.tracking.recorder import Recorder
+
+    recorder = Recorder(store)
     with plan.claim():
         if plan.pending:
             plan.measure_costs()
-        store.begin_study(plan.record())
+        recorder.begin_study(plan.record())
         if plan.profiles is not None:
-            store.attach_profiles(plan.study.name, plan.profiles)
-        stopped = _train(plan, store, args) if plan.pending else 0
+            recorder.attach_profiles(plan.study.name, plan.profiles)
+        stopped = _train(plan, recorder, args) if plan.pending else 0
     return plan.show_results(store.load_study(plan.study.name), stopped)
 
 
 def _store(args: argparse.Namespace) -> Store | None:
-    from harness.tracking import store
+    from harness.tracking.connection import default_uri, sqlite_file
+    from harness.tracking.store import Store
 
-    uri = args.tracking_uri or store.default_uri()
-    if args.dry_run and (file := store.sqlite_file(uri)) is not None and not file.exists():
+    uri = args.tracking_uri or default_uri()
+    if args.dry_run and (file := sqlite_file(uri)) is not None and not file.exists():
         return None  # a dry run makes nothing, not even a store
-    return store.Store.open(uri, create=not args.dry_run)
+    return Store.open(uri, create=not args.dry_run)
 
 
-def _train(plan: Plan, store: Store, args: argparse.Namespace) -> int:
+def _train(plan: Plan, recorder: Recorder, args: argparse.Namespace) -> int:
     """Run the pending trials. Returns 0, or the exit code of the signal that stopped them."""
     from harness.run import schedule
     from harness.run.watch import Watch
 
-    watch = Watch(plan, store, stop_if_asked)
+    watch = Watch(plan, recorder, stop_if_asked)
     try:
         with watch:
             if args.serial:
@@ -103,7 +108,7 @@ def _train(plan: Plan, store: Store, args: argparse.Namespace) -> int:
     except (KeyboardInterrupt, SystemExit) as stop:
         return stop_code(stop)
     finally:
-        store.stop_running()
+        recorder.stop_running()
     return 130 if watch.unfinished() else 0  # Ray's fit() returns normally after Ctrl-C
 
 

@@ -14,7 +14,7 @@ from harness.train.trial import Job
 
 if TYPE_CHECKING:
     from harness.run.plan import Plan
-    from harness.tracking.store import Store
+    from harness.tracking.recorder import Recorder
 
 
 class Watch:
@@ -26,8 +26,8 @@ class Watch:
         stop_if_asked: called after every epoch; raises where a signal asked for an end.
     """
 
-    def __init__(self, plan: Plan, store: Store, stop_if_asked: Callable[[], None]) -> None:
-        self._plan, self._store, self._stop_if_asked = plan, store, stop_if_asked
+    def __init__(self, plan: Plan, recorder: Recorder, stop_if_asked: Callable[[], None]) -> None:
+        self._plan, self._recorder, self._stop_if_asked = plan, recorder, stop_if_asked
         self._jobs = {job.trial_id: job for job in plan.jobs()}
         self._ended: set[str] = set()
         self._epochs: dict[str, int] = {}  # done, by trial
@@ -57,7 +57,7 @@ class Watch:
         return [job for job in self._jobs.values() if job.trial_id not in self._ended]
 
     def started(self, job: Job) -> None:
-        self._store.start_trial(
+        self._recorder.start_trial(
             job.trial_id,
             job.variant,
             job.seed,
@@ -70,7 +70,7 @@ class Watch:
         self._tasks[job.trial_id] = self._bars.add_task(name, total=job.settings.train.epochs, text="starts")
 
     def epoch(self, job: Job, entry: dict[str, float]) -> None:
-        self._trained += self._store.log_epoch(job.trial_id, entry)
+        self._trained += self._recorder.log_epoch(job.trial_id, entry)
         done = int(entry["epoch"])
         self._epochs[job.trial_id] = done
         text = f"epoch {done}/{job.settings.train.epochs}  top1 {entry['val/top1']:.1f} %"
@@ -80,7 +80,7 @@ class Watch:
 
     def ended(self, job: Job, record: TrialRecord) -> None:
         network = plain(job.settings) if self._plan.keeps_network(job) else None
-        self._store.end_trial(record, job.folder, self._classes, network)
+        self._recorder.end_trial(record, job.folder, self._classes, network)
         if record.status == "done":  # the store has it all; what is left in the folder is for going on
             discard(job.folder)
         self._ended.add(job.trial_id)

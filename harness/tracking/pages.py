@@ -173,6 +173,9 @@ def metric_name(name: str) -> str:
     return "".join(c if c.isalnum() or c in "_-. :/" else "_" for c in name)
 
 
+EPOCH = metric_name("epoch")
+
+
 def as_table(path: Path) -> str:
     """A CSV in the form of MLflow's log_table, which its pages show as a table; log_table itself needs pandas."""
     with path.open(encoding="utf-8", newline="") as file:

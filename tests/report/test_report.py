@@ -590,7 +590,7 @@ def test_a_record_survives_json() -> None:
 
 
 class FakeStore:
-    """Stands in for `tracking.Store`: what the command needs of it."""
+    """Stands in for the tracking store's reader and recorder: what the command needs of them."""
 
     def __init__(self) -> None:
         self.records = {"kernel_sizes": small_study()}
@@ -614,6 +614,7 @@ def store(monkeypatch: pytest.MonkeyPatch, no_figures: None) -> FakeStore:
     tracking = types.ModuleType("harness.tracking.store")
     tracking.Store = types.SimpleNamespace(open=lambda uri, create: made)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "harness.tracking.store", tracking)
+    monkeypatch.setattr("harness.tracking.recorder.Recorder", lambda store: store)
     return made
 
 

@@ -20,6 +20,7 @@ from builders.place import ROOT, TINY, Workplace
 from harness.errors import TrackingError
 from harness.records import SCHEMA, CostRecord, StudyRecord, TrialRecord
 from harness.report.__main__ import main
+from harness.tracking.recorder import Recorder
 from harness.tracking.store import Store
 
 TRIAL = TrialRecord(
@@ -61,24 +62,31 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(ready: Workplace) -> Store:
-    opened = Store.open(ready.uri, create=True)
-    opened.begin_study(PLAN)
-    return opened
+    return Store.open(ready.uri)
 
 
-def start(store: Store, trial: TrialRecord = TRIAL) -> None:
-    store.start_trial(trial.trial_id, trial.variant, trial.seed, SETTINGS, COST, trial.environment)
+@pytest.fixture
+def recorder(store: Store) -> Recorder:
+    made = Recorder(store)
+    made.begin_study(PLAN)
+    return made
 
 
-def finish(store: Store, folder: Path, trial: TrialRecord = TRIAL) -> None:
-    start(store, trial)
+def start(recorder: Recorder, trial: TrialRecord = TRIAL) -> None:
+    recorder.start_trial(trial.trial_id, trial.variant, trial.seed, SETTINGS, COST, trial.environment)
+
+
+def finish(recorder: Recorder, folder: Path, trial: TrialRecord = TRIAL) -> None:
+    start(recorder, trial)
     for entry in trial.history:
-        store.log_epoch(trial.trial_id, entry)
-    store.end_trial(trial, folder, PLAN.classes)
+        recorder.log_epoch(trial.trial_id, entry)
+    recorder.end_trial(trial, folder, PLAN.classes)
 
 
-def test_a_trial_goes_through_the_store_unchanged(store: Store, folder: Path, ready: Workplace) -> None:
-    finish(store, folder)
+def test_a_trial_goes_through_the_store_unchanged(
+    recorder: Recorder, store: Store, folder: Path, ready: Workplace
+) -> None:
+    finish(recorder, folder)
     loaded = ready.load("pair")
     assert dataclasses.replace(loaded.trials[0], run_id="") == TRIAL
     assert loaded.trials[1] == PLAN.trials[1]  # missing
@@ -88,9 +96,9 @@ def test_a_trial_goes_through_the_store_unchanged(store: Store, folder: Path, re
 
 
 def test_a_plain_client_finds_a_flat_run_with_all_there_is_to_know(
-    store: Store, folder: Path, ready: Workplace
+    recorder: Recorder, folder: Path, ready: Workplace
 ) -> None:
-    finish(store, folder)
+    finish(recorder, folder)
     client = ready.client()
     experiment = client.get_experiment_by_name("pair")
     assert experiment.tags["mlflow.note.content"].startswith("**Left or right?**")
@@ -121,8 +129,8 @@ def test_a_plain_client_finds_a_flat_run_with_all_there_is_to_know(
     ]
 
 
-def test_the_artifacts_of_a_trial_are_readable(store: Store, folder: Path, ready: Workplace) -> None:
-    finish(store, folder)
+def test_the_artifacts_of_a_trial_are_readable(recorder: Recorder, folder: Path, ready: Workplace) -> None:
+    finish(recorder, folder)
     client, (run,) = ready.client(), ready.runs("pair")
     names = {item.path for item in client.list_artifacts(run.info.run_id)}
     assert names >= {
@@ -139,10 +147,10 @@ def test_the_artifacts_of_a_trial_are_readable(store: Store, folder: Path, ready
     assert (there / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_summary_run_carries_plan_costs_and_report(store: Store, ready: Workplace) -> None:
+def test_the_summary_run_carries_plan_costs_and_report(recorder: Recorder, ready: Workplace) -> None:
     (ready.folder / "report").mkdir()
     (ready.folder / "report" / "report.md").write_text("# all is well")
-    store.attach_report("pair", ready.folder / "report")
+    recorder.attach_report("pair", ready.folder / "report")
     client = ready.client()
     experiment = client.get_experiment_by_name("pair")
     (run,) = client.search_runs([experiment.experiment_id], "tags.`mixtbench.kind` = 'summary'")
@@ -150,41 +158,41 @@ def test_the_summary_run_carries_plan_costs_and_report(store: Store, ready: Work
     assert {item.path for item in client.list_artifacts(run.info.run_id)} == {"study.json", "report"}
 
 
-def test_planning_twice_leaves_one_summary_and_one_point_a_cost(store: Store, ready: Workplace) -> None:
-    store.begin_study(PLAN)
+def test_planning_twice_leaves_one_summary_and_one_point_a_cost(recorder: Recorder, ready: Workplace) -> None:
+    recorder.begin_study(PLAN)
     client = ready.client()
     experiment = client.get_experiment_by_name("pair")
     (run,) = client.search_runs([experiment.experiment_id])
     assert len(client.get_metric_history(run.info.run_id, "cost/latency_ms/a")) == 1
 
 
-def test_an_epoch_told_twice_is_logged_once(store: Store, folder: Path, ready: Workplace) -> None:
-    start(store)
-    assert [store.log_epoch("a0", entry) for entry in [*TRIAL.history, *TRIAL.history]] == [
+def test_an_epoch_told_twice_is_logged_once(recorder: Recorder, folder: Path, ready: Workplace) -> None:
+    start(recorder)
+    assert [recorder.log_epoch("a0", entry) for entry in [*TRIAL.history, *TRIAL.history]] == [
         True,
         True,
         False,
         False,
     ]
-    store.end_trial(TRIAL, folder, PLAN.classes)
+    recorder.end_trial(TRIAL, folder, PLAN.classes)
     (run,) = ready.runs("pair")
     assert len(ready.client().get_metric_history(run.info.run_id, "val/top1")) == 2
 
 
 def test_epochs_that_were_never_told_are_logged_with_the_result(
-    store: Store, folder: Path, ready: Workplace
+    recorder: Recorder, folder: Path, ready: Workplace
 ) -> None:
-    start(store)
-    store.end_trial(TRIAL, folder, PLAN.classes)  # a driver killed before the trial told it of its epochs
+    start(recorder)
+    recorder.end_trial(TRIAL, folder, PLAN.classes)  # a driver killed before the trial told it of its epochs
     (run,) = ready.runs("pair")
     steps = [m.step for m in ready.client().get_metric_history(run.info.run_id, "val/top1")]
     assert steps == [1, 2]
 
 
-def test_a_stopped_trial_goes_on_in_the_same_run(store: Store, folder: Path, ready: Workplace) -> None:
-    start(store)
-    store.log_epoch("a0", TRIAL.history[0])
-    store.stop_running()
+def test_a_stopped_trial_goes_on_in_the_same_run(recorder: Recorder, folder: Path, ready: Workplace) -> None:
+    start(recorder)
+    recorder.log_epoch("a0", TRIAL.history[0])
+    recorder.stop_running()
     (run,) = ready.runs("pair")
     assert run.info.status == "KILLED"
     loaded = ready.load("pair").trials[0]
@@ -192,55 +200,61 @@ def test_a_stopped_trial_goes_on_in_the_same_run(store: Store, folder: Path, rea
         "running",
         "stopped after epoch 1; run the study again to go on",
     )
-    finish(store, folder)
+    finish(recorder, folder)
     (again,) = ready.runs("pair")
     assert (again.info.run_id, again.info.status) == (run.info.run_id, "FINISHED")
 
 
-def test_a_run_whose_process_is_gone_is_closed(store: Store, ready: Workplace) -> None:
-    start(store)
+def test_a_run_whose_process_is_gone_is_closed(recorder: Recorder, ready: Workplace) -> None:
+    start(recorder)
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     (run,) = ready.runs("pair")
     ready.client().set_tag(run.info.run_id, "mixtbench.driver", f"{socket.gethostname()}:{ended.pid}")
     assert ready.load("pair").trials[0].reason.startswith("stopped after epoch 0")
-    Store.open(ready.uri).begin_study(PLAN)
+    Recorder(Store.open(ready.uri)).begin_study(PLAN)
     assert ready.runs("pair")[0].info.status == "KILLED"
 
 
-def test_a_run_on_another_machine_is_left_alone(store: Store, ready: Workplace) -> None:
-    start(store)
+def test_a_run_on_another_machine_is_left_alone(recorder: Recorder, ready: Workplace) -> None:
+    start(recorder)
     (run,) = ready.runs("pair")
     ready.client().set_tag(run.info.run_id, "mixtbench.driver", "elsewhere:1")
     assert ready.load("pair").trials[0].reason.startswith("running after epoch 0")
-    Store.open(ready.uri).begin_study(PLAN)
+    Recorder(Store.open(ready.uri)).begin_study(PLAN)
     assert ready.runs("pair")[0].info.status == "RUNNING"
 
 
-def test_a_failed_trial_keeps_its_reason_and_traceback(store: Store, folder: Path, ready: Workplace) -> None:
+def test_a_failed_trial_keeps_its_reason_and_traceback(
+    recorder: Recorder, store: Store, folder: Path, ready: Workplace
+) -> None:
     (folder / "traceback.txt").write_text("Traceback: x")
     failed = TrialRecord(trial_id="a0", variant="a", seed=0, status="failed", reason="ValueError: no idea")
-    finish(store, folder, failed)
+    finish(recorder, folder, failed)
     loaded = ready.load("pair").trials[0]
     assert (loaded.status, loaded.reason) == ("failed", "ValueError: no idea")
     assert store.done("pair") == {}
-    finish(store, folder)
+    finish(recorder, folder)
     assert ready.load("pair").trials[0].status == "done"
     assert len(ready.runs("pair")) == 1
 
 
-def test_a_result_stands_until_the_new_one_is_there(store: Store, folder: Path, ready: Workplace) -> None:
-    finish(store, folder)
-    start(store)  # run again by --force, and stopped
-    store.stop_running()
+def test_a_result_stands_until_the_new_one_is_there(
+    recorder: Recorder, store: Store, folder: Path, ready: Workplace
+) -> None:
+    finish(recorder, folder)
+    start(recorder)  # run again by --force, and stopped
+    recorder.stop_running()
     assert ready.load("pair").trials[0].status == "done"
     assert "a0" in store.done("pair")
-    finish(store, folder)
+    finish(recorder, folder)
     assert [run.info.status for run in ready.runs("pair")] == ["FINISHED"]
 
 
-def test_a_deleted_run_is_a_missing_trial(store: Store, folder: Path, ready: Workplace) -> None:
-    finish(store, folder)
+def test_a_deleted_run_is_a_missing_trial(
+    recorder: Recorder, store: Store, folder: Path, ready: Workplace
+) -> None:
+    finish(recorder, folder)
     ready.client().delete_run(ready.runs("pair")[0].info.run_id)
     assert ready.load("pair").trials[0].status == "missing"
     assert store.done("pair") == {}
@@ -248,9 +262,9 @@ def test_a_deleted_run_is_a_missing_trial(store: Store, folder: Path, ready: Wor
 
 @pytest.mark.parametrize(("damage", "words"), [("", "is gone from the store"), ("{", "cannot be read")])
 def test_a_lost_result_is_a_failure_that_says_what_to_do(
-    store: Store, folder: Path, ready: Workplace, damage: str, words: str
+    recorder: Recorder, folder: Path, ready: Workplace, damage: str, words: str
 ) -> None:
-    finish(store, folder)
+    finish(recorder, folder)
     (run,) = ready.runs("pair")
     file = Path(run.info.artifact_uri.removeprefix("file://")) / "result.json"
     file.write_text(damage) if damage else file.unlink()
@@ -265,7 +279,7 @@ def plan_file(ready: Workplace) -> Path:
     return Path(run.info.artifact_uri.removeprefix("file://")) / "study.json"
 
 
-def test_a_lost_or_broken_plan_is_one_line(store: Store, ready: Workplace) -> None:
+def test_a_lost_or_broken_plan_is_one_line(recorder: Recorder, ready: Workplace) -> None:
     file = plan_file(ready)
     plan = json.loads(file.read_text())
     for text, words in [
@@ -296,10 +310,10 @@ def test_the_report_of_a_damaged_store_says_what_is_wrong(
     code, error = report()
     assert (code, error.count("\n")) == (2, 1)
     assert error.startswith("error: the tracking store holds no study; run one first")
-    store = Store.open(ready.uri)
-    store.begin_study(PLAN)
-    finish(store, folder, dataclasses.replace(TRIAL, last={"top1": math.nan, "loss": math.nan}))
-    finish(store, folder, dataclasses.replace(TRIAL, trial_id="a1", seed=1))
+    recorder = Recorder(Store.open(ready.uri))
+    recorder.begin_study(PLAN)
+    finish(recorder, folder, dataclasses.replace(TRIAL, last={"top1": math.nan, "loss": math.nan}))
+    finish(recorder, folder, dataclasses.replace(TRIAL, trial_id="a1", seed=1))
     code, error = report("--study", "pear")
     assert (code, error.count("\n")) == (2, 1)
     assert "did you mean 'pair'" in error
@@ -332,7 +346,7 @@ def test_the_report_of_a_damaged_store_says_what_is_wrong(
         assert page.read_text() == text
 
 
-def test_an_unknown_study_offers_the_nearest(store: Store) -> None:
+def test_an_unknown_study_offers_the_nearest(recorder: Recorder, store: Store) -> None:
     with pytest.raises(TrackingError, match=r"no study 'pear' in .*; did you mean 'pair'"):
         store.load_study("pear")
 
@@ -366,10 +380,10 @@ def test_a_server_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPat
 
 
 def test_names_that_mlflow_refuses_are_spelled_another_way(
-    store: Store, folder: Path, ready: Workplace
+    recorder: Recorder, folder: Path, ready: Workplace
 ) -> None:
     odd = dataclasses.replace(TRIAL, per_class={"a|b, c": 1.0})
-    finish(store, folder, odd)
+    finish(recorder, folder, odd)
     assert ready.runs("pair")[0].data.metrics["class/a_b_ c"] == 1.0
 
 
@@ -385,7 +399,7 @@ def test_the_pages_of_an_empty_store_are_not_served(ready: Workplace) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_a_port_in_use_is_one_line(store: Store, ready: Workplace) -> None:
+def test_a_port_in_use_is_one_line(recorder: Recorder, ready: Workplace) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -420,7 +434,7 @@ NETWORK = {
 
 
 def test_a_trained_network_loads_back_and_scores_the_same(
-    store: Store, folder: Path, ready: Workplace
+    recorder: Recorder, folder: Path, ready: Workplace
 ) -> None:
     import mlflow
     import torch
@@ -432,8 +446,8 @@ def test_a_trained_network_loads_back_and_scores_the_same(
     model = {**NETWORK["model"], "stages": (1, 2), "weights": ""}
     trained = MSTNet(ModelConfig(**model), 4, 2, seed=7).eval()
     torch.save(trained.state_dict(), folder / "model.pt")
-    start(store)
-    store.end_trial(TRIAL, folder, PLAN.classes, NETWORK)
+    start(recorder)
+    recorder.end_trial(TRIAL, folder, PLAN.classes, NETWORK)
     client, (run,) = ready.client(), ready.runs("pair")
     (kept,) = client.search_logged_models([run.info.experiment_id])
     assert (kept.name, kept.source_run_id, str(kept.status)) == ("a-s0", run.info.run_id, "READY")
@@ -448,15 +462,15 @@ def test_a_trained_network_loads_back_and_scores_the_same(
     assert (outputs[0].type, outputs[0].shape) == (np.dtype("float32"), (-1, 2))
 
 
-def test_a_network_is_kept_only_when_asked_for(store: Store, folder: Path, ready: Workplace) -> None:
-    finish(store, folder)
+def test_a_network_is_kept_only_when_asked_for(recorder: Recorder, folder: Path, ready: Workplace) -> None:
+    finish(recorder, folder)
     (run,) = ready.runs("pair")
     assert not ready.client().search_logged_models([run.info.experiment_id])
 
 
-def test_the_data_set_is_an_input_with_its_fingerprint(store: Store, ready: Workplace) -> None:
+def test_the_data_set_is_an_input_with_its_fingerprint(recorder: Recorder, ready: Workplace) -> None:
     card = {"name": "generated", "fingerprint": "d3802ab9" * 8, "training clips": 32}
-    store.start_trial("a0", "a", 0, SETTINGS, COST, {}, card)
+    recorder.start_trial("a0", "a", 0, SETTINGS, COST, {}, card)
     (found,) = ready.runs("pair")[0].inputs.dataset_inputs
     assert (found.dataset.name, found.dataset.digest) == ("generated", ("d3802ab9" * 8)[:36])
     assert json.loads(found.dataset.source)["fingerprint"] == "d3802ab9" * 8
@@ -464,7 +478,7 @@ def test_the_data_set_is_an_input_with_its_fingerprint(store: Store, ready: Work
 
 
 def test_the_saved_view_shows_accuracy_against_latency_grouped_by_variant(
-    store: Store, ready: Workplace
+    recorder: Recorder, ready: Workplace
 ) -> None:
     """The format is MLflow's own and not documented; this pins what its 3.17 pages were seen to read."""
     import base64
@@ -487,30 +501,36 @@ def test_the_saved_view_shows_accuracy_against_latency_grouped_by_variant(
 def test_a_view_that_mlflow_refuses_does_not_stop_a_study(ready: Workplace, caplog: Any) -> None:
     from mlflow.exceptions import MlflowException
 
-    store = Store.open(ready.uri, create=True)
-    real = store._client.set_experiment_tag
+    store = Store.open(ready.uri)
+    recorder = Recorder(store)
+    client = store.connection.client
+    real = client.set_experiment_tag
 
     def refuse(experiment: str, key: str, value: str) -> None:
         if "sharedViewState" in key:
             raise MlflowException("too long")
         real(experiment, key, value)
 
-    store._client.set_experiment_tag = refuse
-    store.begin_study(PLAN)
+    client.set_experiment_tag = refuse
+    recorder.begin_study(PLAN)
     assert store.studies() == ["pair"]
     assert "no saved view in MLflow: too long" in caplog.text
 
 
-def test_a_new_report_leaves_no_artifact_of_the_old_one(store: Store, ready: Workplace) -> None:
+def test_a_new_report_leaves_no_artifact_of_the_old_one(
+    recorder: Recorder, store: Store, ready: Workplace
+) -> None:
     for name in ("old.png", "new.png"):
         (ready.folder / name).mkdir()
         (ready.folder / name / name).write_bytes(b"")
-        store.attach_report("pair", ready.folder / name)
+        recorder.attach_report("pair", ready.folder / name)
     items = ready.client().list_artifacts(store.summary_id("pair"), "report")
     assert [item.path for item in items] == ["report/new.png"]
 
 
-def test_every_metric_of_a_trial_stands_in_a_section(store: Store, folder: Path, ready: Workplace) -> None:
-    finish(store, folder)
+def test_every_metric_of_a_trial_stands_in_a_section(
+    recorder: Recorder, folder: Path, ready: Workplace
+) -> None:
+    finish(recorder, folder)
     (run,) = ready.runs("pair")
     assert [name for name in run.data.metrics if "/" not in name] == []

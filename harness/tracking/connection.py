@@ -1,0 +1,183 @@
+"""An open tracking store: how it is opened, how its runs are marked, and what a reader and a writer both look for.
+
+An experiment is a study, a flat run is a trial (nested runs would hide their children in MLflow's charts), and one
+more run, tagged as summary, carries the plan, the costs and the report.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlparse
+
+from harness.errors import TrackingError, nearest
+
+if TYPE_CHECKING:
+    from mlflow.entities import Experiment
+    from mlflow.entities import Run as Run
+    from mlflow.tracking import MlflowClient
+
+
+DEFAULT_URI = "sqlite:///mlflow.db"
+
+KIND, TRIAL_ID, REASON = "mixtbench.kind", "mixtbench.trial_id", "mixtbench.reason"
+
+DRIVER = "mixtbench.driver"
+"""The tag that names the writer of a run in progress, as host:process."""
+
+
+def default_uri() -> str:
+    """MLflow's own environment variable, or a file in the working directory."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """The file behind a sqlite:/// address, else None."""
+    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+
+
+class Connection:
+    """MLflow's client on one store. Make one with `Connection.open`."""
+
+    def __init__(self, client: MlflowClient, uri: str) -> None:
+        self.client = client
+        self.uri = uri
+
+    @classmethod
+    def open(cls, uri: str = "", *, create: bool = False) -> Connection:
+        """Connect to a store.
+
+        Raises:
+            TrackingError: it is not there and `create` is false, or it cannot be reached or written.
+        """
+        uri = uri or default_uri()
+        file = sqlite_file(uri)
+        if file is not None:
+            _check_file(file, uri, create)
+            uri = f"sqlite:///{file.resolve()}"
+        elif urlparse(uri).scheme not in ("http", "https", "postgresql", "mysql", "mssql", "databricks"):
+            raise TrackingError(f"--tracking-uri {uri}: use sqlite:///FILE or http://HOST:PORT")
+        opened = cls(_import_mlflow().MlflowClient(tracking_uri=uri), uri)
+        with opened.named_errors():
+            opened.client.search_experiments(
+                max_results=1
+            )  # makes a new file's tables: workers would race to it
+        return opened
+
+    @contextmanager
+    def named_errors(self) -> Iterator[None]:
+        """MLflow's and the database's errors as one line.
+
+        Raises:
+            TrackingError: instead of them.
+        """
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            yield
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            text = " ".join(str(error).split("\n[SQL")[0].split())
+            raise TrackingError(f"tracking store {self.uri}: {text[:300]}") from error
+
+    def studies(self) -> list[str]:
+        """Names of all studies in the store, sorted."""
+        experiments = self.client.search_experiments(filter_string=f"tags.`{KIND}` = 'study'")
+        return sorted(experiment.name for experiment in experiments)
+
+    def experiment(self, study: str) -> Experiment | None:
+        """A study's experiment, or None where it was never begun.
+
+        Raises:
+            TrackingError: it was deleted in MLflow.
+        """
+        experiment = self.client.get_experiment_by_name(study)
+        if experiment is not None and experiment.lifecycle_stage != "active":
+            raise TrackingError(
+                f"experiment {study!r} was deleted in MLflow; restore it there, or use another --tracking-uri"
+            )
+        return experiment
+
+    def summary(self, study: str) -> Run:
+        """The run that carries a study's plan, costs and report.
+
+        Raises:
+            TrackingError: there is no such study, or its summary is gone.
+        """
+        experiment = self.client.get_experiment_by_name(study)
+        if experiment is None or experiment.lifecycle_stage != "active":
+            known = self.studies()
+            hint = nearest(study, known) if known else "; the store holds no study"
+            raise TrackingError(f"no study {study!r} in {self.uri}{hint}")
+        found = self.runs(experiment.experiment_id, f"tags.`{KIND}` = 'summary'")
+        if not found:
+            raise TrackingError(f"{study}: its summary run is gone from the store; run the study again")
+        return found[0]
+
+    def runs(self, experiment_id: str, query: str) -> list[Run]:
+        """All runs of an experiment that MLflow's query finds, newest first."""
+        runs: list[Run] = []
+        token = None
+        while True:
+            page = self.client.search_runs([experiment_id], query, max_results=1000, page_token=token)
+            runs += page
+            token = page.token
+            if not token:
+                return runs
+
+
+def this_driver() -> str:
+    """What `DRIVER` says of this process."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def is_alive(run: Run) -> bool:
+    """Whether the process that writes a run may still be there; of another host's, nothing is known."""
+    host, _, pid = run.data.tags.get(DRIVER, "").partition(":")
+    if host != socket.gethostname() or os.name == "nt":  # there, asking would end the process
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return int(pid) != os.getpid()  # what this process writes, it has not started yet
+
+
+def _check_file(file: Path, uri: str, create: bool) -> None:
+    try:
+        there = file.exists()
+        if not there and not create:
+            raise TrackingError(
+                f"no tracking store {file}; run a study first, or name one with --tracking-uri"
+            )
+        if there:
+            with file.open("r+b") as opened:
+                if opened.read(15) not in (b"", b"SQLite format 3"):
+                    raise TrackingError(f"--tracking-uri {uri}: {file} is not an SQLite file")
+        if create:
+            (file.parent / "mlruns").mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=file.parent):  # SQLite writes its journal there
+                pass
+    except OSError as error:
+        raise TrackingError(
+            f"--tracking-uri {uri}: cannot write {file} ({error.strerror}); name another, as in sqlite:///FILE"
+        ) from None
+
+
+def _import_mlflow() -> Any:
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    import mlflow
+
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+    return mlflow

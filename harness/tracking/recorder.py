@@ -1,0 +1,265 @@
+"""What a run writes into the tracking store. Only the driver writes, never a worker; an epoch is one batch."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harness.records import CostRecord, StudyRecord, TrialRecord, to_json
+from harness.tracking import pages
+from harness.tracking.connection import DRIVER, KIND, REASON, TRIAL_ID, is_alive, sqlite_file, this_driver
+from harness.tracking.pages import EPOCH, cost_metrics, metric_name, rounded, study_note, trial_note
+from harness.tracking.store import Store
+
+
+class Recorder:
+    """Writes into an open store: a study and its trials from `begin_study` on, attachments at any time.
+
+    Every method raises TrackingError where the store cannot be written.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._connection = store.connection
+        self._client = store.connection.client
+        self._experiment_id = ""  # of the study that was begun
+        self._runs: dict[str, str] = {}  # trial id -> run id, of trials in progress
+
+    def begin_study(self, record: StudyRecord) -> None:
+        """Make the study's experiment and summary run, or find them, and save the plan there.
+
+        Raises:
+            TrackingError: the study's experiment was deleted in MLflow.
+        """
+        with self._connection.named_errors():
+            self._experiment_id = self._make_experiment(record.name)
+            self._client.set_experiment_tag(self._experiment_id, "mlflow.note.content", study_note(record))
+            self._save_view()
+            self._close_stale()
+            found = self._search(f"tags.`{KIND}` = 'summary'")
+            if found:
+                summary, known = found[0].info.run_id, found[0].data.metrics
+            else:
+                run = self._client.create_run(self._experiment_id, run_name="summary", tags={KIND: "summary"})
+                summary, known = run.info.run_id, {}
+                self._client.set_terminated(summary)
+            self._client.set_tag(summary, "mlflow.note.content", study_note(record))
+            self._client.log_text(summary, json.dumps(to_json(record), indent=1), "study.json")
+            costs = {
+                f"{key}/{variant}": value
+                for variant, cost in record.costs.items()
+                for key, value in cost_metrics(cost).items()
+            }
+            self._log(summary, {k: v for k, v in costs.items() if known.get(k) != rounded(v)}, step=0)
+
+    def start_trial(
+        self,
+        trial_id: str,
+        variant: str,
+        seed: int,
+        settings: dict[str, Any],
+        cost: CostRecord,
+        environment: dict[str, str],
+        data: dict[str, Any] | None = None,
+    ) -> None:
+        """Open a run for a trial: the one that an interrupted run left, or a new one.
+
+        Args:
+            data: the data set's name, fingerprint and numbers of clips, for MLflow's list of inputs.
+        """
+        from harness.study.study import flatten  # with torch: a report attaches without it
+
+        with self._connection.named_errors():
+            left = self._search(f"tags.`{TRIAL_ID}` = '{trial_id}' and attributes.status != 'FINISHED'")
+            if left:
+                run = left[0]
+                self._client.update_run(run.info.run_id, status="RUNNING")
+            else:
+                tags = {
+                    KIND: "trial",
+                    TRIAL_ID: trial_id,
+                    "variant": variant,
+                    "seed": str(seed),
+                    "mlflow.note.content": trial_note(variant, seed, settings),
+                    "mlflow.source.name": "harness.run",
+                    "mlflow.source.git.commit": environment.get("commit", ""),
+                }
+                run = self._client.create_run(self._experiment_id, run_name=f"{variant}-s{seed}", tags=tags)
+            self._runs[trial_id] = run_id = run.info.run_id
+            if not run.data.params:  # new, or left by a process that was killed just here
+                self._log(run_id, cost_metrics(cost), step=0)
+                self._client.log_text(run_id, yaml.safe_dump(settings, sort_keys=False), "settings.yaml")
+                if data is not None:
+                    self._client.log_inputs(run_id, [pages.data_input(data)])
+                self._log_params(run_id, {"variant": variant, "seed": str(seed)} | flatten(settings))
+            for key, value in (environment | {REASON: "", DRIVER: this_driver()}).items():
+                self._client.set_tag(run_id, key, value)
+
+    def log_epoch(self, trial_id: str, entry: dict[str, float]) -> bool:
+        """Add one epoch's metrics to a trial in progress. False for a step that is there already."""
+        run_id = self._runs[trial_id]
+        step = int(entry["epoch"])
+        with self._connection.named_errors():
+            new = step > self._client.get_run(run_id).data.metrics.get(EPOCH, 0)
+            if new:
+                self._log(run_id, entry, step)
+        return new
+
+    def end_trial(
+        self, record: TrialRecord, folder: Path, classes: list[str], network: dict[str, Any] | None = None
+    ) -> None:
+        """Attach a trial's result and close its run. An older run of the same trial is deleted (MLflow keeps it
+        restorable).
+
+        Args:
+            network: the trial's settings, where its trained network is to be kept too, as a model to be loaded.
+        """
+        for entry in record.history:  # of a result that an interrupted run left, some may not be there yet
+            self.log_epoch(record.trial_id, entry)
+        run_id = self._runs[record.trial_id]
+        with self._connection.named_errors():
+            for key, value in record.environment.items():
+                self._client.set_tag(run_id, key, value)
+            if record.status == "done":
+                self._keep_result(run_id, record, folder, classes, network)
+            else:
+                self._keep_failure(run_id, record, folder)
+        del self._runs[record.trial_id]
+
+    def stop_running(self) -> None:
+        """Mark the trials in progress as killed; the next run goes on with them."""
+        with self._connection.named_errors():
+            for run_id in self._runs.values():
+                self._client.set_terminated(run_id, "KILLED")
+        self._runs.clear()
+
+    def attach_report(self, name: str, folder: Path) -> None:
+        """Put a written report on a study's summary run, in the place of an earlier one."""
+        from mlflow.exceptions import MlflowException
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        with self._connection.named_errors():
+            run = self._connection.summary(name).info
+            with suppress(
+                MlflowException, NotImplementedError, OSError
+            ):  # a store that cannot delete keeps old files
+                artifacts = get_artifact_repository(run.artifact_uri, tracking_uri=self._connection.uri)
+                artifacts.delete_artifacts("report")
+            self._client.log_artifacts(run.run_id, str(folder), "report")
+
+    def attach_profiles(self, name: str, folder: Path) -> None:
+        """Put a study's traces, its timeline and its table of operations on the summary run, traces compressed."""
+        with self._connection.named_errors(), tempfile.TemporaryDirectory() as scratch:
+            run_id = self._connection.summary(name).info.run_id
+            for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+                copy = Path(scratch) / path.relative_to(folder)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                if path.name.endswith(".pt.trace.json"):
+                    with gzip.GzipFile(f"{copy}.gz", "wb", mtime=0) as packed:
+                        packed.write(path.read_bytes())
+                elif path.suffix == ".csv":
+                    copy.with_suffix(".json").write_text(pages.as_table(path))
+                else:
+                    copy.write_bytes(path.read_bytes())
+            self._client.log_artifacts(run_id, scratch, "profile")
+            tables = [{"path": "profile/operators.json", "type": "table"}]
+            self._client.set_tag(run_id, "mlflow.loggedArtifacts", json.dumps(tables))
+
+    def _make_experiment(self, study: str) -> str:
+        """The id of a study's experiment, which is made where it is not there yet."""
+        experiment = self._connection.experiment(study)
+        if experiment is not None:
+            return str(experiment.experiment_id)
+        file = sqlite_file(self._connection.uri)
+        # Fixed by the driver once and for all: MLflow would take the folder of whichever process comes first.
+        location = f"file://{file.parent / 'mlruns'}" if file else None
+        tags = {KIND: "study", "mlflow.experimentKind": "custom_model_development"}
+        return str(self._client.create_experiment(study, location, tags))
+
+    def _save_view(self) -> None:
+        """Where this version of MLflow refuses the view, its pages are as without one."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            for key, value in pages.saved_view().items():
+                self._client.set_experiment_tag(self._experiment_id, key, value)
+        except MlflowException as error:
+            logging.getLogger(__name__).warning("no saved view in MLflow: %s", error)
+
+    def _close_stale(self) -> None:
+        """Runs whose driver was killed say that they are running: they are not."""
+        for run in self._search(f"tags.`{KIND}` = 'trial' and attributes.status = 'RUNNING'"):
+            if not is_alive(run):
+                self._client.set_terminated(run.info.run_id, "KILLED")
+
+    def _keep_failure(self, run_id: str, record: TrialRecord, folder: Path) -> None:
+        self._client.set_tag(run_id, REASON, record.reason)
+        if (folder / "traceback.txt").exists():
+            self._client.log_artifact(run_id, str(folder / "traceback.txt"))
+        self._client.set_terminated(run_id, "FAILED")
+
+    def _keep_result(
+        self,
+        run_id: str,
+        record: TrialRecord,
+        folder: Path,
+        classes: list[str],
+        network: dict[str, Any] | None,
+    ) -> None:
+        single = {"best/top1": record.best["top1"], "best/epoch": record.best["epoch"]}
+        single["time/trial_s"] = record.seconds
+        single |= {f"time/{name}_s": seconds for name, seconds in record.spent.items()}
+        single["memory/peak_mib"] = float(record.environment.get("peak_memory_mib", "nan"))
+        single |= {f"class/{name}": value for name, value in record.per_class.items()}
+        self._log(run_id, single, step=0)
+        with tempfile.TemporaryDirectory() as scratch:
+            pages.write_artifacts(Path(scratch), record, run_id, folder, classes)
+            self._client.log_artifacts(run_id, scratch)
+        if network is not None:
+            self._keep_network(run_id, record, folder, classes, network)
+        for old in self._search(f"tags.`{TRIAL_ID}` = '{record.trial_id}'"):
+            if old.info.run_id != run_id:
+                self._client.delete_run(old.info.run_id)
+        self._client.set_terminated(run_id, "FINISHED")
+
+    def _keep_network(
+        self, run_id: str, record: TrialRecord, folder: Path, classes: list[str], settings: dict[str, Any]
+    ) -> None:
+        """As a model of MLflow's own: on the run's page, and by its address in `mlflow.pyfunc.load_model`."""
+        from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+
+        model = self._client.create_logged_model(
+            self._experiment_id,
+            name=f"{record.variant}-s{record.seed}",
+            source_run_id=run_id,
+            model_type="MSTNet",
+            params={"variant": record.variant, "seed": str(record.seed)},
+        )
+        with tempfile.TemporaryDirectory() as scratch:
+            pages.write_network(Path(scratch) / "model", folder / "model.pt", settings, classes)
+            self._client.log_model_artifacts(model.model_id, str(Path(scratch) / "model"))
+        self._client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+        self._client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
+
+    def _search(self, query: str) -> list[Any]:
+        return self._connection.runs(self._experiment_id, query)
+
+    def _log(self, run_id: str, values: dict[str, float], step: int) -> None:
+        from mlflow.entities import Metric
+
+        now = int(1000 * time.time())
+        batch = [Metric(metric_name(key), rounded(v), now, step) for key, v in values.items()]
+        self._client.log_batch(run_id, metrics=batch)
+
+    def _log_params(self, run_id: str, params: dict[str, Any]) -> None:
+        from mlflow.entities import Param
+
+        cut = [Param(key, str(value)[:6000]) for key, value in params.items()]  # MLflow takes no longer one
+        self._client.log_batch(run_id, params=cut)
