@@ -23,6 +23,61 @@ def default_data_dir() -> Path:
     return Path(os.environ.get("MIXTBENCH_DATA_DIR") or Path(cache) / "mixtbench")
 
 
+def write_whole(file: Path, content: str | bytes | Callable[[Path], object]) -> None:
+    """Put text, bytes, or what `content(temporary)` writes, in the place of the file that is there, if any.
+
+    Readers see the old file or the new one, whole, also where the writer is killed. Folders are made.
+
+    Raises:
+        OSError: it cannot be written; the old file stays.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
+    try:
+        if isinstance(content, str):
+            partial.write_text(content, encoding="utf-8")
+        elif isinstance(content, bytes):
+            partial.write_bytes(content)
+        else:
+            content(partial)
+        os.replace(partial, file)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def replace_folder(folder: Path, write: Callable[[Path], object]) -> None:
+    """Put what `write(temporary)` makes in an empty folder in the place of the folder that is there, if any.
+
+    One process at a time may do so.
+
+    Raises:
+        OSError: it cannot be written; the old folder stays.
+    """
+    restore_folder(folder)
+    building, old = folder.with_name(f".{folder.name}.tmp"), _old(folder)
+    shutil.rmtree(building, ignore_errors=True)
+    try:
+        building.mkdir(parents=True)
+        write(building)
+        shutil.rmtree(old, ignore_errors=True)
+        if folder.exists():
+            folder.rename(old)
+        building.rename(folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def restore_folder(folder: Path) -> None:
+    """Undo a replacement that was killed halfway."""
+    if _old(folder).exists() and not folder.exists():
+        _old(folder).rename(folder)
+
+
+def _old(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.old")
+
+
 def write_once(final: Path, write: Callable[[Path], None]) -> None:
     """Make a file or folder by `write(temporary)`, and give it its name when it is whole.
 
@@ -34,7 +89,7 @@ def write_once(final: Path, write: Callable[[Path], None]) -> None:
     """
     if os.path.exists(final):
         return
-    try:
+    with writable(final, "choose another data folder or make room"):
         final.parent.mkdir(parents=True, exist_ok=True)
         with only_writer(final.parent / f".{final.name}.lock"):
             # The lock dies with its process: whatever is lying here now, nobody is writing it.
@@ -52,24 +107,15 @@ def write_once(final: Path, write: Callable[[Path], None]) -> None:
                 except OSError:
                     if not final.exists():  # else another process, without a lock, was faster
                         raise
-    except OSError as error:
-        raise DataError(
-            f"{final}: cannot be written: {error.strerror or error}; choose another data folder or make room"
-        ) from error
 
 
-def replace(final: Path, write: Callable[[Path], object]) -> None:
-    """Make a file by `write(temporary)` and put it in the place of the one that is there; readers see either, whole.
-
-    Raises:
-        DataError: the folder cannot be written.
-    """
+@contextlib.contextmanager
+def writable(path: Path, way_out: str) -> Iterator[None]:
+    """What the system says against writing a file or folder of a data set, as a DataError."""
     try:
-        with tempfile.TemporaryDirectory(dir=final.parent, prefix=f".{final.name}.", suffix=".tmp") as folder:
-            write(Path(folder) / final.name)
-            os.replace(Path(folder) / final.name, final)
+        yield
     except OSError as error:
-        raise DataError(f"{final}: cannot be written: {error.strerror or error}; make room") from error
+        raise DataError(f"{path}: cannot be written: {error.strerror or error}; {way_out}") from error
 
 
 @contextlib.contextmanager

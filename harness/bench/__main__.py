@@ -22,6 +22,7 @@ from harness.bench import results, timing
 from harness.bench.forms import DTYPES, FORMATS, PUBLISHED, SHAPES, Case, all_operators, forms
 from harness.bench.network import NETWORKS, steps
 from harness.errors import DataError, UserError, nearest
+from harness.files import write_whole
 from harness.machine import Load, threads
 from operators.base import find_operator
 from operators.stencil import PATHS
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         old = load(args.compare) if args.compare else None
         result = bench(args, device)
         if args.json:
-            results.replace(args.json, json.dumps(result, indent=1) + "\n")
+            write_whole(args.json, json.dumps(result, indent=1) + "\n")
         if args.out:
             own = results.save(
                 args.out, result, shlex.join(["python", "-m", "harness.bench", *(argv or sys.argv[1:])])

@@ -17,6 +17,7 @@ from harness.bench.forms import INSERTIONS, PUBLISHED, Case
 from harness.bench.timing import MOVED, Timed
 from harness.cost import cpu_name
 from harness.errors import DataError
+from harness.files import write_whole
 from harness.stats.estimates import percentile
 from operators import TemporalOp
 
@@ -232,8 +233,8 @@ def save(folder: Path, result: Mapping[str, Any], command: str) -> Path:
     Each file is replaced at once, so that a stop leaves the old ones.
     """
     own = folder / slug(result["machine"]["device"])
-    replace(own / "bench.json", json.dumps(result, indent=1) + "\n")
-    replace(own / "README.md", page(result, command))
+    write_whole(own / "bench.json", json.dumps(result, indent=1) + "\n")
+    write_whole(own / "README.md", page(result, command))
     _figure(own / "roofline", result)
     measured = {
         path.parent.name: json.loads(path.read_text())["machine"]
@@ -245,15 +246,8 @@ def save(folder: Path, result: Mapping[str, Any], command: str) -> Path:
     ]
     if not any(one["kind"] == "cuda" for one in measured.values()):
         lines.append("| any NVIDIA GPU | cuda | not measured; `make bench-gpu` does |")
-    replace(folder / "README.md", "\n".join(lines) + "\n")
+    write_whole(folder / "README.md", "\n".join(lines) + "\n")
     return own
-
-
-def replace(path: Path, content: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    temporary.write_text(content)
-    os.replace(temporary, path)
 
 
 def page(result: Mapping[str, Any], command: str) -> str:

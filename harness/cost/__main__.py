@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import StudyError, UserError, nearest
-from harness.files import default_data_dir
+from harness.files import default_data_dir, write_whole
 from harness.units import geometry, giga
 
 if TYPE_CHECKING:
@@ -194,10 +194,7 @@ def _number(value: float | None, form: str) -> str:
 
 def _write(path: Path, data: dict[str, Any], out: Path | None) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        partial.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-        os.replace(partial, path)
+        write_whole(path, json.dumps(data, indent=1) + "\n")
     except OSError as error:
         option = f"--out {out}" if out else f"--data-dir: {path.parent}"
         raise StudyError(f"{option}: cannot be written: {error.strerror}") from None

@@ -7,7 +7,6 @@ import dataclasses
 import hashlib
 import io
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from harness.cost import latency, profiling, timeline
 from harness.cost.config import CostConfig
 from harness.cost.counting import counted
 from harness.cost.latency import TimedNetwork, Variants
+from harness.files import write_whole
 from harness.records import CostRecord, to_json
 
 TIMELINE, OPERATORS = "timeline.html", "operators.csv"
@@ -72,7 +72,7 @@ def costs(
             records[name] = _with_step(records[name], taken[name], on)
     if profiles is not None:
         _show(profiles, taken, records)
-    _write(path, json.dumps({name: to_json(record) for name, record in records.items()}))
+    write_whole(path, json.dumps({name: to_json(record) for name, record in records.items()}))
     return records
 
 
@@ -133,7 +133,9 @@ def _show(profiles: Path, taken: Mapping[str, profiling.Profile], records: Mappi
         f"{on['device']}{threads}, torch {on['torch']}. Profiling takes time itself: read shares here, and latencies "
         "in the cost table."
     )
-    _write(profiles / TIMELINE, timeline.page(f"Where a training step goes: {profiles.name}", note, taken))
+    write_whole(
+        profiles / TIMELINE, timeline.page(f"Where a training step goes: {profiles.name}", note, taken)
+    )
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")
     rows.writerow(["variant", "kernel", "calls", "ms", "share"])
@@ -142,7 +144,7 @@ def _show(profiles: Path, taken: Mapping[str, profiling.Profile], records: Mappi
             rows.writerow(
                 [name, row["kernel"], f"{row['calls']:g}", f"{row['ms']:.4f}", f"{row['share']:.5f}"]
             )
-    _write(profiles / OPERATORS, table.getvalue())
+    write_whole(profiles / OPERATORS, table.getvalue())
 
 
 def _code() -> str:
@@ -150,11 +152,3 @@ def _code() -> str:
     folders = [Path(__file__).parent, *(Path(package.__path__[0]) for package in (operators, model))]
     files = sorted(path for folder in folders for path in folder.rglob("*.py"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

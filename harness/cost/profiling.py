@@ -19,6 +19,7 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, record_function, schedule
 
 from harness.cost.latency import TimedNetwork
+from harness.files import write_whole
 from operators import TemporalOp
 
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch 2.13 prints a line at each begin and end of a trace
@@ -97,10 +98,7 @@ def _profiled(case: TimedNetwork, run: Callable[[], object], trace: Path | None)
                 torch.cuda.synchronize()
             profiler.step()
     if trace is not None:
-        trace.parent.mkdir(parents=True, exist_ok=True)
-        partial = trace.with_name(f".{trace.name}.partial")
-        profiler.export_chrome_trace(str(partial))
-        os.replace(partial, trace)
+        write_whole(trace, lambda temporary: profiler.export_chrome_trace(str(temporary)))
     events = [event for event in profiler.events() if event.name != "[memory]"]
     peak = torch.cuda.max_memory_allocated() if on_gpu else resident + _allocated_peak(profiler)
     passes = [event for event in events if event.name.startswith("ProfilerStep") and _on_cpu(event)]

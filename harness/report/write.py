@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from typing import Any
 import harness
 from harness.analysis.summary import Summary, summarize
 from harness.errors import StudyError
+from harness.files import replace_folder, restore_folder, write_whole
 from harness.records import SCHEMA, StudyRecord, study_from_json
 from harness.report import export
 from harness.report.document.html import html
@@ -49,7 +48,7 @@ def write_study(record: StudyRecord, out: Path) -> Path:
     with _named_errors(out):
         target = _place(out, record.name)
         if not _is_current(summary, target):  # else drawing the same bytes again would take seconds
-            _replace(target, lambda folder: _write_files(summary, folder))
+            replace_folder(target, lambda folder: _write_files(summary, folder))
     return target
 
 
@@ -64,7 +63,7 @@ def write_comparison(first: StudyRecord, second: StudyRecord, out: Path) -> Path
     compared = compare.compare_studies(first, second)
     with _named_errors(out):
         target = _place(out, compared.name, compare.RESULTS)
-        _replace(target, lambda folder: compare.write_files(compared, folder))
+        replace_folder(target, lambda folder: compare.write_files(compared, folder))
     return target
 
 
@@ -88,9 +87,7 @@ def write_index(out: Path) -> Path:
             except (ValueError, KeyError, TypeError):
                 studies.append((results.parent.name, "", f"{RESULTS} cannot be read"))
         for name, render in pages.items():
-            partial = out / f".{name}.building"
-            partial.write_text(render(index(studies, name)), encoding="utf-8")
-            os.replace(partial, out / name)
+            write_whole(out / name, render(index(studies, name)))
     return out / "index.html"
 
 
@@ -128,31 +125,14 @@ def _place(out: Path, name: str, results: str = RESULTS) -> Path:
     Raises:
         StudyError: what stands there is no report.
     """
-    target, old = out / name, out / f".{name}.old"
+    target = out / name
     out.mkdir(parents=True, exist_ok=True)
-    if old.exists() and not target.exists():
-        old.rename(target)
+    restore_folder(target)
     if target.is_dir() and any(target.iterdir()) and not (target / results).exists():
         raise StudyError(
             f"{target}: is not a report (it has no {results}); move it away or choose another --out"
         )
     return target
-
-
-def _replace(target: Path, write: Callable[[Path], None]) -> None:
-    """Put what `write` makes in an empty folder in the target's place: the whole of it, or nothing."""
-    building, old = target.parent / f".{target.name}.building", target.parent / f".{target.name}.old"
-    shutil.rmtree(building, ignore_errors=True)
-    try:
-        building.mkdir()
-        write(building)
-        shutil.rmtree(old, ignore_errors=True)
-        if target.exists():
-            target.rename(old)
-        building.rename(target)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _write_files(summary: Summary, folder: Path) -> None:

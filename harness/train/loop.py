@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import pickle
 import random
 import time
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 
 from harness.data import PROTOCOLS, DataSet, TestProtocol, TrainBatches
 from harness.errors import TrainingError
+from harness.files import write_whole
 from harness.model.mstnet import MSTNet, to_memory_format
 from harness.seeds import seed_for
 from harness.train.checkpoint import State, layout, misfits
@@ -255,8 +255,6 @@ class _Training:
 
     def save(self, path: Path, state: State) -> None:
         """Write a checkpoint, whole or not at all. No random state is in it: every epoch derives its own."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}.partial")
         saved = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -267,8 +265,7 @@ class _Training:
             "best": state.best,
             "unreadable": state.unreadable,
         }
-        torch.save(saved, temporary)
-        os.replace(temporary, path)
+        write_whole(path, lambda temporary: torch.save(saved, temporary))
 
     def load(self, path: Path) -> State:
         """Take up what `save` wrote.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from harness.files import write_whole
 from harness.model.mstnet import MSTNet
 from harness.records import TrialRecord, to_json
 
@@ -19,9 +19,7 @@ def save_result(record: TrialRecord, scores: np.ndarray, model: MSTNet, folder: 
     folder.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(folder / "scores.npz", scores=scores.astype(np.float32))
     torch.save({name: value.cpu() for name, value in model.state_dict().items()}, folder / "model.pt")
-    temporary = folder / "result.json.partial"
-    temporary.write_text(json.dumps(to_json(record)))
-    os.replace(temporary, folder / "result.json")
+    write_whole(folder / "result.json", json.dumps(to_json(record)))
     for leftover in folder.glob("checkpoint*"):
         leftover.unlink()
 

@@ -18,7 +18,6 @@ from harness.data.generated.scenes import CLASSES, Stage, draw_clip
 from harness.data.index import Index
 from harness.data.sampling import segment_test
 from harness.errors import DataError
-from harness.files import write_once
 
 TINY = GeneratedConfig(train_clips=32, val_clips=16)
 
@@ -253,13 +252,6 @@ def test_two_processes_at_once_agree_on_one_data_set(tiny: Index, tmp_path: Path
     fingerprints = [process.communicate(timeout=60)[0].strip() for process in processes]
     assert fingerprints == [tiny.fingerprint] * 2
     assert visible(tmp_path) == [tiny.folder.name]
-
-
-def test_what_exists_is_not_written_again(tmp_path: Path) -> None:
-    final = tmp_path / "thing"
-    write_once(final, lambda path: path.write_text("first"))  # type: ignore[arg-type]
-    write_once(final, lambda path: path.write_text("second"))  # type: ignore[arg-type]
-    assert final.read_text() == "first"
 
 
 def test_a_data_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:

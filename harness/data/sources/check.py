@@ -20,7 +20,7 @@ from harness.data.sources.index_files import Counted, clips_of, count, missing
 from harness.data.sources.readers import ReaderConfig
 from harness.data.video import CHUNK_FRAMES, frame_chunks
 from harness.errors import DataError
-from harness.files import replace
+from harness.files import writable, write_whole
 
 KINDS = (
     "missing", "unreadable", "wrong frame count", "unknown label", "duplicate id", "bad id", "annotation",
@@ -82,7 +82,8 @@ class Findings:
             }
             content = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
         encoded = content.encode(errors="backslashreplace")  # a file's name need not be text
-        replace(file, lambda temporary: temporary.write_bytes(encoded))
+        with writable(file, "make room"):
+            write_whole(file, encoded)
 
 
 def check_out(file: Path) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +16,7 @@ from harness.data.sources.annotations import Problem
 from harness.data.transforms import resize_short_side
 from harness.data.video import frame_chunks
 from harness.errors import DataError
-from harness.files import only_writer, replace
+from harness.files import only_writer, replace_folder, writable, write_whole
 
 PICTURES = "{frame:05d}.jpg"
 """How the frames are named, from 1, as the publishers of jpg data sets do."""
@@ -50,7 +48,7 @@ def extract(clips: Sequence[Clip], out: Path, config: ExtractConfig, progress: P
     Raises:
         DataError: the folder cannot be written, or holds frames of other settings.
     """
-    try:
+    with writable(out, "make room or choose another"):
         out.mkdir(parents=True, exist_ok=True)
         with only_writer(out / ".extract.lock"):
             _claim(out / "extracted.json", config)
@@ -58,10 +56,6 @@ def extract(clips: Sequence[Clip], out: Path, config: ExtractConfig, progress: P
             begun = len(clips) - len(left)
             work = functools.partial(_extract, out=out, config=config)
             found = in_parallel(work, left, lambda done, total: progress(begun + done, begun + total))
-    except OSError as error:
-        raise DataError(
-            f"{out}: cannot be written: {error.strerror or error}; make room or choose another"
-        ) from None
     return [problem for problem in found if problem is not None]
 
 
@@ -69,28 +63,25 @@ def _claim(file: Path, config: ExtractConfig) -> None:
     """Frames of one size and quality to a folder."""
     wanted = {"short_side": config.short_side, "quality": config.quality}
     if not file.exists():
-        replace(file, lambda temporary: temporary.write_text(json.dumps(wanted)))
+        write_whole(file, json.dumps(wanted))
     elif (there := json.loads(file.read_text())) != wanted:
         raise DataError(f"{file.parent}: holds frames of {there}, not {wanted}; choose another folder")
 
 
 def _extract(clip: Clip, out: Path, config: ExtractConfig) -> Problem | None:
     """One video; returns why it cannot be read."""
-    final = out / clip.id
-    temporary = final.with_name(f".{final.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed
-    temporary.mkdir(parents=True)
-    number = 0
-    try:
+
+    def write(folder: Path) -> None:
+        number = 0
         for frames in frame_chunks(clip.file):
             for frame in resize_short_side(frames, min(config.short_side, *frames.shape[1:3])):
                 number += 1
-                file = temporary / PICTURES.format(frame=number)
-                Image.fromarray(frame).save(file, quality=config.quality)
+                Image.fromarray(frame).save(folder / PICTURES.format(frame=number), quality=config.quality)
         if number != clip.frames:
             raise DataError(f"{clip.file}: decodes to {number} frames, its index says {clip.frames}")
+
+    try:
+        replace_folder(out / clip.id, write)
     except DataError as error:
-        shutil.rmtree(temporary)
         return Problem("unreadable", str(clip.file), str(error), clip.split, clip.id)
-    os.replace(temporary, final)
     return None

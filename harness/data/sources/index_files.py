@@ -20,7 +20,7 @@ from harness.data.sources.annotations import Report, checked, refuse
 from harness.data.sources.readers import ROOTS, ListConfig, ReaderConfig, sha256
 from harness.data.video import count_frames
 from harness.errors import DataError
-from harness.files import replace, write_once
+from harness.files import writable, write_once, write_whole
 
 INDEX_VERSION = 2
 """Raised when the same files would give another index."""
@@ -58,10 +58,12 @@ def prepare(config: ReaderConfig, data_dir: Path, progress: Progress, *, look_ag
     if gone := missing(config):
         raise DataError(gone)
     file = _index_file(config, data_dir)
-    write_once(file, lambda temporary: _write(temporary, _contents(config, None, progress)))
+    write_once(file, lambda new: write_whole(new, _contents(config, None, progress)))
     index = _read(config, file)
     if look_again and any(clip.problem for clip in index.clips):
-        replace(file, lambda temporary: _write(temporary, _contents(config, index, progress)))
+        found = _contents(config, index, progress)
+        with writable(file, "make room"):
+            write_whole(file, found)
         index = _read(config, file)
     return index
 
@@ -151,8 +153,8 @@ def _index_file(config: ReaderConfig, data_dir: Path) -> Path:
     return Path(data_dir) / f"{config.name}-{digest[:12]}" / "index.json"
 
 
-def _contents(config: ReaderConfig, known: Index | None, progress: Progress) -> dict[str, object]:
-    """The index as it is written. Clips that `known` could read are not looked at again."""
+def _contents(config: ReaderConfig, known: Index | None, progress: Progress) -> str:
+    """The index as it is written, JSON. Clips that `known` could read are not looked at again."""
     root = config.folder()
     classes, clips = clips_of(config, root, refuse)
     clips = [(clip, stated) for clip, stated in clips if clip.split in SPLITS]
@@ -161,15 +163,12 @@ def _contents(config: ReaderConfig, known: Index | None, progress: Progress) -> 
     counted = before | {
         clip.id: found for (clip, _), found in zip(jobs, in_parallel(count, jobs, progress), strict=True)
     }
-    return {
+    contents = {
         "annotations": config.digest(root),
         "classes": classes,
         "clips": [[c.id, c.split, c.label, counted[c.id].frames, counted[c.id].problem] for c, _ in clips],
     }
-
-
-def _write(file: Path, contents: dict[str, object]) -> None:
-    file.write_text(json.dumps(contents, indent=0, ensure_ascii=False), encoding="utf-8")
+    return json.dumps(contents, indent=0, ensure_ascii=False)
 
 
 def _read(config: ReaderConfig, file: Path) -> Index:
