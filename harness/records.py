@@ -99,6 +99,8 @@ class StudyRecord:
     twins: pairs of class indices whose clips are each other's, played backwards.
     margin: a difference of so many points does not matter; 0 where the study names none.
     hypotheses, pairs: what the study stated beforehand, in its own words ("a > b", "a vs b").
+    file: the study file as a command names it; "" in records from before this was kept.
+    preset, part: which of the file's it is; "" for none.
     """
 
     name: str
@@ -120,12 +122,19 @@ class StudyRecord:
     margin: float = 0.0
     hypotheses: list[str] = field(default_factory=list)
     pairs: list[str] = field(default_factory=list)
+    file: str = ""
+    preset: str = ""
+    part: str = ""
     schema: int = SCHEMA
 
 
 def to_json(record: TrialRecord | CostRecord | StudyRecord) -> dict[str, Any]:
     """A record as plain dicts, lists and numbers."""
-    return dataclasses.asdict(record)
+    data = dataclasses.asdict(record)
+    if isinstance(record, StudyRecord) and not record.file:  # from before: written back as it was
+        for key in ("file", "preset", "part"):
+            del data[key]
+    return data
 
 
 def study_from_json(data: dict[str, Any]) -> StudyRecord:

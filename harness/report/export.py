@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.analysis.summary import Row, Summary, finite
+from harness.records import to_json
 from harness.report.document.blocks import Document
 from harness.report.document.html import html
 from harness.report.document.latex import latex
@@ -42,7 +43,7 @@ def results(summary: Summary) -> dict[str, Any]:
         "clear_best": summary.clear_best,
         "bands": summary.bands,
         "reference": summary.reference,
-        "record": summary.record,
+        "record": to_json(summary.record),
     }
     found: dict[str, Any] = null_for_nan(data)
     return found

@@ -153,13 +153,14 @@ class Plan:
             ],
             costs=self.costs, environment=self.environment, twins=[list(pair) for pair in data.twins],
             margin=study.margin, hypotheses=list(study.hypotheses), pairs=list(study.pairs),
+            file=_as_typed(study.path), preset=study.preset, part=study.part,
         )  # fmt: skip
 
     def jobs(self) -> list[Job]:
         """The pending trials with where and on what to run them."""
         assert not isinstance(self.resources.gpus, str)
         assert not isinstance(self.resources.ranks, str)
-        paths = tuple(dict.fromkeys([str(self.study.folder), os.getcwd()]))
+        paths = tuple(dict.fromkeys([str(self.study.path.parent), os.getcwd()]))
         jobs = []
         for t in self.pending:
             settings, start = _with_weights_file(t.settings)
@@ -242,6 +243,12 @@ def make_plan(study: Study, args: argparse.Namespace, done: Collection[str]) -> 
                     opened[key] = open_data(settings.data, args.data_dir, progress=advance)
         data[name] = opened[key]
     return Plan(study, args, data, done, how)
+
+
+def _as_typed(path: Path) -> str:
+    """A study file as one names it here. A place outside the working directory is nobody else's business."""
+    here = Path.cwd()
+    return path.relative_to(here).as_posix() if path.is_relative_to(here) else path.name
 
 
 def _with_weights_file(settings: Settings) -> tuple[Settings, dict[str, str]]:

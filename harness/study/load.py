@@ -148,8 +148,9 @@ def load_study(path: str | Path, *, preset: str = "", overrides: Sequence[str] =
     resolved = {name: _variant(name, rooms, change, where, source) for name, change in variants.items()}
     _check_distinct(resolved, where)
     return Study(
-        name="-".join(word for word in (path.stem, preset, part) if word),
-        folder=path.resolve().parent,
+        path=path.resolve(),
+        preset=preset,
+        part=part,
         variants=resolved,
         **{item.name: getattr(head, item.name) for item in dataclasses.fields(_Head)},
     )

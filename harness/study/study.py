@@ -37,16 +37,17 @@ class Study:
     """A checked study.
 
     Attributes:
-        name: the file's stem, and the names of the preset and of the part where there are such.
-        folder: where the file lies; operators beside it can be imported.
+        path: the file, absolute; operators beside it can be imported.
+        preset, part: which of the file's it is; "" for none.
         profile: write traces of a training step of every variant, beside its cost.
         variants: resolved settings by variant name, in the file's order.
         margin: a difference of so many points does not matter; 0 where none is named.
         hypotheses, pairs: as they stand in the file; checked.
     """
 
-    name: str
-    folder: Path
+    path: Path
+    preset: str
+    part: str
     question: str
     source: str
     reference: str
@@ -59,6 +60,11 @@ class Study:
     cost: CostConfig
     profile: bool
     variants: dict[str, Settings]
+
+    @property
+    def name(self) -> str:
+        """The file's stem, and the names of the preset and of the part where there are such."""
+        return "-".join(word for word in (self.path.stem, self.preset, self.part) if word)
 
     def trials(self, fingerprints: Mapping[str, str], seeds: Sequence[int] | None = None) -> list[Trial]:
         """Every variant with the first seed, then with the second, so that an early stop leaves whole rows.

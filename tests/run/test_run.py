@@ -158,9 +158,11 @@ def test_a_set_value_makes_other_trials(ready: Workplace) -> None:
 
 
 def test_a_preset_is_a_study_of_its_own(ready: Workplace) -> None:
-    study = ready.study(presets={"long": {"train.epochs": 2}})
+    study = ready.study("my-tiny", presets={"long": {"train.epochs": 2}})
     assert ready.run(study, "--preset", "long").code == 0
-    assert [len(t.history) for t in ready.load("tiny-long").trials] == [2, 2]
+    record = ready.load("my-tiny-long")
+    assert [len(t.history) for t in record.trials] == [2, 2]
+    assert (record.file, record.preset, record.part) == ("my-tiny.yaml", "long", "")
 
 
 def test_an_operator_in_the_working_directory_is_found(ready: Workplace) -> None:

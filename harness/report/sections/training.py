@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from harness.analysis.summary import Summary
@@ -109,12 +110,9 @@ def _skipped(record: StudyRecord) -> list[str]:
 
 
 def recompute(record: StudyRecord) -> list[Block]:
-    stem, preset, part = (*record.name.split("-", 2), "", "")[:3]  # as harness/study.py names it
-    run = f"python -m harness.run studies/{stem}.yaml" + (f" --preset {preset}" if preset else "")
-    run += f" --parts {part}" if part else ""
     return [
         Paragraph("From the beginning, where the study file is still the same:"),
-        Code(f"{run}\npython -m harness.report --out reports/ --study {record.name}"),
+        Code(f"{_command(record)}\npython -m harness.report --out reports/ --study {record.name}"),
         Paragraph(
             "From the data beside this page, without training and without a tracking store: `results.json` "
             "holds every trial, `trials.csv` one row a trial, `results.csv` one row a variant with all numbers "
@@ -127,6 +125,16 @@ def recompute(record: StudyRecord) -> list[Block]:
             "python",
         ),
     ]
+
+
+def _command(record: StudyRecord) -> str:
+    """What runs the study again. A record from before files were kept tells its file only by a name without hyphens:
+    others may hold a preset's name and a part's."""
+    words = ["python", "-m", "harness.run"]
+    words.append(record.file or ("STUDY" if "-" in record.name else f"studies/{record.name}.yaml"))
+    words += ["--preset", record.preset] if record.preset else []
+    words += ["--parts", record.part] if record.part else []
+    return shlex.join(words)
 
 
 def _words(value: Any) -> str:
