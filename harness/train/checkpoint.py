@@ -1,12 +1,18 @@
-"""What a trial saves after every epoch, to go on from."""
+"""What a trial saves after every epoch, to go on from: how it is written, and read back."""
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+
+from harness.errors import TrainingError
+from harness.files import write_whole
 
 
 @dataclass
@@ -35,7 +41,46 @@ class State:
         return max(self.history, key=lambda entry: entry["val/top1"])
 
 
-def misfits(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
+@dataclass(frozen=True)
+class Learner:
+    """What learns, and so changes with every step."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+
+
+def save(path: Path, state: State, learner: Learner) -> None:
+    """Write a checkpoint, whole or not at all. No random state is in it: every epoch derives its own."""
+    past = {item.name: getattr(state, item.name) for item in fields(state)}
+    now = {item.name: getattr(learner, item.name).state_dict() for item in fields(learner)}
+    write_whole(path, lambda temporary: torch.save(now | past, temporary))
+
+
+def load(path: Path, learner: Learner) -> State:
+    """Take up what `save` wrote: the learner goes on where it was. It is left alone where the file does not fit it.
+
+    Raises:
+        TrainingError: the file is damaged, or of another network or optimiser.
+    """
+    way_out = "delete the file, and the trial starts over"
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        now = {item.name: saved[item.name] for item in fields(learner)}
+        state = State(**{item.name: saved[item.name] for item in fields(State)})
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError) as error:
+        words = " ".join(str(error).split())[:80] or type(error).__name__
+        raise TrainingError(f"{path}: a damaged checkpoint ({words}); {way_out}") from None
+    if wrong := _misfits(learner.model.state_dict(), now["model"]):
+        raise TrainingError(f"{path}: a checkpoint of another network ({wrong}); {way_out}")
+    if _layout(learner.optimizer.state_dict()) != _layout(now["optimizer"]):
+        raise TrainingError(f"{path}: a checkpoint of another optimiser or grouping; {way_out}")
+    for name, its_state in now.items():
+        getattr(learner, name).load_state_dict(its_state)
+    return state
+
+
+def _misfits(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
     """How the tensors of another network differ, the first of them by name; "" if they do not."""
     wrong = [f"no {name}" for name in own if name not in given]
     wrong += [f"unknown {name}" for name in given if name not in own]
@@ -47,6 +92,6 @@ def misfits(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
     return wrong[0] + (f" and {len(wrong) - 1} more" if len(wrong) > 1 else "") if wrong else ""
 
 
-def layout(group: Mapping[str, Any]) -> tuple[set[str], int]:
-    """What is always the same in a parameter group of one optimiser: its settings' names, how much it holds."""
-    return set(group), len(group["params"])
+def _layout(optimizer: Mapping[str, Any]) -> list[tuple[set[str], int]]:
+    """What is always the same in an optimiser: of each of its groups, the settings' names and how much it holds."""
+    return [(set(group), len(group["params"])) for group in optimizer["param_groups"]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,9 +12,7 @@ from torch import Tensor, nn
 from harness import metrics
 from harness.data import DataSet, TestProtocol, eval_batches, normalise
 from harness.train.recipe import PRECISIONS, TrainConfig
-
-if TYPE_CHECKING:
-    from harness.train.settings import Settings
+from harness.train.settings import Settings
 
 
 class Evaluation(NamedTuple):

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import math
-import pickle
 import random
 import time
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +19,9 @@ from torch import Tensor, nn
 
 from harness.data import PROTOCOLS, DataSet, TestProtocol, TrainBatches
 from harness.errors import TrainingError
-from harness.files import write_whole
 from harness.model.mstnet import MSTNet, to_memory_format
 from harness.seeds import seed_for
-from harness.train.checkpoint import State, layout, misfits
+from harness.train.checkpoint import Learner, State, load, save
 from harness.train.evaluation import (
     Evaluation,
     autocast,
@@ -37,6 +34,7 @@ from harness.train.evaluation import (
 from harness.train.ranks import ALONE, World
 from harness.train.recipe import freeze_batch_norm, learning_rate, make_optimizer
 from harness.train.settings import Settings
+from harness.train.stopwatch import Stopwatch
 
 _CHECK = "`python -m harness.data check ROOT --decode` says why"
 
@@ -73,7 +71,7 @@ def fit(
     training = _Training(settings, seed, data, device, world)
     state = State()
     if checkpoint is not None and checkpoint.exists():
-        state = training.load(checkpoint)
+        state = load(checkpoint, training.learner)
         for entry in state.history:
             on_epoch(entry)
     training.join()
@@ -102,7 +100,7 @@ def fit(
         on_epoch(entry)
         watch.lap("report")
         if checkpoint is not None and world.rank == 0:
-            training.save(checkpoint, state)
+            save(checkpoint, state, training.learner)
             watch.lap("save")
     if state.best and state.best_entry is not state.history[-1]:
         training.model.load_state_dict(state.best)
@@ -111,20 +109,6 @@ def fit(
         tested = training.evaluate(test)
         watch.lap("evaluate")
     return training.model, state, tested
-
-
-class Stopwatch:
-    """Adds up, by name, the seconds since its last lap."""
-
-    def __init__(self) -> None:
-        self.spent: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        """What was done since the last lap is called `name`."""
-        now = time.perf_counter()
-        self.spent[name] = self.spent.get(name, 0.0) + now - self._last
-        self._last = now
 
 
 class _Training:
@@ -148,6 +132,7 @@ class _Training:
         freeze_batch_norm(self.model, config.freeze_batch_norm)  # what does not learn is in no group
         self.optimizer = make_optimizer(config, self.model)
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
+        self.learner = Learner(self.model, self.optimizer, self.scaler)
         if config.compile:
             # Its seed changes with every step, which would compile it anew each time.
             self.model.dropout.forward = torch.compiler.disable(self.model.dropout.forward)  # type: ignore[method-assign]
@@ -252,44 +237,6 @@ class _Training:
             at_once=self.settings.train.clips_at_once(world.size),
         )  # fmt: skip
         return merge(world.gather(part))
-
-    def save(self, path: Path, state: State) -> None:
-        """Write a checkpoint, whole or not at all. No random state is in it: every epoch derives its own."""
-        saved = {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self.scaler.state_dict(),
-            "history": state.history,
-            "seconds": state.seconds,
-            "spent": state.spent,
-            "best": state.best,
-            "unreadable": state.unreadable,
-        }
-        write_whole(path, lambda temporary: torch.save(saved, temporary))
-
-    def load(self, path: Path) -> State:
-        """Take up what `save` wrote.
-
-        Raises:
-            TrainingError: the file is damaged, or of another network or optimiser.
-        """
-        way_out = "delete the file, and the trial starts over"
-        try:
-            saved = torch.load(path, map_location="cpu", weights_only=True)
-            model, optimizer, scaler = saved["model"], saved["optimizer"], saved["scaler"]
-            state = State(**{item.name: saved[item.name] for item in fields(State)})
-        except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError) as error:
-            words = " ".join(str(error).split())[:80] or type(error).__name__
-            raise TrainingError(f"{path}: a damaged checkpoint ({words}); {way_out}") from None
-        if wrong := misfits(self.model.state_dict(), model):
-            raise TrainingError(f"{path}: a checkpoint of another network ({wrong}); {way_out}")
-        own = self.optimizer.state_dict()["param_groups"]
-        if [layout(group) for group in own] != [layout(group) for group in optimizer["param_groups"]]:
-            raise TrainingError(f"{path}: a checkpoint of another optimiser or grouping; {way_out}")
-        self.model.load_state_dict(model)
-        self.optimizer.load_state_dict(optimizer)
-        self.scaler.load_state_dict(scaler)
-        return state
 
 
 def passes(own: int, micro_batch: int, together: int = 0) -> list[slice]:

@@ -46,7 +46,7 @@ class TrainConfig:
         channels_last: keep channels innermost in memory; the same numbers, faster on most devices.
         compile: train and evaluate through torch.compile, which needs a C++ compiler on a CPU.
         workers: processes that load clips, for each process that trains; 0 loads in the training process.
-        probes: once trained, ask the network for more than its accuracy (harness/probes.py); changes no result.
+        probes: once trained, ask the network for more than its accuracy (harness/train/probes.py); changes no result.
     """
 
     epochs: int = 50
