@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.metrics import counts
 from harness.records import StudyRecord, TrialRecord
-from harness.stats.estimates import Estimate, mean_interval
+from harness.stats.estimates import Estimate, finite, mean_interval
 
 CONFUSIONS = 20
 """Of each variant, beside its twins."""
@@ -124,11 +124,7 @@ def break_down(record: StudyRecord, done: Mapping[str, Sequence[TrialRecord]]) -
 def _paired(mine: Mapping[int, float | None], other: Mapping[int, float | None]) -> Estimate:
     """Mean over seeds of mine - other, where both are numbers."""
     pairs = [(mine[seed], other.get(seed)) for seed in mine]
-    return mean_interval([a - b for a, b in pairs if _is_number(a) and _is_number(b)])  # type: ignore[operator]
-
-
-def _is_number(value: float | None) -> bool:
-    return value is not None and bool(np.isfinite(value))
+    return mean_interval([a - b for a, b in pairs if finite(a) and finite(b)])
 
 
 def _classes(
@@ -199,7 +195,7 @@ def _orders(trials: Sequence[TrialRecord]) -> list[OrderProbe]:
         probes.append(
             OrderProbe(
                 order=order,
-                accuracy={m: mean_interval([v for v in found[m].values() if _is_number(v)]) for m in metrics},
+                accuracy={m: mean_interval([v for v in found[m].values() if finite(v)]) for m in metrics},
                 change={m: _paired(found[m], as_is[m]) for m in metrics},
             )
         )
@@ -208,9 +204,8 @@ def _orders(trials: Sequence[TrialRecord]) -> list[OrderProbe]:
 
 def _filters(trials: Sequence[TrialRecord]) -> list[Filters]:
     probed = [trial.probes["filters"] for trial in trials if trial.probes.get("filters")]
-    probed = [
-        found for found in probed if all(_is_number(one["moved"]) for one in found)
-    ]  # not of one that diverged
+    # None of a training that diverged:
+    probed = [found for found in probed if all(finite(one["moved"]) for one in found)]
     if not probed:
         return []
     return [

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,9 +10,9 @@ from harness.analysis.breakdown import Breakdown, break_down
 from harness.published import is_reproduced, load_reference, same_geometry
 from harness.records import CostRecord, StudyRecord, TrialRecord
 from harness.stats.cheapest import Cheapest, cheapest, close_enough
-from harness.stats.clips import right
+from harness.stats.clips import hits
 from harness.stats.differences import Difference, Verdict, correct
-from harness.stats.estimates import SAME, Estimate, Quartiles, mean_interval, quartiles
+from harness.stats.estimates import SAME, Estimate, Quartiles, finite, mean_interval, quartiles
 from harness.stats.hypotheses import Tested, decide, parse_hypothesis, parse_pair
 from harness.stats.scores import Scores
 
@@ -125,16 +124,19 @@ def summarize(record: StudyRecord) -> Summary:
     reference = load_reference(record.reference) if record.reference else {}
     trials = _planned_trials(record)
     metrics = _metrics(record)
-    values = {metric: _by_seed(record, metric) for metric in metrics}
-    done = {variant: _done(record, variant) for variant in record.variants}
-    results = Scores(
+    done = {
+        variant: [trial for trial in trials if trial.variant == variant and trial.status == "done"]
+        for variant in record.variants
+    }
+    values = {metric: _by_seed(done, metric) for metric in metrics}
+    scores = Scores(
         accuracy=values["top1"],
-        right={variant: right(mine) for variant, mine in done.items()},
+        hits={variant: hits({t.seed: t.predictions for t in mine}) for variant, mine in done.items()},
         margin=record.margin,
     )
     hypotheses = [parse_hypothesis(text, record.margin) for text in record.hypotheses]
     stated = {frozenset((one.left, one.right)) for one in hypotheses}
-    differences = results.against(record.baseline)
+    differences = scores.against(record.baseline)
     rows = []
     for variant in record.variants:
         cost = record.costs.get(variant)
@@ -147,7 +149,7 @@ def summarize(record: StudyRecord) -> Summary:
                 accuracy={
                     metric: mean_interval(list(values[metric][variant].values())) for metric in metrics
                 },
-                per_class=_per_class(record, variant),
+                per_class=_per_class(record.classes, done[variant]),
                 difference=_labelled(differences[variant], stated) if variant in differences else None,
                 cost=cost,
                 latency_ms=quartiles(cost.latency_ms) if cost else None,
@@ -164,12 +166,12 @@ def summarize(record: StudyRecord) -> Summary:
     best, runner_up = (*ranked[:2], None, None)[:2]
     lead = None
     if best and runner_up:
-        lead = results.difference(best.variant, runner_up.variant)
+        lead = scores.difference(best.variant, runner_up.variant)
     return Summary(
         record=record,
         metrics=metrics,
         rows=rows,
-        bands=[band for variant in record.variants if (band := _band(record, variant))],
+        bands=[band for variant in record.variants if (band := _band(variant, done[variant]))],
         best=best,
         runner_up=runner_up,
         lead=lead,
@@ -180,17 +182,17 @@ def summarize(record: StudyRecord) -> Summary:
             for trial in trials
             if trial.status == "done" and trial.seed not in values["top1"][trial.variant]
         ],
-        pairs=[_labelled(one, stated) for one in results.table(map(parse_pair, record.pairs))],
-        hypotheses=decide(results, hypotheses),
-        cheapest=_cheapest(results, rows),
+        pairs=[_labelled(one, stated) for one in scores.table(map(parse_pair, record.pairs))],
+        hypotheses=decide(scores, hypotheses),
+        cheapest=_cheapest(scores, rows),
         breakdowns=break_down(record, done),
-        clear_best=_is_clear(results, [row.variant for row in ranked]),
+        clear_best=_is_clear(scores, [row.variant for row in ranked]),
     )
 
 
-def _is_clear(results: Scores, ranked: Sequence[str]) -> bool:
+def _is_clear(scores: Scores, ranked: Sequence[str]) -> bool:
     """Whether the first is better than each of the others, corrected for all of them."""
-    gaps = correct([results.difference(ranked[0], other, 0.0) for other in ranked[1:]])
+    gaps = correct([scores.difference(ranked[0], other, 0.0) for other in ranked[1:]])
     return bool(gaps) and all(gap.verdict == Verdict.BETTER for gap in gaps)
 
 
@@ -208,20 +210,15 @@ def _labelled(difference: Difference, stated: set[frozenset[str]]) -> Difference
     return replace(difference, exploratory=frozenset((difference.variant, difference.other)) not in stated)
 
 
-def _cheapest(results: Scores, rows: list[Row]) -> list[Cheapest]:
+def _cheapest(scores: Scores, rows: list[Row]) -> list[Cheapest]:
     """By MACs, and by latency where it was measured; nothing without a margin."""
     macs = {row.variant: float(row.cost.macs_total) for row in rows if row.cost and row.cost.macs_total}
     latency = {row.variant: row.latency_ms.median for row in rows if row.latency_ms}
-    if not results.margin:
+    if not scores.margin:
         return []
-    corrected = close_enough(results)
+    corrected = close_enough(scores)
     kinds = (("MACs", macs), ("latency", latency))
-    return [cheapest(results, costs, by, corrected) for by, costs in kinds if costs]
-
-
-def finite(value: float | None) -> bool:
-    """A number that can be averaged. A metric read back from JSON is None where it was NaN."""
-    return value is not None and math.isfinite(value)
+    return [cheapest(scores, costs, by, corrected) for by, costs in kinds if costs]
 
 
 def operator_settings(record: StudyRecord, variant: str) -> dict[str, Any]:
@@ -255,10 +252,6 @@ def _planned_trials(record: StudyRecord) -> list[TrialRecord]:
     ]
 
 
-def _done(record: StudyRecord, variant: str) -> list[TrialRecord]:
-    return [trial for trial in _planned_trials(record) if trial.variant == variant and trial.status == "done"]
-
-
 def _metrics(record: StudyRecord) -> list[str]:
     """top1, top5 and the groups: first in the data set's order, then any other that was measured."""
     seen = dict.fromkeys(f"group/{group}" for group in record.groups if group)
@@ -267,29 +260,24 @@ def _metrics(record: StudyRecord) -> list[str]:
     return ["top1", "top5", *seen]
 
 
-def _by_seed(record: StudyRecord, metric: str) -> dict[str, dict[int, float]]:
+def _by_seed(done: Mapping[str, Sequence[TrialRecord]], metric: str) -> dict[str, dict[int, float]]:
     return {
-        variant: {
-            trial.seed: trial.last[metric]
-            for trial in _done(record, variant)
-            if finite(trial.last.get(metric))
-        }
-        for variant in record.variants
+        variant: {trial.seed: trial.last[metric] for trial in trials if finite(trial.last.get(metric))}
+        for variant, trials in done.items()
     }
 
 
-def _per_class(record: StudyRecord, variant: str) -> dict[str, Estimate]:
-    trials = _done(record, variant)
+def _per_class(classes: Sequence[str], done: Sequence[TrialRecord]) -> dict[str, Estimate]:
     return {
-        name: mean_interval([t.per_class[name] for t in trials if finite(t.per_class.get(name))])
-        for name in record.classes
+        name: mean_interval([t.per_class[name] for t in done if finite(t.per_class.get(name))])
+        for name in classes
     }
 
 
-def _band(record: StudyRecord, variant: str) -> Band | None:
+def _band(variant: str, done: Sequence[TrialRecord]) -> Band | None:
     """None without a finished trial that kept its history. n: trials; they all have the same epochs."""
     by_epoch: dict[int, list[float]] = {}
-    trials = [trial for trial in _done(record, variant) if trial.history]
+    trials = [trial for trial in done if trial.history]
     for trial in trials:
         for epoch in trial.history:
             if finite(epoch.get("val/top1")):

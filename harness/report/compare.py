@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import plots
-from harness.analysis.summary import Row, Summary, finite, summarize
+from harness.analysis.summary import Row, Summary, summarize
 from harness.errors import StudyError
 from harness.plots import Point
 from harness.records import StudyRecord
@@ -18,9 +18,9 @@ from harness.report.document.blocks import Block, Document, Figure, Heading, Ite
 from harness.report.format import bare_points, estimate, listed, milliseconds, plural
 from harness.report.sections.accuracy import covered, dataset
 from harness.report.sections.training import environment
-from harness.stats.clips import Right, pair, right
+from harness.stats.clips import Hits, hits, pair_clips
 from harness.stats.differences import Difference, correct, paired_difference
-from harness.stats.estimates import Quartiles
+from harness.stats.estimates import Quartiles, finite
 from harness.units import macs
 
 RESULTS = "comparison.json"
@@ -140,13 +140,13 @@ def _gap(first: StudyRecord, second: StudyRecord, variant: str) -> Difference:
     """Second minus first, by seed and clip by clip; with a margin where both studies name the same."""
     margin = first.margin if first.margin == second.margin else 0.0
     (mine, my_clips), (other, other_clips) = (_results(record, variant) for record in (second, first))
-    return paired_difference(mine, other, pair(my_clips, other_clips), margin, names=(variant, variant))
+    return paired_difference(mine, other, pair_clips(my_clips, other_clips), margin, names=(variant, variant))
 
 
-def _results(record: StudyRecord, variant: str) -> tuple[dict[int, float], Right | None]:
+def _results(record: StudyRecord, variant: str) -> tuple[dict[int, float], Hits | None]:
     done = [trial for trial in record.trials if trial.variant == variant and trial.status == "done"]
     top1 = {trial.seed: trial.last["top1"] for trial in done if finite(trial.last.get("top1"))}
-    return top1, right(done)
+    return top1, hits({trial.seed: trial.predictions for trial in done})
 
 
 def _rows(compared: Comparison, variant: str) -> tuple[Row, Row]:

@@ -6,18 +6,19 @@ import csv
 import dataclasses
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.analysis.summary import Row, Summary, finite
+from harness.analysis.summary import Row, Summary
 from harness.records import to_json
 from harness.report.document.blocks import Document
 from harness.report.document.html import html
 from harness.report.document.latex import latex
 from harness.report.document.markdown import markdown
-from harness.report.sections.answer import answer
+from harness.report.sections.answer import answer, cheapest_answer
 from harness.stats.distributions import ALPHA
-from harness.stats.estimates import CONFIDENCE, Estimate
+from harness.stats.estimates import CONFIDENCE, Estimate, finite
 
 
 def write_pages(document: Document, folder: Path) -> None:
@@ -34,11 +35,14 @@ def results(summary: Summary) -> dict[str, Any]:
         "confidence": CONFIDENCE,
         "alpha": ALPHA,
         "correction": "Holm, over the rows tested",
-        "rows": [_fields(row, but="cost") for row in summary.rows],  # which stands in the record
+        "rows": [_fields(row, but=("cost",)) for row in summary.rows],  # which stands in the record
         "lead": summary.lead,
         "pairs": summary.pairs,
         "hypotheses": summary.hypotheses,
-        "cheapest": summary.cheapest,
+        "cheapest": [
+            _fields(one, but=("cheaper", "unknown")) | {"words": cheapest_answer(one)}
+            for one in summary.cheapest
+        ],
         "breakdowns": summary.breakdowns,
         "clear_best": summary.clear_best,
         "bands": summary.bands,
@@ -49,9 +53,9 @@ def results(summary: Summary) -> dict[str, Any]:
     return found
 
 
-def _fields(record: Any, but: str = "") -> dict[str, Any]:
+def _fields(record: Any, but: Sequence[str] = ()) -> dict[str, Any]:
     names = (item.name for item in dataclasses.fields(record))
-    return {name: getattr(record, name) for name in names if name != but}
+    return {name: getattr(record, name) for name in names if name not in but}
 
 
 def json_text(value: Any, depth: int, indent: str = "") -> str:

@@ -18,7 +18,7 @@ from harness.report.document.blocks import (
 )
 from harness.report.format import plural
 from harness.report.sections import accuracy, cost, differences, gains
-from harness.report.sections.answer import answer
+from harness.report.sections.answer import answer, cheapest_answer
 from harness.report.sections.training import missing, recompute, training
 
 INDEX_MARK = "written by harness.report"
@@ -29,7 +29,7 @@ def page(summary: Summary, figures: Sequence[Figure]) -> Document:
     record = summary.record
     blocks: list[Block] = [Paragraph(record.question, "question"), Paragraph(answer(summary), "answer")]
     if summary.cheapest:
-        blocks.append(Items([one.words for one in summary.cheapest]))
+        blocks.append(Items([cheapest_answer(one) for one in summary.cheapest]))
     if summary.missing or summary.unusable:
         blocks.append(Paragraph(_incomplete(summary), "warning"))
     if any(trial.skipped.get("val") for trial in record.trials):

@@ -17,7 +17,8 @@ from harness.errors import StudyError
 from harness.model import weights
 from harness.run.plan import Plan
 from harness.run.request import check_recipes
-from harness.stats.power import detection
+from harness.stats.distributions import MIN_SEEDS
+from harness.stats.power import NOISE_CLIPS, NOISE_SD, OTHER_OPERATOR, RETRAINED, detection
 from harness.study.protocol import dataset_name, protocol
 from harness.study.study import Study
 from harness.units import geometry, giga
@@ -34,11 +35,29 @@ def show(plan: Plan) -> None:
     study = plan.study
     rows, stated = len(study.variants) - 1, len(study.hypotheses)
     clips, clusters = _validation_clips(study.variants[study.baseline].data, data)
-    print(f"detects  {detection(len(plan.seeds), rows, stated, clips, clusters)}")
+    print(f"detects  {detects(len(plan.seeds), rows, stated, clips, clusters)}")
     print()
     for line in missing(plan) or ["nothing: this machine can run it"]:
         print(f"missing  {line}")
     print("dry run: nothing was trained, nothing was written")
+
+
+def detects(seeds: int, rows: int, hypotheses: int, clips: int = 0, clusters: int = 0) -> str:
+    """What difference the study can decide, in one line. Arguments: those of `detection`."""
+    found = detection(seeds, rows, hypotheses, clips, clusters)
+    if found.as_row is None:
+        return f"no difference: {seeds} of the {MIN_SEEDS} seeds that an interval needs"
+    points = f"{found.as_row:.1f} points as one of {rows} row{'s' * (rows != 1)}"
+    if found.as_hypothesis is not None:
+        one = f"one of {hypotheses} hypothes{'es' if hypotheses > 1 else 'is'}"
+        points += f", {found.as_hypothesis:.1f} as {one}"
+    tested = f"{found.clips:,} validation clips{'' if clips else ' (assumed)'}"
+    return (
+        f"{points}, with {seeds} seeds and {tested} at 80 % power; "
+        f"assumed: on {NOISE_CLIPS:,} clips top-1 has an sd of {NOISE_SD:g} points between trainings, "
+        "as published on Something-Something v1; "
+        f"two trainings disagree on {RETRAINED:g} % of the clips, two operators on {OTHER_OPERATOR:g} %"
+    )
 
 
 def _validation_clips(config: DataConfig, data: DataSet | None) -> tuple[int, int]:

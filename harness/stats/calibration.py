@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from harness.seeds import seed_for
-from harness.stats.clips import Clips, variances
+from harness.stats.clips import PairedClips, variances
 from harness.stats.differences import holm
 from harness.stats.distributions import ALPHA, half_width, p_value
 from harness.stats.estimates import SAME
@@ -66,57 +66,59 @@ _OTHER = "equal operators that are right about other clips"
 TRUTHS = (
     Truth(name=_SAME),
     Truth(name=_OTHER, other_operator=30.0),
-    Truth(name=f"{_OTHER}, 480 clips in pairs", clips=480, pair=2, top1=60.0, seed_sd=1.5, other_operator=30.0),
+    Truth(
+        name=f"{_OTHER}, 480 clips in pairs", clips=480, pair=2, top1=60.0, seed_sd=1.5, other_operator=30.0
+    ),
     Truth(name="A against A, whole trainings luckier or not", retrained=4.0, other_operator=4.0),
     Truth(name="A against A, three rows with a difference", differences=DIFFERENCES),
     Truth(name="other operators, three rows with a difference", other_operator=30.0, differences=DIFFERENCES),
-)  # fmt: skip
+)
 
 
 class Simulator:
-    """Draws studies of one world."""
+    """Draws studies of one truth."""
 
-    def __init__(self, world: Truth) -> None:
-        self.world = world
+    def __init__(self, truth: Truth) -> None:
+        self.truth = truth
         normal = NormalDist()
-        self._ease = math.cos(math.pi * world.retrained / 100)  # variance of a clip's ease, of 1 in all
-        self._shared = math.cos(math.pi * world.other_operator / 100)  # the part that all operators share
+        self._ease = math.cos(math.pi * truth.retrained / 100)  # variance of a clip's ease, of 1 in all
+        self._shared = math.cos(math.pi * truth.other_operator / 100)  # the part that all operators share
         # Churn between trainings moves top-1 by itself; a shift of the whole training makes up the rest.
-        churn = 100 * math.sqrt(world.retrained / 200 / world.clips)
-        density = normal.pdf(normal.inv_cdf(world.top1 / 100))
-        self._shift = math.sqrt(max(0.0, world.seed_sd**2 - churn**2)) / 100 / density
-        top1 = np.array([world.top1, *(world.top1 + world.gaps)]) / 100
+        churn = 100 * math.sqrt(truth.retrained / 200 / truth.clips)
+        density = normal.pdf(normal.inv_cdf(truth.top1 / 100))
+        self._shift = math.sqrt(max(0.0, truth.seed_sd**2 - churn**2)) / 100 / density
+        top1 = np.array([truth.top1, *(truth.top1 + truth.gaps)]) / 100
         total = math.sqrt(1 + self._shift**2)
         self._level = np.array([normal.inv_cdf(p) for p in top1], dtype=np.float32) * total
 
     def study(self, generator: np.random.Generator, seeds: int) -> np.ndarray:
         """(variants, seeds, clips) bool: right or wrong; the first variant is the baseline."""
-        world, variants = self.world, len(self._level)
+        truth, variants = self.truth, len(self._level)
 
         def clips(*shape: int) -> np.ndarray:  # what belongs together has the same ease
-            drawn = generator.standard_normal((*shape, world.clips // world.pair), dtype=np.float32)
-            return np.repeat(drawn, world.pair, axis=-1)
+            drawn = generator.standard_normal((*shape, truth.clips // truth.pair), dtype=np.float32)
+            return np.repeat(drawn, truth.pair, axis=-1)
 
         ease = math.sqrt(self._shared) * clips() + self._level[:, None]  # (variants, clips)
         own = self._ease - self._shared
         if own > 1e-9:
             ease = ease + math.sqrt(own) * clips(variants)
         shift = self._shift * generator.standard_normal((variants, seeds, 1), dtype=np.float32)
-        luck = generator.standard_normal((variants, seeds, world.clips), dtype=np.float32)
+        luck = generator.standard_normal((variants, seeds, truth.clips), dtype=np.float32)
         result: np.ndarray = luck * np.float32(math.sqrt(1 - self._ease)) > -(ease[:, None] + shift)
         return result
 
     def nets(self, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(rows, seeds, clusters) against the baseline, as `Clips.net`; and the clusters' sizes."""
+        """(rows, seeds, clusters) against the baseline, as `PairedClips.net`; and the clusters' sizes."""
         net = right[1:].astype(np.float32) - right[0]
-        pair = self.world.pair
+        pair = self.truth.pair
         clusters = net.reshape(*net.shape[:2], -1, pair).sum(axis=-1) if pair > 1 else net
         return clusters, np.full(clusters.shape[-1], pair, dtype=np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of the studies of one world with one number of seeds; rates in percent.
+    """What became of the studies of one truth with one number of seeds; rates in percent.
 
     family: studies with any false claim of a difference, after Holm. single: rows of true difference 0 with an
         uncorrected p below 5 %. coverage: of the quoted interval, over all rows; `trainings`: of the t interval over
@@ -125,7 +127,7 @@ class Outcome:
         hypothesis stated beforehand. equivalent: by true difference, rows called equivalent within MARGIN.
     """
 
-    world: Truth
+    truth: Truth
     seeds: int
     studies: int
     family: float
@@ -138,40 +140,45 @@ class Outcome:
     equivalent: dict[float, float]
 
 
-def simulate(world: Truth, studies: int, *, bootstraps: int = 50) -> list[Outcome]:
+def simulate(truth: Truth, studies: int, *, bootstraps: int = 50) -> list[Outcome]:
     """One outcome for every number of seeds; fewer seeds are the first ones of the same studies.
 
     Args:
         bootstraps: studies whose first row is resampled too, which is slow.
     """
-    simulator = Simulator(world)
+    simulator = Simulator(truth)
     shape = (len(SEEDS), studies, ROWS)
     gap, seed_error, clip_error = np.empty(shape), np.empty(shape), np.empty(shape)
     resampled: list[list[bool]] = [[] for _ in SEEDS]
-    clusters = world.clips // world.pair
+    clusters = truth.clips // truth.pair
     for study in range(studies):
-        generator = np.random.default_rng(seed_for("calibration", world.name, study))
+        generator = np.random.default_rng(seed_for("calibration", truth.name, study))
         nets, sizes = simulator.nets(simulator.study(generator, max(SEEDS)))
         for k, seeds in enumerate(SEEDS):
-            by_seed = 100 * nets[:, :seeds].sum(axis=2, dtype=float) / world.clips
+            by_seed = 100 * nets[:, :seeds].sum(axis=2, dtype=float) / truth.clips
             gap[k, study] = by_seed.mean(axis=1)
             seed_error[k, study] = by_seed.std(axis=1, ddof=1) / math.sqrt(seeds)
             clip_error[k, study] = [max(0.0, variances(net[:seeds], sizes)[1]) ** 0.5 for net in nets]
             if study < bootstraps:
-                clips = Clips(seeds=tuple(range(seeds)), net=nets[0, :seeds], sizes=sizes)
+                clips = PairedClips(seeds=tuple(range(seeds)), net=nets[0, :seeds], sizes=sizes)
                 drawn = clips.bootstrap(generator, 400)
-                resampled[k].append(drawn.holds(float(world.gaps[0])))
+                resampled[k].append(drawn.holds(float(truth.gaps[0])))
     return [
-        _outcome(world, seeds, gap[k], seed_error[k], clip_error[k], clusters, resampled[k])
+        _outcome(truth, seeds, gap[k], seed_error[k], clip_error[k], clusters, resampled[k])
         for k, seeds in enumerate(SEEDS)
     ]
 
 
 def _outcome(
-    world: Truth, seeds: int, gap: np.ndarray, seed_error: np.ndarray, clip_error: np.ndarray, clusters: int,
+    truth: Truth,
+    seeds: int,
+    gap: np.ndarray,
+    seed_error: np.ndarray,
+    clip_error: np.ndarray,
+    clusters: int,
     resampled: list[bool],
-) -> Outcome:  # fmt: skip
-    truth = world.gaps
+) -> Outcome:
+    gaps = truth.gaps
     same = seed_error <= SAME  # in few clips, a row's seeds may all differ by as much: no interval, no t test
     seed_error = np.where(same, 1.0, seed_error)
     parts = (seed_error, clip_error, seeds - 1, clusters - 1)
@@ -181,21 +188,26 @@ def _outcome(
     p_margin = np.array([holm(row) for row in np.maximum(above, below).tolist()])
     equivalent = (p_margin < ALPHA) & ~(p_holm < ALPHA)
     stated = _one_sided(gap, *parts)
-    false = truth == 0
-    covered = (np.abs(gap - truth) <= half_width(*parts))[~same]
-    alone = (np.abs(gap - truth) <= half_width(seed_error, 0.0, seeds - 1, 0))[~same]
+    false = gaps == 0
+    covered = (np.abs(gap - gaps) <= half_width(*parts))[~same]
+    alone = (np.abs(gap - gaps) <= half_width(seed_error, 0.0, seeds - 1, 0))[~same]
 
     def rate(hits: Any) -> float:
         return 100 * float(np.mean(hits))
 
     return Outcome(
-        world=world, seeds=seeds, studies=len(gap),
-        family=rate((p_holm < ALPHA)[:, false].any(axis=1)), single=rate((p < ALPHA)[:, false]),
-        coverage=rate(covered), trainings=rate(alone), bootstrap=rate(resampled) if resampled else math.nan,
-        power={d: rate((p_holm < ALPHA)[:, truth == d]) for d in world.differences},
-        hypothesis={d: rate((stated < ALPHA)[:, truth == d]) for d in world.differences},
-        equivalent={d: rate(equivalent[:, truth == d]) for d in (0.0, *world.differences)},
-    )  # fmt: skip
+        truth=truth,
+        seeds=seeds,
+        studies=len(gap),
+        family=rate((p_holm < ALPHA)[:, false].any(axis=1)),
+        single=rate((p < ALPHA)[:, false]),
+        coverage=rate(covered),
+        trainings=rate(alone),
+        bootstrap=rate(resampled) if resampled else math.nan,
+        power={d: rate((p_holm < ALPHA)[:, gaps == d]) for d in truth.differences},
+        hypothesis={d: rate((stated < ALPHA)[:, gaps == d]) for d in truth.differences},
+        equivalent={d: rate(equivalent[:, gaps == d]) for d in (0.0, *truth.differences)},
+    )
 
 
 def _one_sided(gap: np.ndarray, *parts: np.ndarray | float) -> np.ndarray:
@@ -211,26 +223,28 @@ def calibrate(studies: int = 1000, *, quick: bool = False) -> str:
     """
     begin = time.monotonic()
     lines = [
-        f"{studies:,} simulated studies a row, {ROWS} variants against a baseline, nominal 5 %.", "",
-        "| truth | seeds | any false claim in a study [%] | false at 5 %, one row [%] | coverage of the quoted 95 % "
-        "interval [%] | of the t interval over seeds alone [%] | of the bootstrap [%] |",
+        f"{studies:,} simulated studies a row, {ROWS} variants against a baseline, nominal 5 %.",
+        "",
+        "| truth | seeds | any false claim in a study [%] | false at 5 %, one row [%] | "
+        "coverage of the quoted 95 % interval [%] | of the t interval over seeds alone [%] | of the bootstrap [%] |",
         "|:--|--:|--:|--:|--:|--:|--:|",
-    ]  # fmt: skip
+    ]
     powers = [
-        "| truth | seeds | true difference [points] | decided in the table [%] | decided as the one hypothesis [%] "
-        f"| called equivalent within {MARGIN:g} [%] |",
+        "| truth | seeds | true difference [points] | "
+        "decided in the table [%] | decided as the one hypothesis [%] | "
+        f"called equivalent within {MARGIN:g} [%] |",
         "|:--|--:|--:|--:|--:|--:|",
     ]
-    for world in TRUTHS:
+    for truth in TRUTHS:
         if quick:
-            world = Truth(**{**world.__dict__, "clips": min(world.clips, 1200), "seed_sd": 1.2})
-        for one in simulate(world, studies, bootstraps=10 if quick else 100):
+            truth = Truth(**{**truth.__dict__, "clips": min(truth.clips, 1200), "seed_sd": 1.2})
+        for one in simulate(truth, studies, bootstraps=10 if quick else 100):
             lines.append(
-                f"| {world.name} | {one.seeds} | {one.family:.1f} | {one.single:.1f} | {one.coverage:.1f} | "
+                f"| {truth.name} | {one.seeds} | {one.family:.1f} | {one.single:.1f} | {one.coverage:.1f} | "
                 f"{one.trainings:.1f} | {one.bootstrap:.0f} |"
             )
-            for d in (0.0, *world.differences) if world.differences else ():
+            for d in (0.0, *truth.differences) if truth.differences else ():
                 decided = f"{one.power[d]:.1f} | {one.hypothesis[d]:.1f}" if d else "- | -"
-                powers.append(f"| {world.name} | {one.seeds} | {d:g} | {decided} | {one.equivalent[d]:.1f} |")
+                powers.append(f"| {truth.name} | {one.seeds} | {d:g} | {decided} | {one.equivalent[d]:.1f} |")
     took = f"{time.monotonic() - begin:.0f} s"
     return "\n".join([*lines, "", *powers, "", f"Simulated in {took}."])

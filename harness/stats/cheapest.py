@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from harness.stats.differences import holm
 from harness.stats.distributions import ALPHA
 from harness.stats.scores import Scores
-from harness.units import giga
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +17,7 @@ class Cheapest:
 
     by: "MACs" or "latency". cost: in MACs, or the median in ms. variants: several where their cost is the same;
         empty where that is shown of none. p_holm: the largest of theirs, corrected over all variants.
-    words: the answer in one sentence.
+    cheaper: how many variants cost less. unknown: those whose cost is not known.
     """
 
     by: str
@@ -26,10 +25,11 @@ class Cheapest:
     cost: float | None
     margin: float
     p_holm: float | None
-    words: str
+    cheaper: int
+    unknown: tuple[str, ...]
 
 
-def close_enough(results: Scores) -> dict[str, float]:
+def close_enough(scores: Scores) -> dict[str, float]:
     """Of each variant, the corrected p value that it is more than the margin below some other; none of one with too
     few seeds, nor of any beside such a one.
 
@@ -38,10 +38,10 @@ def close_enough(results: Scores) -> dict[str, float]:
     for asking it of all of them.
     """
     worst: dict[str, float | None] = {}  # of each variant, the largest p value against any other
-    for variant, other in itertools.combinations(results.accuracy, 2):
-        gap = results.difference(variant, other, 0.0)
+    for variant, other in itertools.combinations(scores.accuracy, 2):
+        gap = scores.difference(variant, other, 0.0)
         for one, lead in ((variant, gap.mean), (other, -gap.mean)):
-            p = gap.error.p_above(lead + results.margin) if gap.error else None
+            p = gap.error.p_above(lead + scores.margin) if gap.error else None
             before = worst.get(one, 0.0)
             worst[one] = None if p is None or before is None else max(p, before)
     p_values = {variant: p for variant, p in worst.items() if p is not None}
@@ -49,7 +49,7 @@ def close_enough(results: Scores) -> dict[str, float]:
 
 
 def cheapest(
-    results: Scores, costs: Mapping[str, float], by: str, corrected: Mapping[str, float] | None = None
+    scores: Scores, costs: Mapping[str, float], by: str, corrected: Mapping[str, float] | None = None
 ) -> Cheapest:
     """The cheapest variants shown to be at most the margin below every other variant.
 
@@ -58,21 +58,16 @@ def cheapest(
         by: "MACs" or "latency".
         corrected: what `close_enough` says, where it is known already.
     """
-    corrected = close_enough(results) if corrected is None else corrected
+    corrected = close_enough(scores) if corrected is None else corrected
     shown = [v for v, p in corrected.items() if p < ALPHA and v in costs]
-    within = f"at most {results.margin:g} point{'s' * (results.margin != 1)} below every other variant"
-    if not shown:
-        words = f"By {by}: of no variant with a known cost is it shown that it is {within}."
-        return Cheapest(by=by, variants=(), cost=None, margin=results.margin, p_holm=None, words=words)
-    cost = min(costs[v] for v in shown)
+    cost = min((costs[v] for v in shown), default=None)
     chosen = tuple(v for v in shown if costs[v] == cost)
-    names = " and ".join(f"`{v}`" for v in chosen)
-    amount = giga(cost, unit=" G MACs") if by == "MACs" else f"median {cost:.1f} ms"
-    cheaper = [v for v in results.accuracy if v in costs and costs[v] < cost]
-    rest = f"; of the {len(cheaper)} cheaper it is not" if cheaper else ""
-    unknown = [f"`{v}`" for v in results.accuracy if v not in costs]
-    but = f"; {by} not known: {', '.join(unknown)}" if unknown else ""
-    verb = "is" if len(chosen) == 1 else "are"
-    words = f"By {by}: {names} ({amount}) {verb} the cheapest that is shown to be {within}{rest}{but}."
-    p_holm = max(corrected[v] for v in chosen)
-    return Cheapest(by=by, variants=chosen, cost=cost, margin=results.margin, p_holm=p_holm, words=words)
+    return Cheapest(
+        by=by,
+        variants=chosen,
+        cost=cost,
+        margin=scores.margin,
+        p_holm=max((corrected[v] for v in chosen), default=None),
+        cheaper=sum(cost is not None and v in costs and costs[v] < cost for v in scores.accuracy),
+        unknown=tuple(v for v in scores.accuracy if v not in costs),
+    )

@@ -7,18 +7,18 @@ such as one clip forwards and backwards, form a cluster, and clusters are what i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from harness.records import TrialRecord
 from harness.stats.distributions import ALPHA, half_width, p_value, sign_test
 from harness.stats.estimates import SAME, Estimate
 
 
 @dataclass(frozen=True, kw_only=True)
-class Right:
+class Hits:
     """Which clips the networks of one variant got right.
 
     by_seed: (clips,) bool each. ids: (clips,). cluster: (clips,), numbers.
@@ -30,7 +30,33 @@ class Right:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Clips:
+class McNemar:
+    """Two trained networks of one seed on the same clips: exact, two-sided.
+
+    gained, lost: clusters of clips of which the variant gets more, or fewer, right than the other.
+    """
+
+    seed: int
+    gained: int
+    lost: int
+    p: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipDifference(Estimate):
+    """A difference between these trained networks, paired by clip; says nothing about training them again.
+
+    mean, low, high: in percentage points, over all their seeds; the interval is for new clips. n: clusters of
+        clips; clips of one cluster are not independent.
+    """
+
+    clips: int
+    p: float
+    by_seed: tuple[McNemar, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairedClips:
     """Two variants on the clips that both were evaluated on.
 
     net: (seeds, clusters): clips of the cluster that the variant got right, minus those the other got right.
@@ -54,7 +80,7 @@ class Clips:
         """What other clips add to the standard error over seeds, in points."""
         return max(0.0, self.variances()[1]) ** 0.5
 
-    def paired(self) -> ClipPaired:
+    def difference(self) -> ClipDifference:
         """The difference between these trained networks."""
         clips, k = int(self.sizes.sum()), self.clusters
         mean = 100.0 * float(self.net.sum()) / (clips * len(self.seeds))
@@ -67,13 +93,12 @@ class Clips:
         if variance <= SAME:  # the same in every cluster, or there is but one: the spread is unknown
             net = self.net.sum(axis=0)
             p = sign_test(int((net > 0).sum()), int((net < 0).sum()))
-            return ClipPaired(mean=mean, n=k, clips=clips, p=p, by_seed=by_seed)
+            return ClipDifference(mean=mean, n=k, clips=clips, p=p, by_seed=by_seed)
         error = variance**0.5
         half = float(half_width(error, 0.0, k - 1, 0, ALPHA))
-        return ClipPaired(
-            mean=mean, n=k, low=mean - half, high=mean + half, clips=clips,
-            p=float(p_value(mean, error, 0.0, k - 1, 0)), by_seed=by_seed,
-        )  # fmt: skip
+        p = float(p_value(mean, error, 0.0, k - 1, 0))
+        low, high = mean - half, mean + half
+        return ClipDifference(mean=mean, n=k, low=low, high=high, clips=clips, p=p, by_seed=by_seed)
 
     def bootstrap(self, generator: np.random.Generator, resamples: int = 1000) -> Estimate:
         """The percentile interval when seeds and clusters are both drawn again, with replacement.
@@ -93,7 +118,7 @@ class Clips:
 
 
 def variances(net: np.ndarray, sizes: np.ndarray) -> tuple[float, float]:
-    """`Clips.variances` of a (seeds, clusters) array."""
+    """`PairedClips.variances` of a (seeds, clusters) array."""
     seeds, k = net.shape
     clips = float(sizes.sum())
     scale = 1e4 * k / (k - 1) / clips**2
@@ -109,36 +134,36 @@ def variances(net: np.ndarray, sizes: np.ndarray) -> tuple[float, float]:
     return total, total - interplay
 
 
-def right(trials: Sequence[TrialRecord]) -> Right | None:
+def hits(predictions: Mapping[int, Mapping[str, Sequence[Any]]]) -> Hits | None:
     """From the predictions of one variant's finished trials, on the clips that all of them have.
 
     None where a trial kept none, or does not say which clips belong together: nothing is guessed then.
+
+    Args:
+        predictions: by seed, as `TrialRecord.predictions` says.
     """
-    kept = [trial.predictions for trial in trials]
+    kept = list(predictions.values())
     if not kept or not all({"clip", "cluster", "label", "predicted"} <= one.keys() for one in kept):
         return None
     first = kept[0]
     ids = [str(clip) for clip in first["clip"]]
     by_seed = {
-        trial.seed: np.asarray(one["label"]) == np.asarray(one["predicted"])
-        for trial, one in zip(trials, kept, strict=True)
+        seed: np.asarray(one["label"]) == np.asarray(one["predicted"]) for seed, one in predictions.items()
     }
     cluster = np.unique([str(name) for name in first["cluster"]], return_inverse=True)[1]
     if all(one["clip"] == first["clip"] for one in kept[1:]):
-        return Right(ids=tuple(ids), cluster=cluster, by_seed=by_seed)
-    places = [{str(clip): i for i, clip in enumerate(one["clip"])} for one in kept]
-    common = [clip for clip in ids if all(clip in known for known in places)]
-    return Right(
+        return Hits(ids=tuple(ids), cluster=cluster, by_seed=by_seed)
+    places = {seed: {str(clip): i for i, clip in enumerate(one["clip"])} for seed, one in predictions.items()}
+    common = [clip for clip in ids if all(clip in known for known in places.values())]
+    in_first = {clip: i for i, clip in enumerate(ids)}
+    return Hits(
         ids=tuple(common),
-        cluster=cluster[[places[0][clip] for clip in common]],
-        by_seed={
-            trial.seed: by_seed[trial.seed][[known[clip] for clip in common]]
-            for trial, known in zip(trials, places, strict=True)
-        },
+        cluster=cluster[[in_first[clip] for clip in common]],
+        by_seed={seed: by_seed[seed][[known[clip] for clip in common]] for seed, known in places.items()},
     )
 
 
-def pair(variant: Right | None, other: Right | None) -> Clips | None:
+def pair_clips(variant: Hits | None, other: Hits | None) -> PairedClips | None:
     """The two on their common clips and seeds; None where there are none."""
     if variant is None or other is None:
         return None
@@ -157,30 +182,4 @@ def pair(variant: Right | None, other: Right | None) -> Clips | None:
     for row, seed in zip(net, seeds, strict=True):
         difference = variant.by_seed[seed][mine].astype(float) - other.by_seed[seed][theirs]
         row += np.bincount(members, weights=difference, minlength=len(names))
-    return Clips(seeds=seeds, net=net, sizes=np.bincount(members, minlength=len(names)).astype(float))
-
-
-@dataclass(frozen=True, kw_only=True)
-class McNemar:
-    """Two trained networks of one seed on the same clips: exact, two-sided.
-
-    gained, lost: clusters of clips of which the variant gets more, or fewer, right than the other.
-    """
-
-    seed: int
-    gained: int
-    lost: int
-    p: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClipPaired(Estimate):
-    """A difference between these trained networks, paired by clip; says nothing about training them again.
-
-    mean, low, high: in percentage points, over all their seeds; the interval is for new clips. n: clusters of
-        clips; clips of one cluster are not independent.
-    """
-
-    clips: int
-    p: float
-    by_seed: tuple[McNemar, ...] = ()
+    return PairedClips(seeds=seeds, net=net, sizes=np.bincount(members, minlength=len(names)).astype(float))

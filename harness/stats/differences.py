@@ -10,15 +10,10 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import TYPE_CHECKING
 
-from harness.stats.clips import ClipPaired
+from harness.stats.clips import ClipDifference, PairedClips
 from harness.stats.distributions import ALPHA, MIN_SEEDS, POWER, power
 from harness.stats.estimates import SAME, Estimate, StandardError, mean_interval, standard_error
-
-if TYPE_CHECKING:
-    from harness.stats.clips import Clips
-
 
 MAX_SEEDS = 1000
 """Nobody trains more often: a difference that needs more seeds is called undecidable by seeds."""
@@ -77,7 +72,7 @@ class Difference(Estimate):
     other: str = ""
     covers: str = NEW_TRAININGS
     trainings: Estimate | None = None
-    clips: ClipPaired | None = None
+    clips: ClipDifference | None = None
     bootstrap: Estimate | None = None
     margin: float = 0.0
     p_margin: float | None = None
@@ -98,7 +93,7 @@ class Difference(Estimate):
 def paired_difference(
     variant: Mapping[int, float],
     baseline: Mapping[int, float],
-    clips: Clips | None = None,
+    clips: PairedClips | None = None,
     margin: float = 0.0,
     *,
     names: tuple[str, str] = ("", ""),
@@ -109,8 +104,7 @@ def paired_difference(
     2 ** (1 - n), or the one over clips where that is larger, and no interval.
 
     Args:
-        clips: the same trained networks clip by clip (harness/clips.py); without it the interval is for these
-            very clips.
+        clips: the same trained networks clip by clip; without it the interval is for these very clips.
         margin: points that do not matter.
         names: of the two.
     """
@@ -118,9 +112,14 @@ def paired_difference(
     differences = [variant[seed] - baseline[seed] for seed in seeds]
     trainings = mean_interval(differences)
     base = Difference(
-        mean=trainings.mean, n=trainings.n, seeds=seeds, variant=names[0], other=names[1], margin=margin,
-        clips=clips.paired() if clips else None,
-    )  # fmt: skip
+        mean=trainings.mean,
+        n=trainings.n,
+        seeds=seeds,
+        variant=names[0],
+        other=names[1],
+        margin=margin,
+        clips=clips.difference() if clips else None,
+    )
     error = standard_error(differences)
     if error is None:
         return base

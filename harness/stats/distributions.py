@@ -14,6 +14,7 @@ ALPHA = 0.05
 POWER = 0.8
 
 MIN_SEEDS = 3
+"""Fewer give no interval over trainings, and no verdict."""
 
 MANY = 10**7
 """Degrees of freedom of what is known."""
@@ -97,9 +98,8 @@ def power(
     df, size, seed_error = seeds - 1, abs(gap), sd / math.sqrt(seeds)
     if clip_error > 0:
         parts = (np.arange(1000) + 0.5) / 1000
-        found = seed_error * np.sqrt(
-            2 * gammaincinv(df / 2, parts) / df
-        )  # the spread's chi-squared quantiles
+        spread = 2 * gammaincinv(df / 2, parts) / df  # quantiles of chi-squared, over its degrees of freedom
+        found = seed_error * np.sqrt(spread)
         needed = half_width(found, clip_error, df, clip_df, 2 * alpha if one_sided else alpha)
         error = math.hypot(seed_error, clip_error)
         below = 0.0 if one_sided else ndtr((-size - needed) / error)
@@ -111,30 +111,6 @@ def power(
     # Deciding for the wrong side; scipy gives nan where that is all but impossible.
     wrong_side = 0.0 if one_sided or shift > 3 else float(nct.cdf(-critical, df, shift))
     return float(nct.sf(critical, df, shift)) + wrong_side
-
-
-def detectable(
-    seeds: int, sd: float, *, alpha: float = ALPHA, clip_error: float = 0.0, one_sided: bool = False
-) -> float | None:
-    """The smallest true difference, in points, that so many seeds decide at 80 % power; None below 3 seeds.
-
-    Args:
-        sd: of the paired differences between seeds, in points.
-        clip_error: what new clips add to the standard error, in points.
-    """
-    if seeds < MIN_SEEDS:
-        return None
-
-    def decides(gap: float) -> bool:
-        return power(gap, seeds, sd, alpha=alpha, clip_error=clip_error, one_sided=one_sided) >= POWER
-
-    low, high = 0.0, sd
-    while not decides(high):
-        high *= 2
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (low, middle) if decides(middle) else (middle, high)
-    return high
 
 
 def _t_quantile(df: int, alpha: np.ndarray | float) -> np.ndarray:

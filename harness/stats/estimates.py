@@ -10,6 +10,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from harness.stats.distributions import ALPHA, MIN_SEEDS, half_width, p_value
 
@@ -62,9 +63,7 @@ class StandardError:
 
     def p(self, gap: float) -> float:
         """Two-sided: that the true difference is `gap` away from the one found."""
-        if (
-            self.seeds <= SAME
-        ):  # the sign test; it knows nothing of new clips, so it decides nothing that they do not
+        if self.seeds <= SAME:  # the sign test, which decides nothing that clips, where known, leave open
             over_seeds = 1.0 if abs(gap) <= SAME else 2.0 ** (1 - self.n)
             if self.clips <= 0 or self.clusters < 2:
                 return over_seeds
@@ -89,6 +88,11 @@ class Quartiles:
     n: int
 
 
+def finite(value: float | None) -> TypeGuard[float]:
+    """A number that can be averaged. A metric read back from JSON is None where it was NaN."""
+    return value is not None and math.isfinite(value)
+
+
 def mean_interval(values: Sequence[float]) -> Estimate:
     """Mean of one variant's accuracies, one value a seed. NaN mean without values.
 
@@ -106,7 +110,7 @@ def mean_interval(values: Sequence[float]) -> Estimate:
 
 
 def quartiles(samples: Sequence[float]) -> Quartiles | None:
-    """Quartiles by linear interpolation between order statistics. None without samples."""
+    """Median and quartiles by linear interpolation between order statistics. None without samples."""
     if not samples:
         return None
     ordered = sorted(samples)
@@ -127,9 +131,8 @@ def _quantile(ordered: Sequence[float], part: float) -> float:
 
 
 def standard_error(values: Sequence[float]) -> StandardError | None:
+    """Of a mean over seeds, one value a seed; None with fewer than three."""
     if len(values) < MIN_SEEDS:
         return None
-    same = max(values) - min(values) <= SAME
-    return StandardError(
-        n=len(values), seeds=0.0 if same else statistics.stdev(values) / math.sqrt(len(values))
-    )
+    n, same = len(values), max(values) - min(values) <= SAME
+    return StandardError(n=n, seeds=0.0 if same else statistics.stdev(values) / math.sqrt(n))

@@ -86,11 +86,11 @@ def _tidy(text: str) -> str:
     return " ".join(text.split())
 
 
-def decide(results: Scores, hypotheses: Sequence[Hypothesis]) -> list[Tested]:
+def decide(scores: Scores, hypotheses: Sequence[Hypothesis]) -> list[Tested]:
     """Each as it is stated, one-sided or within its margin, and all corrected together by Holm's method."""
     tested = []
     for one in hypotheses:
-        difference = replace(results.difference(one.left, one.right, one.within), exploratory=False)
+        difference = replace(scores.difference(one.left, one.right, one.within), exploratory=False)
         p = difference.p_margin
         if one.relation != "~":
             sign = 1 if one.relation == ">" else -1

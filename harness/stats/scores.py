@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from harness.seeds import seed_for
-from harness.stats.clips import Right, pair
+from harness.stats.clips import Hits, pair_clips
 from harness.stats.differences import Difference, correct, paired_difference
 
 
@@ -16,12 +16,12 @@ from harness.stats.differences import Difference, correct, paired_difference
 class Scores:
     """What the finished trials of a study scored.
 
-    accuracy: top-1 by seed, by variant. right: the same clip by clip, where it was kept.
+    accuracy: top-1 by seed, by variant. hits: the same clip by clip, where it was kept.
     margin: points that do not matter; 0 where the study names none.
     """
 
     accuracy: Mapping[str, Mapping[int, float]]
-    right: Mapping[str, Right | None] = field(default_factory=dict)
+    hits: Mapping[str, Hits | None] = field(default_factory=dict)
     margin: float = 0.0
 
     def difference(self, variant: str, other: str, margin: float | None = None) -> Difference:
@@ -29,7 +29,7 @@ class Scores:
         return paired_difference(
             self.accuracy.get(variant, {}),
             self.accuracy.get(other, {}),
-            pair(self.right.get(variant), self.right.get(other)),
+            pair_clips(self.hits.get(variant), self.hits.get(other)),
             self.margin if margin is None else margin,
             names=(variant, other),
         )
@@ -44,7 +44,7 @@ class Scores:
         return dict(zip(others, self.table((variant, baseline) for variant in others), strict=True))
 
     def _with_bootstrap(self, row: Difference) -> Difference:
-        clips = pair(self.right.get(row.variant), self.right.get(row.other))
+        clips = pair_clips(self.hits.get(row.variant), self.hits.get(row.other))
         if row.error is None or clips is None:
             return row
         generator = np.random.default_rng(seed_for("bootstrap", row.variant, row.other))

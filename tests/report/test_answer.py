@@ -6,11 +6,13 @@ import dataclasses
 import math
 from typing import Any
 
+from builders.scores import FOUR
 from builders.studies import failed, small_study, study, trial
 
 from harness.analysis.summary import summarize
 from harness.records import StudyRecord, TrialRecord
-from harness.report.sections.answer import answer
+from harness.report.sections.answer import answer, cheapest_answer
+from harness.stats.cheapest import cheapest
 
 
 def said(record: StudyRecord) -> str:
@@ -114,3 +116,27 @@ def test_a_difference_within_the_margin_is_called_one() -> None:
     trials = [*seeds("tsn", 50.0, 51.0, 52.0), *seeds("ks3", 50.2, 51.1, 52.3)]
     text = said(study(trials, ["tsn", "ks3"], margin=1.0))
     assert "against the baseline `tsn`: no difference larger than 1 point." in text
+
+
+def test_the_cheapest_is_named_with_its_cost_and_the_cheaper_ones_that_will_not_do() -> None:
+    costs = {"low": 1e9, "mid": 2e9, "high": 4e9, "alike": 3e9}
+    assert cheapest_answer(cheapest(FOUR, costs, "MACs")) == (
+        "By MACs: `alike` (3.00 G MACs) is the cheapest that is shown to be at most 1 point below every other variant; "
+        "of the 2 cheaper it is not."
+    )
+    assert cheapest_answer(cheapest(FOUR, costs | {"high": 3e9}, "MACs")).startswith(
+        "By MACs: `high` and `alike` (3.00 G MACs) are the cheapest that is shown"
+    )
+
+
+def test_the_cheapest_names_the_variants_whose_cost_is_not_known() -> None:
+    assert cheapest_answer(cheapest(FOUR, {"high": 4.0}, "latency")) == (
+        "By latency: `high` (median 4.0 ms) is the cheapest that is shown to be at most 1 point below every other "
+        "variant; latency not known: `low`, `mid`, `alike`."
+    )
+
+
+def test_where_nothing_is_shown_to_be_good_enough_the_report_says_so() -> None:
+    assert cheapest_answer(cheapest(FOUR, {"low": 4.0}, "latency")) == (
+        "By latency: of no variant with a known cost is it shown that it is at most 1 point below every other variant."
+    )

@@ -1,4 +1,4 @@
-"""The calibration: its simulated worlds are what they say, and it judges as reports do."""
+"""The calibration: its simulated studies are what they say, and it judges as reports do."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 
 from harness.stats.__main__ import main
 from harness.stats.calibration import DIFFERENCES, ROWS, Simulator, Truth, simulate
-from harness.stats.clips import Right
+from harness.stats.clips import Hits
 from harness.stats.scores import Scores
 
 
-def test_a_simulated_world_has_the_noise_that_it_states() -> None:
-    world = Truth(name="test", clips=4000, other_operator=30.0, seed_sd=1.0)
-    right = Simulator(world).study(np.random.default_rng(0), 40)
+def test_a_simulated_truth_has_the_noise_that_it_states() -> None:
+    truth = Truth(name="test", clips=4000, other_operator=30.0, seed_sd=1.0)
+    right = Simulator(truth).study(np.random.default_rng(0), 40)
     top1 = 100 * right.mean(axis=2)
     assert top1.mean() == pytest.approx(46.7, abs=1.0)
     assert top1.std(axis=1, ddof=1).mean() == pytest.approx(1.0, rel=0.1)
@@ -25,15 +25,15 @@ def test_a_simulated_world_has_the_noise_that_it_states() -> None:
 
 
 def test_a_known_difference_is_there() -> None:
-    world = Truth(name="test", clips=2000, differences=DIFFERENCES)
-    right = Simulator(world).study(np.random.default_rng(1), 200)
+    truth = Truth(name="test", clips=2000, differences=DIFFERENCES)
+    right = Simulator(truth).study(np.random.default_rng(1), 200)
     gaps = 100 * (right[1:].mean(axis=(1, 2)) - right[0].mean())
-    assert gaps == pytest.approx(world.gaps, abs=0.25)
+    assert gaps == pytest.approx(truth.gaps, abs=0.25)
 
 
 def test_clips_that_belong_together_are_alike() -> None:
-    world = Truth(name="test", clips=2000, pair=2)
-    right = Simulator(world).study(np.random.default_rng(2), 2)[0, 0].reshape(-1, 2)
+    truth = Truth(name="test", clips=2000, pair=2)
+    right = Simulator(truth).study(np.random.default_rng(2), 2)[0, 0].reshape(-1, 2)
     assert (right[:, 0] == right[:, 1]).mean() > 0.7
 
 
@@ -41,15 +41,15 @@ def test_it_judges_as_a_report_does() -> None:
     """The vectorised path of the calibration against the one that reports take, on the same study."""
     from harness.seeds import seed_for
 
-    world = Truth(name="test", clips=300, pair=2, seed_sd=2.0, other_operator=30.0)
-    generator = np.random.default_rng(seed_for("calibration", world.name, 0))
-    right = Simulator(world).study(generator, 10)[:, :3]
+    truth = Truth(name="test", clips=300, pair=2, seed_sd=2.0, other_operator=30.0)
+    generator = np.random.default_rng(seed_for("calibration", truth.name, 0))
+    right = Simulator(truth).study(generator, 10)[:, :3]
     results = Scores(
         accuracy={
             str(v): {s: 100 * float(row.mean()) for s, row in enumerate(rows)} for v, rows in enumerate(right)
         },
-        right={
-            str(v): Right(
+        hits={
+            str(v): Hits(
                 ids=tuple(map(str, range(300))), cluster=np.arange(300) // 2, by_seed=dict(enumerate(rows))
             )
             for v, rows in enumerate(right)
@@ -57,7 +57,7 @@ def test_it_judges_as_a_report_does() -> None:
     )
     rows = list(results.against("0").values())
     assert len(rows) == ROWS
-    (outcome, *_) = simulate(world, 1, bootstraps=0)
+    (outcome, *_) = simulate(truth, 1, bootstraps=0)
     covered = [row.low is not None and row.high is not None and row.low <= 0 <= row.high for row in rows]
     assert outcome.coverage == pytest.approx(100 * np.mean(covered))
     assert outcome.single == pytest.approx(
@@ -68,19 +68,19 @@ def test_it_judges_as_a_report_does() -> None:
 def test_a_small_calibration_keeps_its_promise() -> None:
     """Within 4 standard errors of what is promised; the full one stands in docs/statistics.md."""
     studies = 150
-    for world in (
+    for truth in (
         Truth(name="A against A", clips=600, seed_sd=1.5),
         Truth(name="other clips", clips=600, seed_sd=1.5, other_operator=35.0),
     ):
-        for one in simulate(world, studies, bootstraps=0):
+        for one in simulate(truth, studies, bootstraps=0):
             assert one.family <= 5 + 4 * 100 * math.sqrt(0.05 * 0.95 / studies)
             assert 95 - 4 * 100 * math.sqrt(0.05 * 0.95 / studies) <= one.coverage <= 99
 
 
 def test_the_naive_interval_over_seeds_misses_new_clips() -> None:
     """Why clips are counted at all: the same intervals, for new clips, without them."""
-    world = Truth(name="other clips", clips=600, seed_sd=1.5, other_operator=35.0)
-    assert simulate(world, 60, bootstraps=0)[-1].trainings < 85
+    truth = Truth(name="other clips", clips=600, seed_sd=1.5, other_operator=35.0)
+    assert simulate(truth, 60, bootstraps=0)[-1].trainings < 85
 
 
 def test_the_command_prints_the_tables(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Statistics against tables, hand arithmetic and second implementations."""
+"""Differences paired by seed against tables, hand arithmetic and second implementations."""
 
 from __future__ import annotations
 
@@ -9,50 +9,16 @@ import json
 import math
 import random
 import statistics
-from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from harness.stats.clips import Clips
-from harness.stats.differences import Difference, Verdict, holm, paired_difference
-from harness.stats.estimates import mean_interval, quartiles
-from harness.stats.scores import Scores
-
-T_975 = {2: 4.3027, 3: 3.1824, 4: 2.7764, 9: 2.2622}  # printed tables of the t distribution
+from harness.stats.clips import PairedClips
+from harness.stats.differences import Verdict, holm, paired_difference
 
 
-@pytest.mark.parametrize("df", sorted(T_975))
-def test_half_width_is_the_tables_t_times_the_standard_error(df: int) -> None:
-    values = [10.0 + i**1.5 for i in range(df + 1)]
-    expected = T_975[df] * statistics.stdev(values) / math.sqrt(df + 1)
-    assert mean_interval(values).half_width == pytest.approx(expected, rel=2e-5)
-
-
-def test_interval_of_three_seeds_by_hand() -> None:
-    """40, 41, 42: mean 41, sd 1, 4.3027 / sqrt 3 = 2.4842."""
-    estimate = mean_interval([40.0, 41.0, 42.0])
-    assert (estimate.mean, estimate.n) == (41.0, 3)
-    assert estimate.low == pytest.approx(38.5158, abs=1e-4)
-    assert estimate.high == pytest.approx(43.4842, abs=1e-4)
-
-
-@pytest.mark.parametrize("values", [[40.0], [40.0, 45.0]])
-def test_fewer_than_three_seeds_give_a_mean_but_no_interval(values: list[float]) -> None:
-    estimate = mean_interval(values)
-    assert estimate.mean == sum(values) / len(values)
-    assert estimate.low is None
-    assert estimate.half_width is None
-
-
-def test_no_values_give_no_mean() -> None:
-    estimate = mean_interval([])
-    assert estimate.n == 0
-    assert math.isnan(estimate.mean)
-
-
-def test_equal_values_give_no_interval_as_their_spread_is_unknown() -> None:
-    assert mean_interval([100.0, 100.0, 100.0]).low is None
+def seeds(*values: float) -> dict[int, float]:
+    return dict(enumerate(values))
 
 
 def test_difference_is_paired_by_seed_and_not_by_order() -> None:
@@ -125,129 +91,24 @@ def test_holm_equals_the_closed_test_over_all_subsets() -> None:
         assert holm(p) == pytest.approx(closed)
 
 
-def compare(accuracy: dict[str, dict[int, float]], baseline: str) -> dict[str, Difference]:
-    return Scores(accuracy=accuracy).against(baseline)
-
-
-def seeds(*values: float) -> dict[int, float]:
-    return dict(enumerate(values))
-
-
 def test_a_verdict_is_its_words_wherever_it_is_written() -> None:
     for verdict in Verdict:
         words = io.StringIO()
         csv.writer(words, lineterminator="").writerow([verdict])
-        assert (
-            f"{verdict}"
-            == str(verdict)
-            == words.getvalue()
-            == json.loads(json.dumps(verdict))
-            == verdict.value
-        )
+        written = {f"{verdict}", str(verdict), words.getvalue(), json.loads(json.dumps(verdict))}
+        assert written == {verdict.value}
         assert {verdict.value: 1}[verdict] == 1  # found by either
-
-
-def test_a_difference_is_better_or_worse_or_has_too_few_seeds() -> None:
-    rows = compare(
-        {
-            "base": seeds(50.0, 51.0, 52.0),
-            "up": seeds(60.0, 61.1, 61.9),
-            "down": seeds(40.0, 41.1, 41.9),
-            "near": seeds(50.2, 50.9, 52.1),
-            "young": {0: 90.0, 1: 91.0},
-            "none": {},
-        },
-        "base",
-    )
-    few = "too few seeds to tell"
-    words = {variant: str(row.verdict) for variant, row in rows.items()}
-    assert words == {"up": "better", "down": "worse", "near": few, "young": few, "none": few}
-    assert rows["young"].p_holm is None
-
-
-def test_verdict_uses_the_corrected_p_and_the_interval_does_not() -> None:
-    """Differences 1, 2, 3, 4 have p = 0.030: enough alone, not among three."""
-    base, up = seeds(0.0, 0.0, 0.0, 0.0), seeds(1.0, 2.0, 3.0, 4.0)
-    flat = seeds(1.0, -1.0, 1.5, -1.2)
-    alone = compare({"base": base, "up": up}, "base")["up"]
-    among = compare({"base": base, "up": up, "x": flat, "y": flat}, "base")["up"]
-    assert (alone.verdict, among.verdict) == (Verdict.BETTER, Verdict.TOO_FEW)
-    assert among.low == alone.low
-    assert among.low is not None
-    assert among.low > 0
-    assert among.p_holm == pytest.approx(3 * (among.p or 0))
-
-
-def test_rows_without_enough_seeds_do_not_tighten_the_others() -> None:
-    base, up = seeds(0.0, 0.0, 0.0, 0.0), seeds(1.0, 2.0, 3.0, 4.0)
-    rows = compare({"base": base, "up": up, "x": {0: 1.0}, "y": {}}, "base")
-    assert rows["up"].p_holm == rows["up"].p
-
-
-def test_identical_accuracies_are_no_difference() -> None:
-    row = compare({"base": seeds(50.0, 51.0, 52.0), "same": seeds(50.0, 51.0, 52.0)}, "base")["same"]
-    assert (row.mean, row.p, row.verdict) == (0.0, 1.0, Verdict.TOO_FEW)
-
-
-def test_the_same_difference_three_times_is_too_few_seeds() -> None:
-    """70.1 - 60.1 and the like differ by rounding errors only; a t test would call that certain."""
-    row = compare({"base": seeds(60.1, 61.3, 59.7), "up": seeds(70.1, 71.3, 69.7)}, "base")["up"]
-    assert row.mean == pytest.approx(10.0)
-    assert row.low is None
-    assert row.p == Fraction(1, 4)  # sign test: 2 of the 8 ways that three signs can fall
-    assert row.verdict == Verdict.TOO_FEW
-
-
-def test_the_same_difference_six_times_is_shown_by_the_sign_test() -> None:
-    row = compare({"base": seeds(*[50.0] * 6), "up": seeds(*[60.0] * 6)}, "base")["up"]
-    assert row.p == 1 / 32
-    assert row.verdict == Verdict.BETTER
 
 
 def test_the_same_difference_six_times_decides_nothing_that_clips_leave_open() -> None:
     """One clip of 100 gained in every training: the sign test would call 1 point better; another clip set need not."""
     net = np.zeros((6, 100))
     net[:, 0] = 1.0
-    clips = Clips(seeds=tuple(range(6)), net=net, sizes=np.ones(100))
+    clips = PairedClips(seeds=tuple(range(6)), net=net, sizes=np.ones(100))
     row = paired_difference(seeds(*[51.0] * 6), seeds(*[50.0] * 6), clips)
     assert row.low is None
     assert row.p == pytest.approx(0.3197, abs=1e-4)  # t = 1 with 99 degrees of freedom
     many = np.zeros((6, 100))
     many[:, :30] = 1.0
-    sure = Clips(seeds=clips.seeds, net=many, sizes=clips.sizes)
+    sure = PairedClips(seeds=clips.seeds, net=many, sizes=clips.sizes)
     assert paired_difference(seeds(*[80.0] * 6), seeds(*[50.0] * 6), sure).p == 1 / 32
-
-
-def test_a_baseline_without_results_leaves_every_row_undecided() -> None:
-    rows = compare({"up": seeds(1.0, 2.0, 3.0)}, "base")
-    assert rows["up"].n == 0
-    assert rows["up"].verdict == Verdict.TOO_FEW
-
-
-@pytest.mark.parametrize(
-    ("samples", "expected"),
-    [
-        ([5.0], (5, 5, 5)),
-        ([3.0, 1.0], (1.5, 2, 2.5)),
-        ([4.0, 1.0, 3.0, 2.0, 5.0], (2, 3, 4)),
-        ([1.0, 2.0, 3.0, 10.0], (1.75, 2.5, 4.75)),
-    ],
-)
-def test_quartiles_by_hand(samples: list[float], expected: tuple[float, float, float]) -> None:
-    found = quartiles(samples)
-    assert found is not None
-    assert (found.q1, found.median, found.q3, found.n) == (*expected, len(samples))
-
-
-def test_quartiles_equal_the_standard_library() -> None:
-    draw = random.Random(2)
-    samples = [draw.expovariate(1) for _ in range(37)]
-    found = quartiles(samples)
-    assert found is not None
-    assert [found.q1, found.median, found.q3] == pytest.approx(
-        statistics.quantiles(samples, method="inclusive")
-    )
-
-
-def test_no_samples_have_no_quartiles() -> None:
-    assert quartiles([]) is None

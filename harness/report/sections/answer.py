@@ -6,9 +6,11 @@ from collections import Counter
 
 from harness.analysis.summary import Row, Summary
 from harness.report.format import estimate, interval, listed, points
+from harness.stats.cheapest import Cheapest
 from harness.stats.differences import NEW_TRAININGS_AND_CLIPS, Difference, Verdict
 from harness.stats.distributions import ALPHA, MIN_SEEDS
 from harness.stats.estimates import SAME
+from harness.units import giga
 
 
 def answer(summary: Summary) -> str:
@@ -20,6 +22,19 @@ def answer(summary: Summary) -> str:
     if summary.usable < trials:
         sentences.append(f"{summary.usable} of {trials} trials have a result, so this may change.")
     return " ".join(sentences)
+
+
+def cheapest_answer(found: Cheapest) -> str:
+    """The engineer's question: which is the cheapest variant that will do."""
+    within = f"at most {found.margin:g} point{'s' * (found.margin != 1)} below every other variant"
+    if found.cost is None:
+        return f"By {found.by}: of no variant with a known cost is it shown that it is {within}."
+    names = " and ".join(f"`{variant}`" for variant in found.variants)
+    amount = giga(found.cost, unit=" G MACs") if found.by == "MACs" else f"median {found.cost:.1f} ms"
+    verb = "is" if len(found.variants) == 1 else "are"
+    cheaper = f"; of the {found.cheaper} cheaper it is not" if found.cheaper else ""
+    unknown = f"; {found.by} not known: {listed(found.unknown)}" if found.unknown else ""
+    return f"By {found.by}: {names} ({amount}) {verb} the cheapest that is shown to be {within}{cheaper}{unknown}."
 
 
 def _verdict_sentence(summary: Summary) -> str:

@@ -6,7 +6,7 @@ from harness.analysis.summary import Summary
 from harness.report.document.blocks import Block, Cell, Heading, Paragraph, Table
 from harness.report.format import bare_points, interval, signed
 from harness.report.sections.accuracy import covered
-from harness.stats.clips import ClipPaired
+from harness.stats.clips import ClipDifference
 from harness.stats.differences import MAX_SEEDS
 from harness.stats.estimates import Estimate
 
@@ -106,7 +106,7 @@ def _interval(value: Estimate | None) -> str:
     return "-" if value is None or value.low is None else interval(value).strip()
 
 
-def _won(clips: ClipPaired | None) -> str:
+def _won(clips: ClipDifference | None) -> str:
     if clips is None or not clips.by_seed:
         return "-"
     shown = [f"{one.gained} : {one.lost} (p {p_value(one.p)})" for one in clips.by_seed[:SEEDS_SHOWN]]

@@ -1,0 +1,49 @@
+"""The numbers of a report, from a record whose answers are known."""
+
+from __future__ import annotations
+
+from builders.scores import FOUR
+
+from harness.analysis.summary import summarize
+from harness.records import CostRecord, StudyRecord, TrialRecord
+from harness.stats.differences import Verdict
+
+
+def test_a_summary_tests_what_the_study_stated_and_calls_the_rest_exploratory() -> None:
+    trials = [
+        TrialRecord(trial_id="", variant=variant, seed=seed, status="done", last={"top1": top1})
+        for variant, by_seed in FOUR.accuracy.items()
+        for seed, top1 in by_seed.items()
+    ]
+    costs = {
+        variant: CostRecord(geometry={}, params_total=1, params_added=0, macs_total=macs, macs_added=0)
+        for variant, macs in (("low", 1), ("mid", 2), ("high", 4), ("alike", 3))
+    }
+    found = summarize(
+        StudyRecord(
+            name="s",
+            question="?",
+            source="",
+            reference="",
+            baseline="low",
+            variants=list(FOUR.accuracy),
+            seeds=list(range(5)),
+            settings={},
+            differs={},
+            protocol={},
+            classes=[],
+            groups=[],
+            trials=trials,
+            costs=costs,
+            margin=1.0,
+            hypotheses=["mid > low"],
+            pairs=["high vs alike"],
+        )
+    )
+    assert [one.verdict for one in found.hypotheses] == [Verdict.SUPPORTED]
+    rows = {row.variant: row.difference for row in found.rows if row.difference}
+    exploratory = {variant: row.exploratory for variant, row in rows.items()}
+    assert exploratory == {"mid": False, "high": True, "alike": True}
+    (pair,) = found.pairs
+    assert (pair.variant, pair.other, pair.verdict) == ("high", "alike", Verdict.EQUIVALENT)
+    assert [(one.by, one.variants) for one in found.cheapest] == [("MACs", ("alike",))]
