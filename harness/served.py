@@ -1,5 +1,5 @@
-"""The old address of `harness.tracking.served`: networks that earlier versions gave to MLflow name it."""
+"""Where MLflow looks for the loader of networks that earlier versions saved: their models name this module."""
 
-from harness.tracking.served import Served, _load_pyfunc
+from harness.tracking.network import _load_pyfunc
 
-__all__ = ["Served", "_load_pyfunc"]
+__all__ = ["_load_pyfunc"]

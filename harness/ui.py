@@ -21,8 +21,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=5000)
     parser.add_argument("--tracking-uri", default="", metavar="URI")
     parser.add_argument("--tensorboard", action="store_true", help="show profiles in TensorBoard instead")
-    parser.add_argument("--data-dir", type=Path, default=default_data_dir(), metavar="DIR", help="where the "
-        "profiles lie (default: %(default)s)")  # fmt: skip
+    profiles = "where the profiles lie (default: %(default)s)"
+    parser.add_argument("--data-dir", type=Path, default=default_data_dir(), metavar="DIR", help=profiles)
     args = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, _stop)
     try:
@@ -37,8 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _serve(uri: str, port: int) -> int:
-    from harness.tracking.pages import VIEW
     from harness.tracking.store import Store
+    from harness.tracking.view import VIEW
 
     store = Store.open(uri)
     studies = store.studies()
@@ -47,8 +47,8 @@ def _serve(uri: str, port: int) -> int:
     _check_free(port)
     print("The runs of each study, and its saved view of accuracy against latency:")
     for name in studies:
-        # The plain link to an experiment lands on a page for language models; this one shows the runs at once.
-        link = f"http://127.0.0.1:{port}/#/experiments/{store.experiment_id(name)}/runs?workflowType=machine_learning"
+        runs = f"http://127.0.0.1:{port}/#/experiments/{store.experiment_id(name)}/runs"
+        link = f"{runs}?workflowType=machine_learning"  # without it MLflow shows a page for language models
         print(f"  {name:<24} {link}")
         print(f"  {'':<24} {link}&compareRunsMode=CHART&viewStateShareKey={VIEW}")
     print("Ready in about 6 s; stop with Ctrl-C.", flush=True)

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.tracking.pages import VIEW
 from harness.tracking.store import Store
+from harness.tracking.view import VIEW
 
 FLAGS = [
     "--headless=new",

@@ -26,7 +26,7 @@ ORDER = [  # from the ground up: a room may know those on lines before its own
 
 DOORS = {  # package -> the modules that may import it
     "ray": {"harness.run.schedule"},
-    "mlflow": {"harness.tracking.connection", "harness.tracking.recorder", "harness.tracking.pages"},
+    "mlflow": {"harness.tracking.connection", "harness.tracking.recorder", "harness.tracking.network"},
     "sqlalchemy": {"harness.tracking.connection"},
     "decord": {"harness.data.video"},
     "PIL": {"harness.data.frames", "harness.data.sources.extraction", "harness.bench.loading"},

@@ -65,9 +65,8 @@ class Connection:
             raise TrackingError(f"--tracking-uri {uri}: use sqlite:///FILE or http://HOST:PORT")
         opened = cls(_import_mlflow().MlflowClient(tracking_uri=uri), uri)
         with opened.named_errors():
-            opened.client.search_experiments(
-                max_results=1
-            )  # makes a new file's tables: workers would race to it
+            # This makes the tables of a new file: workers would race to make them.
+            opened.client.search_experiments(max_results=1)
         return opened
 
     @contextmanager

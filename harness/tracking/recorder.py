@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
+import dataclasses
 import json
 import logging
 import tempfile
@@ -14,10 +14,12 @@ from typing import Any
 import yaml
 
 from harness.records import CostRecord, StudyRecord, TrialRecord, to_json
-from harness.tracking import pages
+from harness.tracking import artifacts
 from harness.tracking.connection import DRIVER, KIND, REASON, TRIAL_ID, is_alive, sqlite_file, this_driver
-from harness.tracking.pages import EPOCH, cost_metrics, metric_name, rounded, study_note, trial_note
+from harness.tracking.descriptions import describe_study, describe_trial
+from harness.tracking.metrics import EPOCH, cost_metrics, metric_name, rounded
 from harness.tracking.store import Store
+from harness.tracking.view import saved_view
 
 
 class Recorder:
@@ -40,7 +42,9 @@ class Recorder:
         """
         with self._connection.named_errors():
             self._experiment_id = self._make_experiment(record.name)
-            self._client.set_experiment_tag(self._experiment_id, "mlflow.note.content", study_note(record))
+            self._client.set_experiment_tag(
+                self._experiment_id, "mlflow.note.content", describe_study(record)
+            )
             self._save_view()
             self._close_stale()
             found = self._search(f"tags.`{KIND}` = 'summary'")
@@ -50,7 +54,7 @@ class Recorder:
                 run = self._client.create_run(self._experiment_id, run_name="summary", tags={KIND: "summary"})
                 summary, known = run.info.run_id, {}
                 self._client.set_terminated(summary)
-            self._client.set_tag(summary, "mlflow.note.content", study_note(record))
+            self._client.set_tag(summary, "mlflow.note.content", describe_study(record))
             self._client.log_text(summary, json.dumps(to_json(record), indent=1), "study.json")
             costs = {
                 f"{key}/{variant}": value
@@ -87,7 +91,7 @@ class Recorder:
                     TRIAL_ID: trial_id,
                     "variant": variant,
                     "seed": str(seed),
-                    "mlflow.note.content": trial_note(variant, seed, settings),
+                    "mlflow.note.content": describe_trial(variant, seed, settings),
                     "mlflow.source.name": "harness.run",
                     "mlflow.source.git.commit": environment.get("commit", ""),
                 }
@@ -97,7 +101,7 @@ class Recorder:
                 self._log(run_id, cost_metrics(cost), step=0)
                 self._client.log_text(run_id, yaml.safe_dump(settings, sort_keys=False), "settings.yaml")
                 if data is not None:
-                    self._client.log_inputs(run_id, [pages.data_input(data)])
+                    self._client.log_inputs(run_id, [_data_input(data)])
                 self._log_params(run_id, {"variant": variant, "seed": str(seed)} | flatten(settings))
             for key, value in (environment | {REASON: "", DRIVER: this_driver()}).items():
                 self._client.set_tag(run_id, key, value)
@@ -150,24 +154,15 @@ class Recorder:
             with suppress(
                 MlflowException, NotImplementedError, OSError
             ):  # a store that cannot delete keeps old files
-                artifacts = get_artifact_repository(run.artifact_uri, tracking_uri=self._connection.uri)
-                artifacts.delete_artifacts("report")
+                there = get_artifact_repository(run.artifact_uri, tracking_uri=self._connection.uri)
+                there.delete_artifacts("report")
             self._client.log_artifacts(run.run_id, str(folder), "report")
 
     def attach_profiles(self, name: str, folder: Path) -> None:
         """Put a study's traces, its timeline and its table of operations on the summary run, traces compressed."""
         with self._connection.named_errors(), tempfile.TemporaryDirectory() as scratch:
             run_id = self._connection.summary(name).info.run_id
-            for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-                copy = Path(scratch) / path.relative_to(folder)
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                if path.name.endswith(".pt.trace.json"):
-                    with gzip.GzipFile(f"{copy}.gz", "wb", mtime=0) as packed:
-                        packed.write(path.read_bytes())
-                elif path.suffix == ".csv":
-                    copy.with_suffix(".json").write_text(pages.as_table(path))
-                else:
-                    copy.write_bytes(path.read_bytes())
+            artifacts.write_profile(Path(scratch), folder)
             self._client.log_artifacts(run_id, scratch, "profile")
             tables = [{"path": "profile/operators.json", "type": "table"}]
             self._client.set_tag(run_id, "mlflow.loggedArtifacts", json.dumps(tables))
@@ -188,7 +183,7 @@ class Recorder:
         from mlflow.exceptions import MlflowException
 
         try:
-            for key, value in pages.saved_view().items():
+            for key, value in saved_view().items():
                 self._client.set_experiment_tag(self._experiment_id, key, value)
         except MlflowException as error:
             logging.getLogger(__name__).warning("no saved view in MLflow: %s", error)
@@ -220,7 +215,7 @@ class Recorder:
         single |= {f"class/{name}": value for name, value in record.per_class.items()}
         self._log(run_id, single, step=0)
         with tempfile.TemporaryDirectory() as scratch:
-            pages.write_artifacts(Path(scratch), record, run_id, folder, classes)
+            artifacts.write_trial(Path(scratch), dataclasses.replace(record, run_id=run_id), folder, classes)
             self._client.log_artifacts(run_id, scratch)
         if network is not None:
             self._keep_network(run_id, record, folder, classes, network)
@@ -235,6 +230,8 @@ class Recorder:
         """As a model of MLflow's own: on the run's page, and by its address in `mlflow.pyfunc.load_model`."""
         from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 
+        from harness.tracking import network  # with torch
+
         model = self._client.create_logged_model(
             self._experiment_id,
             name=f"{record.variant}-s{record.seed}",
@@ -243,7 +240,7 @@ class Recorder:
             params={"variant": record.variant, "seed": str(record.seed)},
         )
         with tempfile.TemporaryDirectory() as scratch:
-            pages.write_network(Path(scratch) / "model", folder / "model.pt", settings, classes)
+            network.save(Path(scratch) / "model", folder / "model.pt", settings, classes)
             self._client.log_model_artifacts(model.model_id, str(Path(scratch) / "model"))
         self._client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
         self._client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
@@ -263,3 +260,22 @@ class Recorder:
 
         cut = [Param(key, str(value)[:6000]) for key, value in params.items()]  # MLflow takes no longer one
         self._client.log_batch(run_id, params=cut)
+
+
+def _data_input(data: dict[str, Any]) -> Any:
+    """The data set of a trial as MLflow's Datasets list shows it.
+
+    Args:
+        data: "name", "fingerprint", and counts by name.
+    """
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    identity = {key: data[key] for key in ("name", "fingerprint")}
+    dataset = Dataset(
+        name=data["name"],
+        digest=data["fingerprint"][:36],
+        source_type="mixtbench",
+        source=json.dumps(identity),
+        profile=json.dumps({key: value for key, value in data.items() if key not in identity}),
+    )
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", "training and validation")])

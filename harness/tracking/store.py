@@ -12,7 +12,7 @@ from urllib.parse import urlparse
 from harness.errors import TrackingError
 from harness.records import SCHEMA, StudyRecord, TrialRecord, study_from_json
 from harness.tracking.connection import KIND, REASON, TRIAL_ID, Connection, is_alive
-from harness.tracking.pages import EPOCH
+from harness.tracking.metrics import EPOCH
 
 if TYPE_CHECKING:
     from harness.tracking.connection import Run

@@ -1,0 +1,158 @@
+"""What a report gets back from the store, also from one that is damaged or not there."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import pytest
+from builders.place import Workplace
+from builders.tracked import PLAN, TRIAL, finish
+
+from harness.errors import TrackingError
+from harness.records import SCHEMA
+from harness.report.__main__ import main
+from harness.tracking.recorder import Recorder
+from harness.tracking.store import Store
+
+
+def test_a_trial_goes_through_the_store_unchanged(
+    recorder: Recorder, store: Store, folder: Path, ready: Workplace
+) -> None:
+    finish(recorder, folder)
+    loaded = ready.load("pair")
+    assert dataclasses.replace(loaded.trials[0], run_id="") == TRIAL
+    assert loaded.trials[1] == PLAN.trials[1]  # missing
+    assert dataclasses.replace(loaded, trials=PLAN.trials) == PLAN
+    assert store.done("pair") == {"a0": loaded.trials[0].run_id}
+    assert store.studies() == ["pair"]
+
+
+def test_a_deleted_run_is_a_missing_trial(
+    recorder: Recorder, store: Store, folder: Path, ready: Workplace
+) -> None:
+    finish(recorder, folder)
+    ready.client().delete_run(ready.runs("pair")[0].info.run_id)
+    assert ready.load("pair").trials[0].status == "missing"
+    assert store.done("pair") == {}
+
+
+@pytest.mark.parametrize(("damage", "words"), [("", "is gone from the store"), ("{", "cannot be read")])
+def test_a_lost_result_is_a_failure_that_says_what_to_do(
+    recorder: Recorder, folder: Path, ready: Workplace, damage: str, words: str
+) -> None:
+    finish(recorder, folder)
+    (run,) = ready.runs("pair")
+    file = Path(run.info.artifact_uri.removeprefix("file://")) / "result.json"
+    file.write_text(damage) if damage else file.unlink()
+    loaded = ready.load("pair").trials[0]
+    assert (loaded.status, loaded.reason) == ("failed", f"its result.json {words}; run it again with --force")
+
+
+def plan_file(ready: Workplace) -> Path:
+    client = ready.client()
+    experiment = client.get_experiment_by_name("pair")
+    (run,) = client.search_runs([experiment.experiment_id], "tags.`mixtbench.kind` = 'summary'")
+    return Path(run.info.artifact_uri.removeprefix("file://")) / "study.json"
+
+
+def test_a_lost_or_broken_plan_is_one_line(recorder: Recorder, ready: Workplace) -> None:
+    file = plan_file(ready)
+    plan = json.loads(file.read_text())
+    for text, words in [
+        (json.dumps(plan | {"schema": SCHEMA + 1}), "pair: was written by a newer version of this project"),
+        (
+            json.dumps(plan | {"tone": "new"}),
+            "pair: its plan in the store cannot be read; run the study again",
+        ),
+        ("{", "pair: its plan in the store cannot be read"),
+    ]:
+        file.write_text(text)
+        with pytest.raises(TrackingError, match=words):
+            ready.load("pair")
+    file.unlink()
+    with pytest.raises(TrackingError, match="pair: its plan is gone from the store; run the study again"):
+        ready.load("pair")
+
+
+def test_the_report_of_a_damaged_store_says_what_is_wrong(
+    ready: Workplace, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = ready.folder / "reports"
+
+    def report(*more: str) -> tuple[int, str]:
+        capsys.readouterr()
+        return main(["--tracking-uri", ready.uri, "--out", str(out), *more]), capsys.readouterr().err
+
+    code, error = report()
+    assert (code, error.count("\n")) == (2, 1)
+    assert error.startswith("error: the tracking store holds no study; run one first")
+    recorder = Recorder(Store.open(ready.uri))
+    recorder.begin_study(PLAN)
+    finish(recorder, folder, dataclasses.replace(TRIAL, last={"top1": math.nan, "loss": math.nan}))
+    finish(recorder, folder, dataclasses.replace(TRIAL, trial_id="a1", seed=1))
+    code, error = report("--study", "pear")
+    assert (code, error.count("\n")) == (2, 1)
+    assert "did you mean 'pair'" in error
+
+    assert report() == (0, "")
+    page = out / "pair" / "README.md"
+    assert "- `a` seed 0: finished, but its top-1 is not a number, so it is in no mean" in page.read_text()
+    first, second = ready.runs("pair")
+    ready.client().delete_run(first.info.run_id)
+    (Path(second.info.artifact_uri.removeprefix("file://")) / "result.json").unlink()
+    assert report() == (0, "")
+    text = page.read_text()
+    assert "- `a` seed 0: not run" in text
+    assert "- `a` seed 1: failed: its result.json is gone from the store; run it again with --force" in text
+    assert "No trial has finished with an accuracy yet: nothing can be said." in text
+
+    file = plan_file(ready)
+    plan = json.loads(file.read_text())
+    for content, words in (
+        (
+            json.dumps(plan | {"schema": SCHEMA + 1}).encode(),
+            "was written by a newer version of this project",
+        ),
+        (b"\xff\xfe\x00", "its plan in the store cannot be read"),
+    ):
+        file.write_bytes(content)
+        code, error = report()
+        assert (code, error.count("\n")) == (2, 1)
+        assert error.startswith(f"error: pair: {words}")
+        assert page.read_text() == text
+
+
+def test_an_unknown_study_offers_the_nearest(recorder: Recorder, store: Store) -> None:
+    with pytest.raises(TrackingError, match=r"no study 'pear' in .*; did you mean 'pair'"):
+        store.load_study("pear")
+
+
+def test_a_deleted_experiment_is_one_line_for_run_and_report(ready: Workplace) -> None:
+    study = ready.study()
+    assert ready.run(study, "--variants", "tsn").code == 0
+    client = ready.client()
+    client.delete_experiment(client.get_experiment_by_name("tiny").experiment_id)
+    outcome = ready.run(study)
+    assert outcome.code == 2
+    assert outcome.err == (
+        "error: experiment 'tiny' was deleted in MLflow; restore it there, or use another --tracking-uri\n"
+    )
+    with pytest.raises(TrackingError, match=r"no study 'tiny' in .*; the store holds no study"):
+        ready.load()
+
+
+def test_a_store_that_is_not_there_is_not_made_by_reading(tmp_path: Path) -> None:
+    with pytest.raises(TrackingError, match=r"no tracking store .*; run a study first"):
+        Store.open(f"sqlite:///{tmp_path / 'none.db'}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(TrackingError) as error:
+        Store.open("http://127.0.0.1:9")
+    assert str(error.value).startswith("tracking store http://127.0.0.1:9: ")
+    assert "\n" not in str(error.value)
