@@ -32,11 +32,6 @@ def accuracies(scores: np.ndarray, labels: np.ndarray, groups: Sequence[str]) ->
     return result
 
 
-def confusion(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """(classes, classes) counts: row = true class, column = predicted class."""
-    return counts(labels, scores.argmax(axis=1), scores.shape[1])
-
-
 def counts(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
     """(classes, classes): how often each true class, a row, was taken for each class, a column."""
     pairs = labels * classes + predicted

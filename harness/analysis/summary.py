@@ -1,4 +1,4 @@
-"""From a study's record to every number that its report shows. Nothing here prints, draws or writes."""
+"""One study: its rows, their differences, what it stated and what is missing, all from its record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""python -m harness.stats --calibrate: are the statistics calibrated? Simulated studies say (calibration.py)."""
+"""python -m harness.stats --calibrate: are the statistics calibrated? Simulated studies say."""
 
 from __future__ import annotations
 

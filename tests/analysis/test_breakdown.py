@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from builders.studies import study
 
 from harness.analysis.breakdown import break_down
 from harness.records import StudyRecord, TrialRecord
@@ -13,19 +14,20 @@ CLASSES = ["up", "down", "cat"]
 
 
 def record(trials: list[TrialRecord]) -> StudyRecord:
-    return StudyRecord(
-        name="s", question="?", source="", reference="", baseline="tsn", variants=["tsn", "op"], seeds=[0, 1],
-        settings={}, differs={}, protocol={}, classes=CLASSES, groups=["short", "short", "static"], trials=trials,
-        costs={}, twins=[[0, 1]],
-    )  # fmt: skip
+    groups = ["short", "short", "static"]
+    return study(trials, ["tsn", "op"], seeds=[0, 1], classes=CLASSES, groups=groups, twins=[[0, 1]])
 
 
 def trial(variant: str, seed: int, per_class: list[float], predicted: list[int], **more: Any) -> TrialRecord:
     return TrialRecord(
-        trial_id="", variant=variant, seed=seed, status="done",
+        trial_id="",
+        variant=variant,
+        seed=seed,
+        status="done",
         per_class=dict(zip(CLASSES, per_class, strict=True)),
-        predictions={"label": [0, 0, 1, 1, 2, 2], "predicted": predicted}, **more,
-    )  # fmt: skip
+        predictions={"label": [0, 0, 1, 1, 2, 2], "predicted": predicted},
+        **more,
+    )
 
 
 TSN = [trial("tsn", 0, [50, 50, 90], [1, 0, 0, 1, 2, 2]), trial("tsn", 1, [50, 40, 80], [0, 1, 0, 0, 2, 0])]
@@ -76,8 +78,8 @@ def test_orders_are_compared_with_the_clips_as_they_are_under_the_same_protocol(
 def test_filters_and_reach_are_averaged_over_seeds() -> None:
     trials = []
     for seed, moved in ((0, 0.1), (1, 0.3)):
-        taps = {"operator": "layer1.0.temporal", "stage": 1, "offsets": [-1, 0, 1], "channels": [0],
-                "initial": [[0, 1, 0]], "final": [[0, seed, 0]], "moved": moved}  # fmt: skip
+        taps = {"operator": "layer1.0.temporal", "stage": 1, "offsets": [-1, 0, 1], "channels": [0]}
+        taps |= {"initial": [[0, 1, 0]], "final": [[0, seed, 0]], "moved": moved}
         reach = {"stage": 1, "offsets": [-1, 0, 1], "share": [moved, 1 - moved, 0.0], "radius": moved}
         probes = {"filters": [taps], "reach": [reach]}
         trials.append(trial("op", seed, [0, 0, 0], [0] * 6, probes=probes))

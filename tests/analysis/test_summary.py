@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from builders.scores import FOUR
+from builders.studies import study
 
 from harness.analysis.summary import summarize
-from harness.records import CostRecord, StudyRecord, TrialRecord
+from harness.records import CostRecord, TrialRecord
 from harness.stats.differences import Verdict
 
 
@@ -19,25 +20,16 @@ def test_a_summary_tests_what_the_study_stated_and_calls_the_rest_exploratory() 
         variant: CostRecord(geometry={}, params_total=1, params_added=0, macs_total=macs, macs_added=0)
         for variant, macs in (("low", 1), ("mid", 2), ("high", 4), ("alike", 3))
     }
+    stated = {"margin": 1.0, "hypotheses": ["mid > low"], "pairs": ["high vs alike"]}
     found = summarize(
-        StudyRecord(
-            name="s",
-            question="?",
-            source="",
-            reference="",
+        study(
+            trials,
+            list(FOUR.accuracy),
             baseline="low",
-            variants=list(FOUR.accuracy),
-            seeds=list(range(5)),
-            settings={},
-            differs={},
-            protocol={},
-            classes=[],
-            groups=[],
-            trials=trials,
+            seeds=[*range(5)],
             costs=costs,
-            margin=1.0,
-            hypotheses=["mid > low"],
-            pairs=["high vs alike"],
+            reference="",
+            **stated,
         )
     )
     assert [one.verdict for one in found.hypotheses] == [Verdict.SUPPORTED]

@@ -17,7 +17,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness import metrics
 from harness.data import DataConfig, DataSet, TrainBatches, normalise, open_data
 from harness.errors import TrainingError
 from harness.model.config import ModelConfig
@@ -382,17 +381,6 @@ def test_advice_on_memory_counts_the_clips_that_a_device_has_at_once(
     recipe: dict[str, Any], ranks: int, advice: str
 ) -> None:
     assert advice in reason_of(MemoryError(), settings(**recipe), ranks)
-
-
-def test_accuracies_are_those_counted_by_hand() -> None:
-    scores = np.array([[9, 1, 0], [9, 8, 0], [0, 9, 8], [3, 1, 2]], dtype=float)
-    labels = np.array([0, 1, 2, 2])
-    assert metrics.topk(scores, labels, 1) == 25.0
-    assert metrics.topk(scores, labels, 2) == 100.0
-    result = metrics.accuracies(scores, labels, ["short", "short", "static"])
-    assert result == {"top1": 25.0, "top5": 100.0, "group/short": 50.0, "group/static": 0.0}
-    assert metrics.confusion(scores, labels).tolist() == [[1, 0, 0], [1, 0, 0], [1, 1, 0]]
-    assert math.isnan(metrics.topk(scores[:0], labels[:0], 1))
 
 
 def test_settings_are_plain_json() -> None:
