@@ -1,4 +1,7 @@
-"""Errors that the person at the keyboard can mend: printed as one line, without a traceback, exit code 2."""
+"""Errors that whoever asked can mend: one line, no traceback. Anything else is a bug and keeps its traceback.
+
+A UserError ends a command with exit code 2. A TrainingError ends one trial: it is the reason in that trial's record.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,10 @@ class TrackingError(UserError):
     """The tracking store cannot be reached, read or written."""
 
 
+class TrainingError(Exception):
+    """A trial cannot go on for a reason that lies in its settings, such as a loss that is not a number."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?`, or the list of known names where none is near."""
     names = sorted(known)
@@ -29,7 +36,3 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if close:
         return f"; did you mean {close[0]!r}?"
     return f"; known: {', '.join(names)}"
-
-
-class TrainingError(Exception):
-    """A trial cannot go on for a reason that lies in its settings, such as a loss that is not a number."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,7 +28,7 @@ class TrialRecord:
     skipped: ids of the clips that were left out because they cannot be read, by split; `data.on_unreadable: skip`.
         Accuracies are those of the others, and `predictions` lists the others alone.
     probes: "order" (accuracy on reordered clips), "filters" (taps before and after) and "reach" of the trained
-        network, as harness/probes.py says; empty where they were switched off.
+        network, as harness/train/probes.py says; empty where they were switched off.
     """
 
     trial_id: str
@@ -86,6 +87,13 @@ class CostRecord:
     warnings: list[str] = field(default_factory=list)
     measured_on: dict[str, str] = field(default_factory=dict)
 
+    def samples(self, kind: str, way: str) -> list[float]:
+        """What was timed of a kind of pass ("forward", "step") in a way ("1_thread", "" for the plain one), in
+        milliseconds; empty where it was not."""
+        if not way and kind == "forward":
+            return self.latency_ms
+        return self.samples_ms.get(f"{kind}@{way}" if way else kind, [])
+
 
 @dataclass(frozen=True, kw_only=True)
 class StudyRecord:
@@ -127,6 +135,13 @@ class StudyRecord:
     part: str = ""
     schema: int = SCHEMA
 
+    @property
+    def dataset_name(self) -> str:
+        """What the baseline is trained on."""
+        settings = self.settings.get(self.baseline) or next(iter(self.settings.values()), {})
+        found = settings.get("data", {}).get("dataset", self.protocol.get("dataset", "unnamed"))
+        return str(with_name(found).get("name", "unnamed"))
+
 
 def to_json(record: TrialRecord | CostRecord | StudyRecord) -> dict[str, Any]:
     """A record as plain dicts, lists and numbers."""
@@ -144,8 +159,6 @@ def study_from_json(data: dict[str, Any]) -> StudyRecord:
     return StudyRecord(**{**data, "trials": trials, "costs": costs})
 
 
-def samples(cost: CostRecord, kind: str, way: str) -> list[float]:
-    """What was timed of a kind of pass in a way, in milliseconds; empty where it was not."""
-    if not way and kind == "forward":
-        return cost.latency_ms
-    return cost.samples_ms.get(f"{kind}@{way}" if way else kind, [])
+def with_name(choice: str | Mapping[str, Any]) -> dict[str, Any]:
+    """A data set or an operator as a mapping of its `name` and its settings; a name alone is short for that."""
+    return {"name": choice} if isinstance(choice, str) else dict(choice)

@@ -135,12 +135,11 @@ def _ways(records: dict[str, CostRecord]) -> dict[str, str]:
 
 def _times_table(records: dict[str, CostRecord], way: str, title: str, baseline: str) -> Table:
     """Medians, 95th percentiles and the ratio to the baseline."""
-    from harness.records import samples
     from harness.stats.estimates import percentile
 
     kinds = {"forward": "forward", "forward_backward": "fwd+bwd", "step": "step"}
 
-    there = {key: word for key, word in kinds.items() if any(samples(r, key, way) for r in records.values())}
+    there = {key: word for key, word in kinds.items() if any(r.samples(key, way) for r in records.values())}
     table = _table(title)
     for word in there.values():
         table.add_column(f"{word} p50, p95 [ms]", justify="right", no_wrap=True)
@@ -151,13 +150,13 @@ def _times_table(records: dict[str, CostRecord], way: str, title: str, baseline:
     for name, record in records.items():
         cells = [name]
         for kind in there:
-            own = samples(record, kind, way)
-            base = samples(records[baseline], kind, way) if baseline in records else []
+            own = record.samples(kind, way)
+            base = records[baseline].samples(kind, way) if baseline in records else []
             p50 = percentile(own, 0.5) if own else None
             cells.append(f"{p50:.1f}, {percentile(own, 0.95):.1f}" if p50 else "not measured")
             cells.append(f"{p50 / percentile(base, 0.5):.2f}" if p50 and base else "-")
         if extra:
-            rates = [samples(record, kind, way) for kind in ("forward", "step")]
+            rates = [record.samples(kind, way) for kind in ("forward", "step")]
             cells += [f"{1e3 / percentile(one, 0.5):.2f}" if one else "-" for one in rates]
             cells.append(_number(record.peak_memory_mib.get("step"), ".0f"))
             cells += [_number(record.temporal_share.get(kind), ".1%") for kind in ("forward", "step")]

@@ -30,6 +30,7 @@ from harness.data.sources.readers import READERS, ReaderConfig
 from harness.data.transforms import place_crop, train_crop
 from harness.data.views import EvalConfig, TestProtocol
 from harness.errors import DataError, nearest
+from harness.records import with_name
 
 DATASETS: dict[str, type[GeneratedConfig] | type[ReaderConfig]] = {
     "generated": GeneratedConfig,
@@ -48,7 +49,7 @@ class DataConfig:
     dataset: a name, or a mapping of `name` and the data set's own settings.
     sampling: "segment", one frame from each of T equal segments; "dense", T frames of a 64-frame window.
     mirror: of training clips. "on" mirrors each with probability 1/2; "swap_labels" also makes a mirrored clip of
-        "left" one of "right", and so for every class that names a direction (labels.py).
+        "left" one of "right", and so for every class that names a direction (mirror.py).
     on_unreadable: what becomes of a clip that cannot be read: "error" stops, "skip" leaves it out, and counts and
         names it in the result. No clip ever takes another one's place.
     test: how results are taken.
@@ -90,13 +91,18 @@ class DataConfig:
                 raise DataError(f"{name}: {getattr(self, name)!r} is none of {', '.join(choices)}")
         self.source()
 
+    @property
+    def dataset_name(self) -> str:
+        """The data set's key."""
+        return str(with_name(self.dataset)["name"])
+
     def source(self) -> GeneratedConfig | ReaderConfig:
         """The checked settings of the data set itself.
 
         Raises:
             DataError: no such data set or setting, or a value of the wrong kind.
         """
-        settings = {"name": self.dataset} if isinstance(self.dataset, str) else dict(self.dataset)
+        settings = with_name(self.dataset)
         name = settings.pop("name", None)
         if name not in DATASETS:
             raise DataError(f"dataset: no data set {name!r}{nearest(str(name), DATASETS)}")
@@ -161,8 +167,7 @@ def located(config: DataConfig) -> DataConfig:
     source = config.source()
     if isinstance(source, GeneratedConfig):
         return config
-    settings = {"name": config.dataset} if isinstance(config.dataset, str) else dict(config.dataset)
-    return dataclasses.replace(config, dataset=settings | {"root": str(source.folder())})
+    return dataclasses.replace(config, dataset=with_name(config.dataset) | {"root": str(source.folder())})
 
 
 class DataSet:

@@ -48,7 +48,7 @@ class TestProtocol:
         crops: a key of CROPS: which squares of each frame.
         size: their side: "crop" is `data.crop`, "short_side" the whole `data.short_side` (full resolution).
         mirror: "off"; "on" adds every crop's mirror image; "swap_labels" too, and reads its score of "left" as that
-            of "right", and so for every class that names a direction (labels.py).
+            of "right", and so for every class that names a direction (mirror.py).
         fusion: "scores" averages the views' probabilities, "logits" what the network puts out.
     """
 

@@ -16,7 +16,7 @@ from harness.records import StudyRecord
 from harness.report import export
 from harness.report.document.blocks import Block, Document, Figure, Heading, Items, Paragraph, Table, one_line
 from harness.report.format import bare_points, estimate, listed, milliseconds, plural
-from harness.report.sections.accuracy import covered, dataset
+from harness.report.sections.accuracy import covered
 from harness.report.sections.training import environment
 from harness.stats.clips import Hits, hits, pair_clips
 from harness.stats.differences import Difference, correct, paired_difference
@@ -98,8 +98,8 @@ def _obstacle(first: StudyRecord, second: StudyRecord) -> str:
     prints = [_fingerprint(record) for record in (first, second)]
     if None not in prints and prints[0] != prints[1]:
         return f"they are on different data (fingerprints {prints[0]} and {prints[1]})"
-    if dataset(first) != dataset(second):
-        return f"they are on different data sets, `{dataset(first)}` and `{dataset(second)}`"
+    if first.dataset_name != second.dataset_name:
+        return f"they are on different data sets, `{first.dataset_name}` and `{second.dataset_name}`"
     return ""
 
 

@@ -19,7 +19,7 @@ from harness.run.plan import Plan
 from harness.run.request import check_recipes
 from harness.stats.distributions import MIN_SEEDS
 from harness.stats.power import NOISE_CLIPS, NOISE_SD, OTHER_OPERATOR, RETRAINED, detection
-from harness.study.protocol import dataset_name, protocol
+from harness.study.protocol import protocol
 from harness.study.study import Study
 from harness.units import geometry, giga
 
@@ -145,7 +145,7 @@ def missing(plan: Plan) -> list[str]:
         if (
             plan.data[name] is None
             and not missing_data(settings.data)
-            and dataset_name(settings) != "generated"
+            and settings.data.dataset_name != "generated"
         ):
             lines.append("data: no index yet; the first run makes it, or python -m harness.data prepare ROOT")
         if gone := missing_data(settings.data):

@@ -21,7 +21,7 @@ from harness.machine import environment
 from harness.model import weights
 from harness.records import CostRecord, StudyRecord, TrialRecord
 from harness.report.terminal import final_table, time_spent
-from harness.study.protocol import dataset_name, protocol
+from harness.study.protocol import protocol
 from harness.study.study import Study, Trial, operator_source
 from harness.train.result import discard
 from harness.train.settings import Settings, plain
@@ -96,7 +96,7 @@ class Plan:
         data = next(iter(self.data.values()))
         made = f"{data.fingerprint[:12]}" if data else "not made yet"
         place = f"({made}) in {self.data_dir}" if not missing_data(first.data) else "(not on this machine)"
-        print(f"data     {dataset_name(first)} {place}")
+        print(f"data     {first.data.dataset_name} {place}")
         together = f" in {r.ranks} processes" if r.ranks != 1 else ""
         print(
             f"each     {r.cpus:g} cpu, {r.gpus:g} gpu{together}, {first.train.epochs} epochs of "
@@ -191,7 +191,7 @@ class Plan:
         data = self.data[variant]
         assert data is not None
         return {
-            "name": dataset_name(self.study.variants[variant]),
+            "name": self.study.variants[variant].data.dataset_name,
             "fingerprint": data.fingerprint,
             "classes": len(data.classes),
             "training clips": len(data.split("train")),

@@ -40,7 +40,7 @@ def protocol(study: Study, data: DataSet | None) -> dict[str, str]:
     clip = f"gradient norm clipped at {t.clip_gradient:g}" if t.clip_gradient else "gradients not clipped"
     frames = " or ".join(map(str, sorted({one.data.num_frames for one in study.variants.values()})))
     return {
-        "data set": f"{dataset_name(s)}, {_clips(s, data)}",
+        "data set": f"{d.dataset_name}, {_clips(s, data)}",
         "frames": f"{frames} a clip (T), {SAMPLING_WORDS[d.sampling]}",
         "training crops": f"short side {d.short_side}, multi-scale corner crops of x{list(d.scales)} "
         f"to {d.crop}x{d.crop}",
@@ -57,12 +57,6 @@ def protocol(study: Study, data: DataSet | None) -> dict[str, str]:
         "epochs": f"{t.epochs}; results are those of {_SELECT[t.select]}",
         "precision": f"{t.precision}, compiled" if t.compile else t.precision,
     }
-
-
-def dataset_name(settings: Settings) -> str:
-    """The data set's key."""
-    dataset = settings.data.dataset
-    return str(dataset if isinstance(dataset, str) else dataset["name"])
 
 
 def batch(config: TrainConfig, ranks: int) -> str:

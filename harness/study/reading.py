@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from harness.errors import DataError, StudyError, nearest
+from harness.records import with_name
 
 _ATOMIC = {"operator", "dataset"}  # mappings that are replaced whole, never merged
 
@@ -84,8 +85,8 @@ def merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
             result[first] = value
             continue
         below = result.get(first, {})
-        if first in _ATOMIC and isinstance(below, str):  # `dataset: generated` is short for its name alone
-            below = {"name": below}
+        if first in _ATOMIC and isinstance(below, str):
+            below = with_name(below)
         result[first] = merged(below if isinstance(below, dict) else {}, value)
     return result
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.cost import CostConfig
 from harness.model import weights
+from harness.records import with_name
 from harness.study.resources import Resources
 from harness.train.settings import Settings, plain
 from operators.base import find_operator
@@ -98,11 +99,9 @@ def trial_id(settings: Settings, seed: int, fingerprint: str, ranks: int = 1) ->
     decisive = plain(settings)
     for room, key in _NOT_DECISIVE:
         decisive[room].pop(key, None)
-    dataset = decisive["data"]["dataset"]
-    if isinstance(dataset, dict):  # where the data lies decides nothing: its fingerprint does
-        decisive["data"]["dataset"] = {key: value for key, value in dataset.items() if key != "root"}
-        if list(decisive["data"]["dataset"]) == ["name"]:
-            decisive["data"]["dataset"] = dataset["name"]
+    dataset = with_name(settings.data.dataset)
+    dataset.pop("root", None)  # where the data lies decides nothing: its fingerprint does
+    decisive["data"]["dataset"] = dataset["name"] if list(dataset) == ["name"] else dataset
     decisive["model"]["weights"] = weights.fingerprint(settings.model.weights, settings.model.backbone)
     parts = {
         "settings": decisive,

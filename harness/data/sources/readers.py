@@ -1,7 +1,7 @@
 """Data sets from elsewhere, by name: which files lie where under a data set's root.
 
 <root>/something-something-v1-train.csv ...         annotations, read by annotations.py
-<root>/20bn-something-something-v1/<id>/00001.jpg   clips, counted by indexing.py
+<root>/20bn-something-something-v1/<id>/00001.jpg   clips, counted by index_files.py
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from harness.analysis.summary import Row, Summary
 from harness.published import others
-from harness.records import StudyRecord
 from harness.report.document.blocks import Block, Cell, Heading, Paragraph, Table, one_line
 from harness.report.format import bare_points, estimate, number, plural
 from harness.stats.differences import Difference
@@ -63,7 +62,7 @@ def groups(summary: Summary) -> list[Block]:
 def published(summary: Summary) -> list[Block]:
     """On the same data set: the paper's rows that this study does not measure, and what others published."""
     record, paper = summary.record, summary.reference
-    if not paper or dataset(record) != paper["dataset_key"]:
+    if not paper or record.dataset_name != paper["dataset_key"]:
         return []
     rows = []
     for name, row in others(paper, record.variants).items():
@@ -127,7 +126,7 @@ def covered(gaps: Iterable[Difference | None]) -> str:
 
 
 def _comparability(summary: Summary) -> str:
-    paper, name = summary.reference, dataset(summary.record)
+    paper, name = summary.reference, summary.record.dataset_name
     source = f"{paper['title']}, on {paper['dataset']} ({paper['protocol']})"
     if name == paper["dataset_key"]:
         return (
@@ -206,10 +205,3 @@ def per_class(summary: Summary) -> list[Block]:
 def _title(metric: str) -> str:
     name = one_line(metric.removeprefix("group/"))
     return "top-5 [%]" if metric == "top5" else f"{name}: top-1 [%]"
-
-
-def dataset(record: StudyRecord) -> str:
-    """The data set's key as the study gives it."""
-    settings = record.settings.get(record.baseline) or next(iter(record.settings.values()), {})
-    named = settings.get("data", {}).get("dataset", record.protocol.get("dataset", "unnamed"))
-    return str(named.get("name", "unnamed") if isinstance(named, dict) else named)

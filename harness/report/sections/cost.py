@@ -6,7 +6,7 @@ from typing import Any
 
 from harness.analysis.summary import Row, Summary
 from harness.published import added_gmacs
-from harness.records import CostRecord, samples
+from harness.records import CostRecord
 from harness.report.document.blocks import Block, Cell, Heading, Items, Paragraph, Table, one_line
 from harness.report.format import listed, milliseconds
 from harness.stats.estimates import percentile
@@ -29,7 +29,7 @@ def steps(summary: Summary) -> list[Block]:
         (kind, way)
         for way in WAYS
         for kind in KINDS
-        if any(samples(cost, kind, way) for cost in costs.values())
+        if any(cost.samples(kind, way) for cost in costs.values())
     ]
     kept = any(cost.activation_mib is not None for cost in costs.values())
     peaks = any(cost.peak_memory_mib for cost in costs.values())
@@ -49,10 +49,10 @@ def steps(summary: Summary) -> list[Block]:
             rows.append([*cells, *["not measured"] * (len(header) - 1)])
             continue
         cost = row.cost
-        cells += [_percentiles(samples(cost, kind, way)) for kind, way in timed]
+        cells += [_percentiles(cost.samples(kind, way)) for kind, way in timed]
         for kind in ("forward", "step"):
             if (kind, "") in timed:
-                own = samples(cost, kind, "")
+                own = cost.samples(kind, "")
                 cells.append(f"{1e3 / percentile(own, 0.5):.2f}" if own else "not measured")
         cells += [_mib(cost.activation_mib)] if kept else []
         cells += [_mib(cost.peak_memory_mib.get("step"))] if peaks else []

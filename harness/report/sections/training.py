@@ -9,12 +9,11 @@ from harness.analysis.summary import Summary
 from harness.records import StudyRecord
 from harness.report.document.blocks import Block, Code, Items, Paragraph, Table, one_line
 from harness.report.format import listed, plural
-from harness.report.sections import accuracy
 
 
 def training(record: StudyRecord) -> list[Block]:
     described: dict[str, Any] = {"source": record.source} if record.source else {}
-    described |= {"data set": f"`{accuracy.dataset(record)}`", "seeds": ", ".join(map(str, record.seeds))}
+    described |= {"data set": f"`{record.dataset_name}`", "seeds": ", ".join(map(str, record.seeds))}
     described |= record.protocol
     facts = [[one_line(key), _words(value)] for key, value in described.items()]
     facts += [[one_line(key), one_line(value)] for key, value in environment(record)]
