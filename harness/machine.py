@@ -1,4 +1,7 @@
-"""The machine and the code that a result comes from: processor, load, threads, allocator, commit, versions."""
+"""The machine and the code that a result comes from: processor, load, threads, allocator, commit, versions.
+
+Without torch until a device is asked for: the allocator is set before torch is imported.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,65 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """A device and the process that uses it, as far as results and times depend on them.
+
+    Every record of a trial, a latency or a bench takes its own keys from here.
+
+    kind: "cpu" or "cuda".
+    device: the processor's or the GPU's name.
+    threads: of torch, inside an operation.
+    huge_pages: when the system gives them; "unknown" where it does not tell, as load_average, of the last minute.
+    """
+
+    kind: str
+    device: str
+    threads: int
+    torch: str
+    python: str
+    huge_pages: str
+    load_average: str
+
+
+def here(device: torch.device) -> Machine:
+    """This process on that device, now."""
+    import torch
+
+    return Machine(
+        kind=device.type,
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name(),
+        threads=torch.get_num_threads(),
+        torch=torch.__version__,
+        python=platform.python_version(),
+        huge_pages=_huge_pages(),
+        load_average=f"{os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else "unknown",
+    )
+
+
+def _huge_pages() -> str:
+    try:
+        words = Path("/sys/kernel/mm/transparent_hugepage/enabled").read_text()
+    except OSError:
+        return "unknown"
+    return words[words.find("[") + 1 : words.find("]")]
 
 
 def environment() -> dict[str, str]:
-    """Code and versions; the trial adds its device."""
-    names = {"torch": "torch", "ray": "ray", "mlflow": "mlflow", "decord": "decord"}
+    """Code, processor and versions, known before a trial starts; it adds what `here` says of its device."""
     found = {}
-    for key, package in names.items():
+    for package in ("torch", "ray", "mlflow", "decord"):
         try:
-            found[key] = version(package)
+            found[package] = version(package)
         except ImportError:
             continue
     return {"commit": commit(), "python": platform.python_version(), "cpu": cpu_name()} | found

@@ -18,9 +18,11 @@ from typing import Any
 
 import torch
 
-from harness.bench import results, timing
+from harness.bench import compare, tables, timing
 from harness.bench.forms import DTYPES, FORMATS, PUBLISHED, SHAPES, Case, all_operators, forms
 from harness.bench.network import NETWORKS, steps
+from harness.bench.page import save
+from harness.bench.rows import rows_of
 from harness.errors import DataError, UserError, nearest
 from harness.files import write_whole
 from harness.machine import Load, threads
@@ -36,16 +38,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
     try:
         device = check(args)
-        old = load(args.compare) if args.compare else None
+        old = compare.load(args.compare) if args.compare else None
         result = bench(args, device)
         if args.json:
             write_whole(args.json, json.dumps(result, indent=1) + "\n")
         if args.out:
-            own = results.save(
+            own = save(
                 args.out, result, shlex.join(["python", "-m", "harness.bench", *(argv or sys.argv[1:])])
             )
             print(f"written  {own}")
-        found = results.slower(result, old) if old else []
+        found = compare.slower(result, old) if old else []
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -59,8 +61,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def bench(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
     """Run all cases, printing each as it is done."""
     result: dict[str, Any] = {
-        "machine": results.machine(device, ALLOCATOR), "rows": [], "network": [], "skipped": {}, "doubts": [],
-    }  # fmt: skip
+        "machine": measured_on(device),
+        "rows": [],
+        "network": [],
+        "skipped": {},
+        "doubts": [],
+    }
     print("machine  " + ", ".join(f"{name} {value}" for name, value in result["machine"].items()))
     load = Load()
     for case in cases(args, device):
@@ -73,15 +79,15 @@ def bench(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
                 copies = timing.cuda_rounds(timed, case, device)
             else:
                 copies = timing.cpu_rounds(timed, case, args.rounds, args.seconds)
-        rows = results.rows_of(timed, copies, case)
+        rows = rows_of(timed, copies, case)
         result["rows"] += rows
         print(f"\n{case}: copy {sorted(copies)[len(copies) // 2]:.2f} ms, {case.bytes / 1e6:.1f} MB")
-        print(results.text(results.table(rows)), flush=True)
+        print(tables.text(tables.table(rows)), flush=True)
     if args.network:
         with threads(args.threads[-1]):
             result["network"] = steps(args.networks, args.format, args.paths, device, args.network_rounds)
-        print("\n" + results.text(results.network_table(result["network"])))
-    for line in results.insertions(result["rows"]):
+        print("\n" + tables.text(tables.network_table(result["network"])))
+    for line in tables.insertions(result["rows"]):
         print(line)
     for path, reason in result["skipped"].items():
         print(f"not run  {path}: {reason}")
@@ -93,6 +99,20 @@ def bench(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
         )
     print("".join(f"doubtful {doubt}\n" for doubt in result["doubts"]), end="")
     return result
+
+
+def measured_on(device: torch.device) -> dict[str, str]:
+    """Whatever a figure depends on besides its case."""
+    here = machine.here(device)
+    return {
+        "device": here.device,
+        "kind": here.kind,
+        "allocator": ALLOCATOR,
+        "huge pages": here.huge_pages,
+        "load average at the start": here.load_average,
+        "torch": here.torch,
+        "python": here.python,
+    }
 
 
 def roofs(result: dict[str, Any], device: torch.device) -> None:
@@ -193,21 +213,6 @@ def check(args: argparse.Namespace) -> torch.device:
         if min(values) < 1:
             raise DataError(f"--{name}: {min(values)} is below 1")
     return device
-
-
-def load(path: Path) -> dict[str, Any]:
-    """Figures that `--json` or `--out` wrote.
-
-    Raises:
-        DataError: no such file, or not one of ours.
-    """
-    try:
-        old = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise DataError(f"--compare {path}: cannot be read ({error})") from None
-    if not isinstance(old, dict) or not {"machine", "rows"} <= old.keys():
-        raise DataError(f"--compare {path}: is not a file that --json or --out wrote")
-    return old
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.bench.results import Row, interval
+from harness.bench.rows import Row, interval
 from harness.model.config import ModelConfig
 from harness.model.mstnet import MSTNet, to_memory_format
 from harness.stats.estimates import percentile

@@ -7,6 +7,5 @@ The geometry is the paper's (ResNet-50, 224x224) whatever the study trains, so t
 from harness.cost.cache import costs, trace_file, warnings
 from harness.cost.config import CostConfig
 from harness.cost.counting import count
-from harness.machine import cpu_name
 
-__all__ = ["CostConfig", "costs", "count", "cpu_name", "trace_file", "warnings"]
+__all__ = ["CostConfig", "costs", "count", "trace_file", "warnings"]

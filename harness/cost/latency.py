@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from harness.cost.config import CostConfig
 from harness.cost.counting import network
-from harness.machine import Load, cpu_name, threads
+from harness.machine import Load, here, threads
 from harness.model.config import ModelConfig
 from harness.model.mstnet import MSTNet, to_memory_format
 from harness.stats.estimates import quartiles
@@ -286,12 +286,13 @@ def measured_on(
     config: CostConfig, device: torch.device, channels_last: bool, allocator: str
 ) -> dict[str, str]:
     """Whatever a latency depends on besides the variant."""
-    on_gpu = device.type == "cuda"
+    machine = here(device)
+    on_gpu = machine.kind == "cuda"
     return {
-        "device": torch.cuda.get_device_name() if on_gpu else cpu_name(),
-        "threads": "" if on_gpu else str(torch.get_num_threads()),
+        "device": machine.device,
+        "threads": "" if on_gpu else str(machine.threads),
         "precision": config.precision,
         "memory_format": "channels_last" if channels_last else "contiguous",
         "allocator": "" if on_gpu else allocator,
-        "torch": torch.__version__,
+        "torch": machine.torch,
     }

@@ -129,17 +129,17 @@ def _check_gpus(job: Job) -> None:
 
 def _train(job: Job, environment: dict[str, str], on_epoch: OnEpoch, world: World) -> TrialRecord:
     """Train, test and measure; rank 0 saves the result."""
-    threads = max(1, int(job.cpus / world.size))
-    torch.set_num_threads(threads)
+    torch.set_num_threads(max(1, int(job.cpus / world.size)))
     _check_gpus(job)
     device = torch.device("cpu")
     if job.gpus > 0:
         device = torch.device("cuda", world.rank) if world.size > 1 else torch.device("cuda")
         torch.backends.cudnn.benchmark = False
+    here = machine.here(device)
     environment |= {
-        "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
-        "threads": str(threads),
-        "torch": torch.__version__,
+        "device": here.device if here.kind == "cuda" else "cpu",
+        "threads": str(here.threads),
+        "torch": here.torch,
         "stencil": meant(job.settings.model.stencil, device),
     }
     if world.size > 1:

@@ -14,10 +14,11 @@ import torch
 from builders.place import ROOT
 from torch import Tensor
 
-from harness.bench import results, timing
+from harness.bench import compare, tables, timing
 from harness.bench.__main__ import check, main, parse
 from harness.bench.forms import Case, Form, Published, all_operators, forms
 from harness.bench.network import steps
+from harness.bench.rows import rows_of
 from harness.errors import DataError
 from operators import MixTConv, Shift, TemporalOp
 
@@ -71,10 +72,10 @@ def test_a_form_that_is_wrong_gets_its_reason_and_no_time(op: type[MixTConv], wo
     assert one.failed == words
     copies = timing.cpu_rounds([one], CASE, rounds=2, seconds=0)
     assert len(copies) == 2
-    rows = results.rows_of([one], copies, CASE)
+    rows = rows_of([one], copies, CASE)
     assert [row["failed"] for row in rows] == [words] * 2
     assert not any("latency_ms" in row or "x_copy" in row for row in rows)
-    assert f"no time: {words}" in results.text(results.table(rows))
+    assert f"no time: {words}" in tables.text(tables.table(rows))
 
 
 def test_every_registered_operator_has_a_form_in_every_path_and_identity_none() -> None:
@@ -99,7 +100,7 @@ def test_figures_of_a_row_are_those_of_its_samples_by_hand() -> None:
     """A copy of 1 ms; forward 2, 4, 3 ms: 3 copies, a third of the copy's bandwidth. Backward 10 ms: 2.5 / 10."""
     one = timed(Shift(8, 4), "shift")
     one.samples = {"forward": [2.0, 4.0, 3.0], "forward_backward": [10.0, 10.0, 10.0]}
-    forward, both = results.rows_of([one], [1.0, 1.0, 1.0], CASE)
+    forward, both = rows_of([one], [1.0, 1.0, 1.0], CASE)
     size = 3 * 4 * 8 * 5 * 5 * 4
     assert forward["bytes"] == size
     assert forward["least_bytes"] == 2 * size
@@ -115,7 +116,7 @@ def test_figures_of_a_row_are_those_of_its_samples_by_hand() -> None:
 def test_macs_of_a_row_count_both_gradients() -> None:
     one = timed(MixTConv(8, 4))
     one.samples = {"forward": [1.0], "forward_backward": [1.0]}
-    forward, both = results.rows_of([one], [1.0], CASE)
+    forward, both = rows_of([one], [1.0], CASE)
     assert forward["macs"] == 3 * 4 * 25 * 2 * (1 + 3 + 5 + 7)
     assert both["macs"] == 3 * forward["macs"]
 
@@ -124,9 +125,9 @@ def test_sixteen_insertions_are_the_weighted_sum_over_all_five_shapes_or_nothing
     row = {"operator": "shift", "path": "triton", "pass": "forward", "dtype": "bf16", "format": "contiguous",
            "threads": 0, "failed": "", "clips": 8, "frames": 8, "latency_ms": {"p50": 0.1}}  # fmt: skip
     shapes = ["64@56", "256@56", "512@28", "1024@14", "2048@7"]
-    (line,) = results.insertions([row | {"shape": shape} for shape in shapes])
+    (line,) = tables.insertions([row | {"shape": shape} for shape in shapes])
     assert line.endswith("all 16 insertions of ResNet-50, 64 frames: 1.60 ms")
-    assert results.insertions([row | {"shape": shape} for shape in shapes[1:]]) == []
+    assert tables.insertions([row | {"shape": shape} for shape in shapes[1:]]) == []
 
 
 def result(**changes: Any) -> dict[str, Any]:
@@ -154,16 +155,16 @@ def result(**changes: Any) -> dict[str, Any]:
 def test_slower_means_beyond_the_margin_and_beyond_both_intervals(
     changes: dict[str, Any], words: list[str]
 ) -> None:
-    found = results.slower(result(**changes), result())
+    found = compare.slower(result(**changes), result())
     assert len(found) == len(words)
     assert all(word in line for word, line in zip(words, found, strict=True))
 
 
 def test_two_threads_are_never_gated_and_other_devices_never_compared() -> None:
     slow = {"x_copy": {"median": 9.0, "low": 9.0, "high": 9.0}}
-    assert results.slower(result(threads=2, **slow), result(threads=2)) == []
+    assert compare.slower(result(threads=2, **slow), result(threads=2)) == []
     with pytest.raises(DataError, match="measured on b, not on this a; only figures of one device compare"):
-        results.slower(result(), result() | {"machine": {"device": "b"}})
+        compare.slower(result(), result() | {"machine": {"device": "b"}})
 
 
 @pytest.mark.parametrize(
