@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,10 +36,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     from harness.console import console
+    from harness.outside import import_from
     from harness.published import load_reference
     from harness.study.load import load_study
 
-    sys.path[:0] = [p for p in [os.getcwd()] if p not in sys.path]
+    import_from(Path.cwd())
     study = load_study(args.study, preset=args.preset, overrides=args.set)
     for name in args.variants or []:
         if name not in study.variants:
@@ -65,7 +65,7 @@ def _run(args: argparse.Namespace) -> int:
 def _measure(study: Study, args: argparse.Namespace, data_dir: Path, folder: Path) -> dict[str, CostRecord]:
     from harness import cost, machine
     from harness.console import bar
-    from harness.study.study import operator_source
+    from harness.outside import operator_source
 
     how = machine.keep_freed_memory()
 

@@ -113,7 +113,7 @@ def _differences(study: Study) -> dict[str, str]:
 
 def _memory(plan: Plan, variant: str) -> StepMemory:
     settings = plan.study.variants[variant]
-    ranks = int(plan.resources.ranks)
+    ranks = plan.resources.ranks
     clips = settings.train.clips_at_once(ranks)
     return step_memory(
         settings.model, settings.data, settings.train, plan.study.cost.num_classes, clips, ranks

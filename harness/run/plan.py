@@ -19,10 +19,11 @@ from harness.data import DataSet, find_data, located, missing_data, open_data
 from harness.errors import StudyError
 from harness.machine import environment
 from harness.model import weights
+from harness.outside import operator_source
 from harness.records import CostRecord, StudyRecord, TrialRecord
 from harness.report.terminal import final_table, time_spent
 from harness.study.protocol import protocol
-from harness.study.study import Study, Trial, operator_source
+from harness.study.study import Study, Trial
 from harness.train.result import discard
 from harness.train.settings import Settings, plain
 from harness.train.trial import Job
@@ -158,8 +159,6 @@ class Plan:
 
     def jobs(self) -> list[Job]:
         """The pending trials with where and on what to run them."""
-        assert not isinstance(self.resources.gpus, str)
-        assert not isinstance(self.resources.ranks, str)
         paths = tuple(dict.fromkeys([str(self.study.path.parent), os.getcwd()]))
         jobs = []
         for t in self.pending:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import tempfile
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import torch
 from harness.data import missing_data
 from harness.errors import DataError, StudyError, nearest
 from harness.model import weights
+from harness.outside import import_from
 from harness.run import schedule
 from harness.study.load import load_studies
 from harness.study.study import Study
@@ -26,7 +26,7 @@ def check_request(args: argparse.Namespace) -> list[Study]:
         UserError: the study, the choice of variants, the resources or the data folder cannot be used.
     """
     args.data_dir = args.data_dir.expanduser().absolute()
-    sys.path[:0] = [p for p in [os.getcwd()] if p not in sys.path]
+    import_from(Path.cwd())
     studies = load_studies(args.study, preset=args.preset, overrides=args.set, parts=args.parts or ())
     for study in studies:
         for name in args.variants or []:
@@ -43,7 +43,7 @@ def _check_possible(study: Study, args: argparse.Namespace) -> None:
     if args.address:
         schedule.check_address(args.address)
     else:
-        study.resources.check({"cpus": os.cpu_count() or 1, "gpus": torch.cuda.device_count()})
+        study.resources.resolved().check({"cpus": os.cpu_count() or 1, "gpus": torch.cuda.device_count()})
     check_recipes(study, elsewhere=bool(args.address))
     for settings in study.variants.values():
         if settings.model.weights:
@@ -64,7 +64,7 @@ def check_recipes(study: Study, elsewhere: bool = False) -> None:
     resources = study.resources.resolved()
     for name, settings in study.variants.items():
         try:
-            settings.train.check(on_gpu=bool(resources.gpus), ranks=int(resources.ranks))
+            settings.train.check(on_gpu=bool(resources.gpus), ranks=resources.ranks)
         except ValueError as error:
             raise StudyError(f"variants.{name}: train.{error}") from None
         if elsewhere or settings.model.stencil == stencil.AUTO:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from harness.errors import StudyError
 from harness.records import TrialRecord, to_json
-from harness.study.resources import Resources
+from harness.study.resources import ResolvedResources
 from harness.train.loop import OnEpoch
 from harness.train.trial import Job, run_trial
 
@@ -86,12 +86,12 @@ def run_on_ray(
         signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own prints a stack and aborts
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
         there = ray.cluster_resources()
-        resources = Resources(cpus=jobs[0].cpus, gpus=jobs[0].gpus)
-        resources.check({"cpus": there.get("CPU", 0), "gpus": there.get("GPU", 0)})
+        each = ResolvedResources(cpus=jobs[0].cpus, gpus=jobs[0].gpus, ranks=jobs[0].ranks)
+        each.check({"cpus": there.get("CPU", 0), "gpus": there.get("GPU", 0)})
         watcher = _watcher(jobs, observer)
         trainable = tune.with_resources(
             tune.with_parameters(_trainable, jobs=list(jobs), train=train),
-            {"cpu": jobs[0].cpus, "gpu": jobs[0].gpus},
+            {"cpu": each.cpus, "gpu": each.gpus},
         )
         tuner = tune.Tuner(
             trainable,

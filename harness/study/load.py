@@ -7,11 +7,8 @@ value, the rule and the nearest valid name.
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import json
 import re
-import sys
-import traceback
 import typing
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -21,20 +18,19 @@ from typing import Any
 import torch
 import yaml
 
-import harness
 from harness.cost import CostConfig
 from harness.errors import StudyError, nearest
 from harness.model.mstnet import MSTNet
+from harness.outside import import_from, is_ours, place_of
 from harness.published import load_reference
 from harness.stats.hypotheses import parse_hypothesis, parse_pair
 from harness.study.reading import Loader, Source, coerce, mapping, merged, overlap, paths, read_yaml
 from harness.study.resources import Resources
-from harness.study.study import Study, is_ours
+from harness.study.study import Study
 from harness.train.settings import Settings, plain
-from operators import make_operator
 from operators.base import find_operator
 
-_ROOMS = ("model", "data", "train")
+_SECTIONS = ("model", "data", "train")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,16 +132,14 @@ def load_study(path: str | Path, *, preset: str = "", overrides: Sequence[str] =
             (f"{words}{path}" for key, words in given.items() if overlap(key, path)), f"{where}: {path}"
         )
 
-    rooms: dict[str, Any] = {key: base.pop(key) for key in _ROOMS if key in base}
-    for key, room in rooms.items():
-        if not isinstance(room, dict):
-            raise StudyError(f"{source(key)}: {room!r} is not a mapping")
+    sections: dict[str, Any] = {key: base.pop(key) for key in _SECTIONS if key in base}
+    for key, section in sections.items():
+        if not isinstance(section, dict):
+            raise StudyError(f"{source(key)}: {section!r} is not a mapping")
     head = coerce(base, _Head, "", source)
     _check_head(head, variants, source)
-    folder = str(path.resolve().parent)
-    if folder not in sys.path:  # an operator of the user's may lie beside the study
-        sys.path.insert(0, folder)
-    resolved = {name: _variant(name, rooms, change, where, source) for name, change in variants.items()}
+    import_from(path.resolve().parent)  # an operator of the user's own may lie beside the study
+    resolved = {name: _variant(name, sections, change, where, source) for name, change in variants.items()}
     _check_distinct(resolved, where)
     return Study(
         path=path.resolve(),
@@ -157,7 +151,7 @@ def load_study(path: str | Path, *, preset: str = "", overrides: Sequence[str] =
 
 
 def _check_keys(raw: dict[str, Any], where: str, *, without: Sequence[str] = ()) -> None:
-    known = [item.name for item in dataclasses.fields(_Head)] + [*_ROOMS, "variants", "presets", "parts"]
+    known = [item.name for item in dataclasses.fields(_Head)] + [*_SECTIONS, "variants", "presets", "parts"]
     known = [key for key in known if key not in without]
     for key in raw:
         first = str(key).split(".")[0]
@@ -277,7 +271,7 @@ def _variant(name: str, base: dict[str, Any], change: Any, where: str, study_sou
     if not isinstance(change, dict):
         raise StudyError(f"{place}: {change!r} is not a mapping of settings")
     for key in change:
-        if str(key).split(".")[0] not in _ROOMS:
+        if str(key).split(".")[0] not in _SECTIONS:
             raise StudyError(f"{place}.{key}: unknown key; known: model..., data..., train...")
     changed = paths(change)
 
@@ -311,24 +305,7 @@ def _check_operator(settings: Settings, source: Source) -> None:
             place, text = f"{place}.{setting}", rule.strip()
         raise StudyError(f"{place}: {text}") from None
     except Exception as error:  # whatever a user's own file does when imported, or its class when made
-        raise StudyError(f"{place}: {name}: {_where(error)}{_first_line(error)}") from None
-
-
-def _where(error: Exception) -> str:
-    """`file:line: ` of an error in a user's own file."""
-    if isinstance(error, SyntaxError):
-        return f"{error.filename}:{error.lineno}: "
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if _is_outside(f.filename)]
-    return f"{frames[-1].filename}:{frames[-1].lineno}: " if frames else ""
-
-
-def _is_outside(filename: str) -> bool:
-    known = (
-        Path(harness.__file__).parent,
-        Path(inspect.getfile(make_operator)).parent,
-        Path(torch.__file__).parent,
-    )
-    return Path(filename).is_file() and not any(Path(filename).is_relative_to(folder) for folder in known)
+        raise StudyError(f"{place}: {name}: {place_of(error)}{_first_line(error)}") from None
 
 
 def _first_line(error: Exception) -> str:

@@ -53,7 +53,7 @@ def protocol(study: Study, data: DataSet | None) -> dict[str, str]:
         f"{', '.join(map(str, m.stages))}, dropout {m.dropout:g}, weights: {_start(m)}",
         "optimiser": f"{t.optimizer}{momentum}, lr {t.lr:g} ({schedule}), weight decay {t.weight_decay:g}, "
         f"{_GROUPS[t.groups]}, {clip}",
-        "batch": batch(t, int(study.resources.resolved().ranks)),
+        "batch": batch(t, study.resources.resolved().ranks),
         "epochs": f"{t.epochs}; results are those of {_SELECT[t.select]}",
         "precision": f"{t.precision}, compiled" if t.compile else t.precision,
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,10 +11,10 @@ from typing import Any
 
 from harness.cost import CostConfig
 from harness.model import weights
+from harness.outside import operator_source
 from harness.records import with_name
 from harness.study.resources import Resources
 from harness.train.settings import Settings, plain
-from operators.base import find_operator
 
 RESULTS_VERSION = 2
 """Part of every trial's id: raised when a change of the code changes results, so that old ones are not reused."""
@@ -73,9 +72,10 @@ class Study:
         Args:
             fingerprints: of each variant's data set.
         """
+        ranks = self.resources.resolved().ranks
         return [
             Trial(
-                trial_id=trial_id(settings, seed, fingerprints[name], int(self.resources.resolved().ranks)),
+                trial_id=trial_id(settings, seed, fingerprints[name], ranks),
                 variant=name,
                 seed=seed,
                 settings=settings,
@@ -97,8 +97,8 @@ def trial_id(settings: Settings, seed: int, fingerprint: str, ranks: int = 1) ->
     the content of the weights that it starts from, the number of processes among which a batch is shared out (each
     takes batch norm over its own part), and the source of an operator that is not ours."""
     decisive = plain(settings)
-    for room, key in _NOT_DECISIVE:
-        decisive[room].pop(key, None)
+    for section, key in _NOT_DECISIVE:
+        decisive[section].pop(key, None)
     dataset = with_name(settings.data.dataset)
     dataset.pop("root", None)  # where the data lies decides nothing: its fingerprint does
     decisive["data"]["dataset"] = dataset["name"] if list(dataset) == ["name"] else dataset
@@ -114,12 +114,6 @@ def trial_id(settings: Settings, seed: int, fingerprint: str, ranks: int = 1) ->
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def operator_source(name: str) -> str:
-    """A fingerprint of the file that defines an outside operator; "" for the zoo's, which RESULTS_VERSION covers."""
-    cls = find_operator(name)
-    return "" if is_ours(cls) else hashlib.sha256(Path(inspect.getfile(cls)).read_bytes()).hexdigest()[:16]
-
-
 def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """{"a": {"b": 1}} -> {"a.b": 1}; lists stay whole."""
     flat: dict[str, Any] = {}
@@ -127,7 +121,3 @@ def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         name = f"{prefix}{key}"
         flat |= flatten(value, f"{name}.") if isinstance(value, dict) and value else {name: value}
     return flat
-
-
-def is_ours(cls: type) -> bool:
-    return cls.__module__.split(".")[0] == "operators"

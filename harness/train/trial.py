@@ -19,6 +19,7 @@ from harness.data import DataSet, open_data
 from harness.errors import TrainingError, UserError
 from harness.model import weights
 from harness.model.mstnet import MSTNet
+from harness.outside import import_from
 from harness.records import TrialRecord, to_json
 from harness.train import probes, ranks
 from harness.train.checkpoint import State
@@ -77,9 +78,7 @@ def run_trial(job: Job, on_epoch: OnEpoch = lambda entry: None) -> TrialRecord:
 def _prepare(job: Job) -> dict[str, str]:
     """Set up a process that trains. Returns what the record says of it so far."""
     how = machine.keep_freed_memory()
-    for path in reversed(job.import_paths):
-        if path not in sys.path:
-            sys.path.insert(0, path)
+    import_from(*job.import_paths)
     return dict(job.environment) | {"allocator": how}
 
 

@@ -98,7 +98,7 @@ def test_what_fails_in_the_observer_is_no_failure_of_the_trial(
 )
 def test_more_than_there_is_is_refused(resources: dict[str, Any], message: str) -> None:
     with pytest.raises(StudyError, match=message):
-        Resources(**resources).check({"cpus": 4, "gpus": 0})
+        Resources(**resources).resolved().check({"cpus": 4, "gpus": 0})
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_automatic_gpus_are_one_for_each_process(
 
 
 def test_what_there_is_can_be_had() -> None:
-    Resources(cpus=4, gpus=0.25).check({"cpus": 4, "gpus": 1})
+    Resources(cpus=4, gpus=0.25).resolved().check({"cpus": 4, "gpus": 1})
 
 
 @pytest.mark.slow

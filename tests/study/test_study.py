@@ -117,7 +117,7 @@ WRONG = {
         3,
         "tiny.yaml: variants.ks13.train.epoch: unknown key; did you mean 'epochs'?",
     ),
-    "unknown room of a variant": (
+    "unknown section of a variant": (
         "variants/ks13/epochs",
         3,
         "tiny.yaml: variants.ks13.epochs: unknown key; known: model..., data..., train...",
