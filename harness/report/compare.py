@@ -15,8 +15,7 @@ from harness.plots import Point
 from harness.records import StudyRecord
 from harness.report import export
 from harness.report.document.blocks import Block, Document, Figure, Heading, Items, Paragraph, Table, one_line
-from harness.report.format import bare_points, estimate, listed, milliseconds, plural
-from harness.report.sections.accuracy import covered
+from harness.report.format import bare_points, covered, estimate, listed, milliseconds, plural
 from harness.report.sections.training import environment
 from harness.stats.clips import Hits, hits, pair_clips
 from harness.stats.differences import Difference, correct, paired_difference

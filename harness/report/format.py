@@ -69,3 +69,15 @@ def plural(many: int, word: str) -> str:
 def listed(names: Iterable[str]) -> str:
     """Names as code, with commas."""
     return ", ".join(f"`{name}`" for name in names)
+
+
+def p_value(p: float | None) -> str:
+    """`0.031`; `< 0.001`; `-` where nothing was tested."""
+    if p is None:
+        return "-"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def covered(differences: Iterable[Difference | None]) -> str:
+    """What quoted intervals are for, in words; "" where there are none."""
+    return " or ".join(dict.fromkeys(gap.covers for gap in differences if gap and gap.low is not None))

@@ -20,7 +20,8 @@ from harness.records import SCHEMA, StudyRecord, study_from_json
 from harness.report import export
 from harness.report.document.html import html
 from harness.report.document.markdown import markdown
-from harness.report.page import INDEX_MARK, index, page
+from harness.report.index import MARK, index
+from harness.report.page import page
 
 RESULTS = "results.json"
 
@@ -78,7 +79,7 @@ def write_index(out: Path) -> Path:
     with _named_errors(out):
         for name in pages:
             target = out / name
-            if target.exists() and INDEX_MARK not in target.read_text(encoding="utf-8", errors="replace"):
+            if target.exists() and MARK not in target.read_text(encoding="utf-8", errors="replace"):
                 raise StudyError(f"{target}: was not written by harness.report; choose another --out")
         for results in sorted(out.glob(f"*/{RESULTS}")):
             try:

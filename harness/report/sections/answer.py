@@ -1,16 +1,32 @@
-"""A study's question answered in a sentence, as far as its numbers go."""
+"""A study's question, the answer in a sentence as far as its numbers go, and what should make a reader careful."""
 
 from __future__ import annotations
 
 from collections import Counter
 
 from harness.analysis.summary import Row, Summary
-from harness.report.format import estimate, interval, listed, points
+from harness.report.document.blocks import Block, Items, Paragraph
+from harness.report.format import estimate, interval, listed, plural, points
 from harness.stats.cheapest import Cheapest
 from harness.stats.differences import NEW_TRAININGS_AND_CLIPS, Difference, Verdict
 from harness.stats.distributions import ALPHA, MIN_SEEDS
 from harness.stats.estimates import SAME
 from harness.units import giga
+
+
+def section(summary: Summary) -> list[Block]:
+    record = summary.record
+    blocks: list[Block] = [Paragraph(record.question, "question"), Paragraph(answer(summary), "answer")]
+    if summary.cheapest:
+        blocks.append(Items([cheapest_answer(one) for one in summary.cheapest]))
+    if summary.missing or summary.unusable:
+        planned = plural(len(summary.trials), "trial")
+        words = f"Incomplete: {summary.usable} of {planned} have a result; the others are listed below."
+        blocks.append(Paragraph(words, "warning"))
+    if any(trial.skipped.get("val") for trial in record.trials):
+        words = "Accuracies leave out validation clips that cannot be read; they are listed below."
+        blocks.append(Paragraph(words, "warning"))
+    return blocks
 
 
 def answer(summary: Summary) -> str:
@@ -48,15 +64,15 @@ def _verdict_sentence(summary: Summary) -> str:
         head = f"has the highest mean top-1, {top1}, and so {so} {listed(summary.tied)}"
     if baseline is None or not baseline.accuracy["top1"].n:
         sentence = (
-            f"`{best.variant}` {head}, but the baseline `{summary.record.baseline}` has no trial with an accuracy: "
+            f"`{best.variant}` {head}, "
+            f"but the baseline `{summary.record.baseline}` has no trial with an accuracy: "
             "nothing can be said about differences to it"
         )
     elif best.difference is None:
         sentence = f"No variant scores above the baseline: `{best.variant}` itself {head}"
     else:
-        sentence = (
-            f"`{best.variant}` {head}, {_against(best.difference, f'the baseline `{baseline.variant}`')}"
-        )
+        against = _against(best.difference, f"the baseline `{baseline.variant}`")
+        sentence = f"`{best.variant}` {head}, {against}"
     second = summary.runner_up
     if second and summary.lead and second.variant != summary.record.baseline:
         sentence += f"; {_lead(second, summary.lead)}"

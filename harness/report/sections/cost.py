@@ -21,9 +21,89 @@ WAYS = {
 
 KINDS = {"forward": "forward", "forward_backward": "forward and backward", "step": "training step"}
 
+ABSENT = "not measured"
 
-def steps(summary: Summary) -> list[Block]:
-    """Percentiles of everything that was timed, throughput, memory, and the operators' share. None if only counted."""
+PROFILED = (
+    "Time of their own in profiled training steps of one clip; on a CPU a kernel is an operation of torch. "
+    "Profiling takes time itself: compare shares."
+)
+
+
+def section(summary: Summary) -> list[Block]:
+    return [Heading(3, "Cost"), *_costs(summary), *_steps(summary), *_kernels(summary)]
+
+
+def _costs(summary: Summary) -> list[Block]:
+    """Parameters, MACs and latency, with the paper's MACs and why some are not reproduced."""
+    if not summary.record.costs:
+        return [Paragraph("Not measured.")]
+    header = ["variant", "added parameters", "added MACs", "total MACs", "latency of one clip [ms]"]
+    header += ["paper: MACs"] if summary.reference else []
+    rows: list[list[str]] = []
+    marks: list[str] = []
+    for row in summary.rows:
+        cost, cells = row.cost, [f"`{row.variant}`"]
+        if cost is None:
+            cells += [ABSENT] * 4
+        else:
+            cells += [f"{cost.params_added:+,}", macs(cost.macs_added, sign="+"), macs(cost.macs_total)]
+            cells += [milliseconds(row.latency_ms)]
+        if summary.reference:
+            printed, mark = row.paper.get("gmacs"), ""
+            if row.reproduced is False and cost:
+                mark = f" ({chr(ord('a') + len(marks))})"
+                marks.append(_not_reproduced(summary.reference, row, cost, mark))
+            cells.append(f"{printed} G{mark}" if printed is not None else "-")
+        rows.append(cells)
+    claims = [f"The paper's {claim}" for claim in summary.reference.get("claims", [])]
+    where = geometry_on_page(row.cost for row in summary.rows if row.cost)
+    caption = f"Cost of one clip in `{summary.record.name}`: {where}. Latency: median [quartiles]."
+    table = Table(header=header, rows=rows, label="cost", caption=caption, notes=[*marks, *claims])
+    return [table, Paragraph(_note(summary), "note"), *_doubts(summary)]
+
+
+def _not_reproduced(reference: dict[str, Any], row: Row, cost: CostRecord, mark: str) -> str:
+    added, unit = added_gmacs(reference, row.variant) or (0.0, 1.0)
+    decimals = len(str(unit).partition(".")[2]) if unit < 1 else 0
+    return (
+        f"{mark.strip()} `{row.variant}`: "
+        f"the paper's {row.paper['gmacs']} G is {added:+.{decimals}f} G over its plain network; "
+        f"not reproduced: computed {macs(cost.macs_added, sign='+')}."
+    )
+
+
+def _note(summary: Summary) -> str:
+    known = [row.cost for row in summary.rows if row.cost]
+    note = f"Costs are for one clip: {geometry_on_page(known)}. "
+    note += "One multiply-add is 1 MAC; papers often print FLOPS."
+    if "added_to" in summary.reference:
+        network = summary.reference["added_to"]
+        note += f" The paper counts from a plain network of {network} G; compared is what a variant adds."
+    timed = [cost for cost in known if cost.latency_ms]
+    if not timed:
+        return f"{note} Latency was not measured."
+    note += " Latency is the median [quartiles] of n single passes after warm-up"
+    if len({tuple(cost.measured_on.items()) for cost in timed}) > 1:
+        different = "variants were timed under different conditions (`results.json`): do not compare them."
+        return f"{note}; {different}"
+    where = ", ".join(f"{key} {one_line(value)}" for key, value in timed[0].measured_on.items())
+    return f"{note}, on {where}." if where else f"{note}."
+
+
+def _doubts(summary: Summary) -> list[Block]:
+    """Why a measurement may be doubtful, each reason with the variants that it is said of."""
+    found: dict[str, list[str]] = {}
+    for row in summary.rows:
+        for text in row.cost.warnings if row.cost else ():
+            found.setdefault(one_line(text), []).append(row.variant)
+    if not found:
+        return []
+    lines = [f"{listed(variants)}: {text}" for text, variants in found.items()]
+    return [Paragraph("Doubtful measurements:"), Items(lines)]
+
+
+def _steps(summary: Summary) -> list[Block]:
+    """Percentiles of all that was timed, throughput, memory, and the operators' share; nothing if only counted."""
     costs = {row.variant: row.cost for row in summary.rows if row.cost}
     timed = [
         (kind, way)
@@ -46,20 +126,14 @@ def steps(summary: Summary) -> list[Block]:
     for row in summary.rows:
         cells: list[str | Cell] = [f"`{row.variant}`"]
         if row.cost is None:
-            rows.append([*cells, *["not measured"] * (len(header) - 1)])
+            rows.append([*cells, *[ABSENT] * (len(header) - 1)])
             continue
         cost = row.cost
         cells += [_percentiles(cost.samples(kind, way)) for kind, way in timed]
-        for kind in ("forward", "step"):
-            if (kind, "") in timed:
-                own = cost.samples(kind, "")
-                cells.append(f"{1e3 / percentile(own, 0.5):.2f}" if own else "not measured")
+        cells += [_clips_per_s(cost.samples(kind, "")) for kind in ("forward", "step") if (kind, "") in timed]
         cells += [_mib(cost.activation_mib)] if kept else []
         cells += [_mib(cost.peak_memory_mib.get("step"))] if peaks else []
-        cells += [
-            f"{100 * cost.temporal_share[kind]:.1f} %" if kind in cost.temporal_share else "not measured"
-            for kind in shares
-        ]
+        cells += [_per_cent(cost.temporal_share.get(kind)) for kind in shares]
         rows.append(cells)
     note = "Times are p50, p95 of single passes of one clip after warm-up; clips/s is 1 over p50."
     if kept:
@@ -71,110 +145,36 @@ def steps(summary: Summary) -> list[Block]:
     return [Table(header=header, rows=rows), Paragraph(note, "note")]
 
 
-def kernels(summary: Summary) -> list[Block]:
-    """The heaviest kernels of every variant that was profiled."""
-    blocks: list[Block] = []
-    for row in summary.rows:
-        if row.cost and row.cost.heaviest:
-            rows = [
-                [
-                    f"`{one_line(kernel['kernel'])}`",
-                    f"{kernel['calls']:g}",
-                    f"{kernel['ms']:.3f}",
-                    f"{100 * kernel['share']:.1f} %",
-                ]
-                for kernel in row.cost.heaviest
-            ]
-            fold = f"`{row.variant}`: the {len(rows)} heaviest kernels"
-            blocks.append(
-                Table(header=["kernel", "calls a step", "ms a step", "share"], rows=rows, fold=fold)
-            )
-    if not blocks:
-        return []
-    note = (
-        "Time of their own in profiled training steps of one clip; on a CPU a kernel is an operation of torch. "
-        "Profiling takes time itself: compare shares."
-    )
-    return [Heading(3, "Where a training step goes"), *blocks, Paragraph(note, "note")]
-
-
 def _percentiles(own: list[float]) -> str:
-    return f"{percentile(own, 0.5):.1f}, {percentile(own, 0.95):.1f}" if own else "not measured"
+    return f"{percentile(own, 0.5):.1f}, {percentile(own, 0.95):.1f}" if own else ABSENT
+
+
+def _clips_per_s(own: list[float]) -> str:
+    return f"{1e3 / percentile(own, 0.5):.2f}" if own else ABSENT
 
 
 def _mib(value: float | None) -> str:
-    return "not measured" if value is None else f"{value:,.0f}"
+    return ABSENT if value is None else f"{value:,.0f}"
 
 
-def costs(summary: Summary) -> list[Block]:
-    """Parameters, MACs and latency, with the paper's MACs and why some are not reproduced."""
-    if not summary.record.costs:
-        return [Paragraph("Not measured.")]
-    header = ["variant", "added parameters", "added MACs", "total MACs", "latency of one clip [ms]"]
-    header += ["paper: MACs"] if summary.reference else []
-    rows: list[list[str | Cell]] = []
-    marks: list[str] = []
+def _per_cent(share: float | None) -> str:
+    return ABSENT if share is None else f"{100 * share:.1f} %"
+
+
+def _kernels(summary: Summary) -> list[Block]:
+    """The heaviest kernels of every variant that was profiled."""
+    tables: list[Block] = []
     for row in summary.rows:
-        cost = row.cost
-        cells: list[str | Cell] = [f"`{row.variant}`"]
-        if cost is None:
-            cells += ["not measured"] * 4
-        else:
-            cells += [
-                f"{cost.params_added:+,}",
-                macs(cost.macs_added, sign="+"),
-                macs(cost.macs_total),
-                milliseconds(row.latency_ms),
-            ]
-        if summary.reference:
-            printed, mark = row.paper.get("gmacs"), ""
-            if row.reproduced is False and cost:
-                mark = f" ({chr(ord('a') + len(marks))})"
-                marks.append(_not_reproduced(summary.reference, row, cost, mark))
-            cells.append(f"{printed} G{mark}" if printed is not None else "-")
-        rows.append(cells)
-    claims = [f"The paper's {claim}" for claim in summary.reference.get("claims", [])]
-    where = geometry_on_page(row.cost for row in summary.rows if row.cost)
-    caption = f"Cost of one clip in `{summary.record.name}`: {where}. Latency: median [quartiles]."
-    table = Table(header=header, rows=rows, label="cost", caption=caption, notes=[*marks, *claims])
-    return [table, Paragraph(_cost_note(summary), "note"), *_doubts(summary)]
-
-
-def _doubts(summary: Summary) -> list[Block]:
-    """Why a measurement may be doubtful, each reason with the variants that it is said of."""
-    found: dict[str, list[str]] = {}
-    for row in summary.rows:
-        for text in row.cost.warnings if row.cost else ():
-            found.setdefault(one_line(text), []).append(row.variant)
-    if not found:
+        rows = [_kernel(kernel) for kernel in row.cost.heaviest] if row.cost else []
+        if rows:
+            header = ["kernel", "calls a step", "ms a step", "share"]
+            fold = f"`{row.variant}`: the {len(rows)} heaviest kernels"
+            tables.append(Table(header=header, rows=rows, fold=fold))
+    if not tables:
         return []
-    lines = [f"{listed(variants)}: {text}" for text, variants in found.items()]
-    return [Paragraph("Doubtful measurements:"), Items(lines)]
+    return [Heading(3, "Where a training step goes"), *tables, Paragraph(PROFILED, "note")]
 
 
-def _not_reproduced(reference: dict[str, Any], row: Row, cost: CostRecord, mark: str) -> str:
-    added, unit = added_gmacs(reference, row.variant) or (0.0, 1.0)
-    decimals = len(str(unit).partition(".")[2]) if unit < 1 else 0
-    return (
-        f"{mark.strip()} `{row.variant}`: the paper's {row.paper['gmacs']} G is {added:+.{decimals}f} G over "
-        f"its plain network; not reproduced: computed {macs(cost.macs_added, sign='+')}."
-    )
-
-
-def _cost_note(summary: Summary) -> str:
-    known = [row.cost for row in summary.rows if row.cost]
-    note = f"Costs are for one clip: {geometry_on_page(known)}. One multiply-add is 1 MAC; papers often print FLOPS."
-    if "added_to" in summary.reference:
-        network = summary.reference["added_to"]
-        note += f" The paper counts from a plain network of {network} G; compared is what a variant adds."
-    timed = [cost for cost in known if cost.latency_ms]
-    if not timed:
-        return f"{note} Latency was not measured."
-    note += " Latency is the median [quartiles] of n single passes after warm-up"
-    places = {tuple(cost.measured_on.items()) for cost in timed}
-    if len(places) > 1:
-        return (
-            f"{note}; variants were timed under different conditions (`results.json`): do not compare them."
-        )
-    where = ", ".join(f"{key} {one_line(value)}" for key, value in timed[0].measured_on.items())
-    return f"{note}, on {where}." if where else f"{note}."
+def _kernel(kernel: dict[str, Any]) -> list[str]:
+    name = f"`{one_line(kernel['kernel'])}`"
+    return [name, f"{kernel['calls']:g}", f"{kernel['ms']:.3f}", _per_cent(kernel["share"])]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from harness.analysis.summary import Summary
-from harness.report.document.blocks import Block, Cell, Heading, Paragraph, Table
-from harness.report.format import bare_points, interval, signed
-from harness.report.sections.accuracy import covered
+from harness.report.document.blocks import Block, Heading, Paragraph, Table
+from harness.report.format import bare_points, covered, interval, p_value, signed
 from harness.stats.clips import ClipDifference
 from harness.stats.differences import MAX_SEEDS
 from harness.stats.estimates import Estimate
@@ -13,15 +12,39 @@ from harness.stats.estimates import Estimate
 SEEDS_SHOWN = 10
 """Seeds whose clips a page counts one by one."""
 
+HYPOTHESES = (
+    "Stated in the study file, tested as stated (one-sided, or against the margin) "
+    "and corrected together by Holm's method. "
+    "Not supported does not say that the opposite holds. "
+    "Every other comparison on this page is exploratory."
+)
 
-def hypotheses(summary: Summary) -> list[Block]:
+DETAIL = (
+    "Over seeds alone: a t interval, for these very clips. "
+    "Over clips alone: these very networks on new clips, paired by clip; "
+    "it says nothing about training them again. "
+    "Clips won : lost: clips (or clusters of clips that belong together) "
+    "of which the variant gets more, or fewer, right than the baseline, "
+    "seed by seed, with the exact McNemar p, uncorrected. "
+    "Effect size: Hedges' g of the paired differences. "
+    "Seeds needed: in all, to decide a difference as large as the one observed, "
+    "of the spread observed, at 80 % power in this table; "
+    f"- where more than {MAX_SEEDS:,} would be, or nothing can be said."
+)
+
+
+def section(summary: Summary) -> list[Block]:
+    return [*_hypotheses(summary), *_pairs(summary), *_detail(summary)]
+
+
+def _hypotheses(summary: Summary) -> list[Block]:
     """What the study stated beforehand, tested as stated."""
     if not summary.hypotheses:
         return []
-    rows: list[list[str | Cell]] = [
-        [f"`{one.text}`", bare_points(one.difference) if one.difference.n else "-", p_value(one.p_holm), one.verdict]
-        for one in summary.hypotheses
-    ]  # fmt: skip
+    rows = []
+    for one in summary.hypotheses:
+        gap = one.difference
+        rows.append([f"`{one.text}`", bare_points(gap) if gap.n else "-", p_value(one.p_holm), one.verdict])
     table = Table(
         header=["hypothesis", "left minus right [points]", "p (Holm)", "verdict"],
         rows=rows,
@@ -29,40 +52,29 @@ def hypotheses(summary: Summary) -> list[Block]:
         label="hypotheses",
         caption=f"Hypotheses that `{summary.record.name}` stated beforehand, corrected together (Holm).",
     )
-    note = (
-        "Stated in the study file, tested as stated (one-sided, or against the margin) and corrected together by "
-        "Holm's "
-        "method. Not supported does not say that the opposite holds. Every other comparison on this page is "
-        "exploratory."
-    )
-    return [Heading(3, "Hypotheses stated beforehand"), table, Paragraph(note, "note")]
+    return [Heading(3, "Hypotheses stated beforehand"), table, Paragraph(HYPOTHESES, "note")]
 
 
-def pairs(summary: Summary) -> list[Block]:
+def _pairs(summary: Summary) -> list[Block]:
     """The comparisons that the study names beside those with the baseline."""
     if not summary.pairs:
         return []
-    rows = [
-        [
-            f"`{gap.variant}` vs `{gap.other}`",
-            bare_points(gap) if gap.n else "-",
-            p_value(gap.p_holm),
-            gap.words,
-        ]
-        for gap in summary.pairs
-    ]
+    rows = []
+    for gap in summary.pairs:
+        names = f"`{gap.variant}` vs `{gap.other}`"
+        rows.append([names, bare_points(gap) if gap.n else "-", p_value(gap.p_holm), gap.words])
+    name = summary.record.name
     table = Table(
         header=["pair", "difference [points]", "p (Holm)", "verdict"],
         rows=rows,
         words=(0, 3),
         label="pairs",
-        caption=f"Chosen pairs of `{summary.record.name}`: difference in top-1 [95 % interval], corrected "
-        f"together (Holm).",
+        caption=f"Chosen pairs of `{name}`: difference in top-1 [95 % interval], corrected together (Holm).",
     )
     return [Heading(3, "Chosen pairs"), table]
 
 
-def differences(summary: Summary) -> list[Block]:
+def _detail(summary: Summary) -> list[Block]:
     """The differences to the baseline seen in other ways; each says what it does and does not cover."""
     gaps = [(row.variant, row.difference) for row in summary.rows if row.difference and row.difference.n]
     if not any(gap.clips or gap.bootstrap or gap.effect is not None for _, gap in gaps):
@@ -83,23 +95,11 @@ def differences(summary: Summary) -> list[Block]:
         ]
         for variant, gap in gaps
     ]
-    covers = covered(gap for _, gap in gaps)
-    note = (
-        f"Top-1 minus that of `{summary.record.baseline}` in points, 95 % intervals, each for itself. "
-        + (f"The quoted interval is for {covers}. " if covers else "")
-        + "Over seeds alone: a t interval, for these very clips. Over clips alone: these very networks on new clips, "
-        "paired by clip; it says nothing about training them again. Clips won : lost: clips (or clusters of "
-        "clips that "
-        "belong together) of which the variant gets more, or fewer, right than the baseline, seed by seed, with "
-        "the exact McNemar p, uncorrected. Effect size: Hedges' g of the paired differences. Seeds needed: in all, to "
-        "decide a difference as large as the one observed, of the spread observed, at 80 % power in this table; - "
-        f"where more than {MAX_SEEDS:,} would be, or nothing can be said."
-    )
-    return [
-        Heading(3, "The differences in detail"),
-        Table(header=header, rows=rows, fold="intervals, effect sizes and seeds needed"),
-        Paragraph(note, "note"),
-    ]
+    note = f"Top-1 minus that of `{summary.record.baseline}` in points, 95 % intervals, each for itself. "
+    if covers := covered(gap for _, gap in gaps):
+        note += f"The quoted interval is for {covers}. "
+    table = Table(header=header, rows=rows, fold="intervals, effect sizes and seeds needed")
+    return [Heading(3, "The differences in detail"), table, Paragraph(note + DETAIL, "note")]
 
 
 def _interval(value: Estimate | None) -> str:
@@ -112,10 +112,3 @@ def _won(clips: ClipDifference | None) -> str:
     shown = [f"{one.gained} : {one.lost} (p {p_value(one.p)})" for one in clips.by_seed[:SEEDS_SHOWN]]
     left = len(clips.by_seed) - len(shown)
     return ", ".join([*shown, *([f"and {left} more in `results.json`"] if left else [])])
-
-
-def p_value(p: float | None) -> str:
-    """`0.031`; `< 0.001`; `-` where nothing was tested."""
-    if p is None:
-        return "-"
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"

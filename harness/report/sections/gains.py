@@ -13,36 +13,49 @@ from harness.stats.estimates import Estimate
 MOST = 6
 """Classes and confusions listed for each variant."""
 
+CLASSES = (
+    f"Top-1 of a class minus the baseline's, in points, paired by seed; the {MOST} largest. "
+    "Not corrected for the number of classes: where to look, not what is so."
+)
 
-def gains(summary: Summary) -> list[Block]:
-    """Classes that changed most, confusions, probes of order, filters and reach."""
+CONFUSIONS = (
+    "Twins are each other's class played backwards: only the order of frames tells them apart. "
+    "± is a 95 % t interval over seeds, each for itself."
+)
+
+ORDER = (
+    "Top-1 on the same clips with their frames in another order, minus that on the clips as they are: "
+    "reversed, shuffled, or frozen to one frame. "
+    "A network that does not use the order of frames loses nothing by the first two."
+)
+
+REACH = (
+    "Effective temporal reach in frames: "
+    "root mean square distance of the input frames from the centre frame, "
+    "weighted by the squared gradient of its features. "
+    "0: no other frame is looked at."
+)
+
+
+def section(summary: Summary) -> list[Block]:
+    """Classes that changed most, confusions, probes of order, and reach."""
     found = [summary.breakdowns[v] for v in summary.record.variants if v in summary.breakdowns]
     blocks = [*_changes(found), *_confusions(found), *_orders(found), *_reach(found)]
     return [Heading(2, "Where the gain comes from"), *blocks] if blocks else []
 
 
 def _changes(found: Sequence[Breakdown]) -> list[Block]:
-    rows = [
-        [f"`{one.variant}`", _classes(one.gained), _classes(one.lost)]
-        for one in found
-        if one.gained or one.lost
-    ]
-    if not rows:
+    changed = [one for one in found if one.gained or one.lost]
+    if not changed:
         return []
-    note = (
-        f"Top-1 of a class minus the baseline's, in points, paired by seed; the {MOST} largest. Not corrected for "
-        f"the "
-        "number of classes: where to look, not what is so."
-    )
+    rows = [[f"`{one.variant}`", _classes(one.gained), _classes(one.lost)] for one in changed]
     table = Table(header=["variant", "gained most", "lost most"], rows=rows, words=range(3))
-    return [Heading(3, "Classes"), table, Paragraph(note, "note")]
+    return [Heading(3, "Classes"), table, Paragraph(CLASSES, "note")]
 
 
 def _classes(changes: Sequence[ClassChange]) -> str:
-    return (
-        "; ".join(f"{one_line(c.name)} {signed(c.change.mean)}{interval(c.change)}" for c in changes[:MOST])
-        or "-"
-    )
+    listed = (f"{one_line(c.name)} {signed(c.change.mean)}{interval(c.change)}" for c in changes[:MOST])
+    return "; ".join(listed) or "-"
 
 
 def _confusions(found: Sequence[Breakdown]) -> list[Block]:
@@ -59,46 +72,33 @@ def _confusions(found: Sequence[Breakdown]) -> list[Block]:
         words=(0, 1, 2, 3),
         fold="confusion pairs, time-reversed twins first",
     )
-    note = (
-        "Twins are each other's class played backwards: only the order of frames tells them apart. ± is a 95 % t "
-        "interval over seeds, each for itself."
-    )
-    return [Heading(3, "Confusions"), table, Paragraph(note, "note")]
+    return [Heading(3, "Confusions"), table, Paragraph(CONFUSIONS, "note")]
 
 
-def _rates(confusion: Confusion) -> tuple[str, str]:
-    base = confusion.baseline
-    return estimate(confusion.rate, seeds=confusion.rate.n), "-" if base is None else estimate(
-        base, seeds=base.n
-    )
+def _rates(confusion: Confusion) -> list[str]:
+    rates = (confusion.rate, confusion.baseline)
+    return ["-" if rate is None else estimate(rate, seeds=rate.n) for rate in rates]
 
 
 def _orders(found: Sequence[Breakdown]) -> list[Block]:
     orders = list(dict.fromkeys(probe.order for one in found for probe in one.orders))
     if not orders:
         return []
-    rows: list[list[str]] = []
+    rows = []
     for one in found:
-        known = {probe.order: probe for probe in one.orders}
-        cells = [f"`{one.variant}`"]
-        for order in orders:
-            change = known[order].change.get("top1") if order in known else None
-            cells.append(
-                "-" if change is None or not change.n else f"{signed(change.mean)}{interval(change)}"
-            )
-        rows.append(cells)
+        known = {probe.order: probe.change.get("top1") for probe in one.orders}
+        rows.append([f"`{one.variant}`", *(_change(known.get(order)) for order in orders)])
     table = Table(
         header=["variant", *(f"{order} [points]" for order in orders)],
         rows=rows,
         label="order",
         caption="Change in top-1 when the frames of the same test clips are put in another order [95 % interval].",
     )
-    note = (
-        "Top-1 on the same clips with their frames in another order, minus that on the clips as they are: reversed, "
-        "shuffled, or frozen to one frame. A network that does not use the order of frames loses nothing by the "
-        "first two."
-    )
-    return [Heading(3, "Does it use the order of frames?"), table, Paragraph(note, "note")]
+    return [Heading(3, "Does it use the order of frames?"), table, Paragraph(ORDER, "note")]
+
+
+def _change(change: Estimate | None) -> str:
+    return "-" if change is None or not change.n else f"{signed(change.mean)}{interval(change)}"
 
 
 def _reach(found: Sequence[Breakdown]) -> list[Block]:
@@ -110,12 +110,7 @@ def _reach(found: Sequence[Breakdown]) -> list[Block]:
         known = {reach.stage: reach.radius for reach in one.reach}
         rows.append([f"`{one.variant}`", *(_frames(known.get(stage)) for stage in stages)])
     table = Table(header=["variant", *(f"after stage {stage}" for stage in stages)], rows=rows)
-    note = (
-        "Effective temporal reach in frames: root mean square distance of the input frames from the centre "
-        "frame, weighted "
-        "by the squared gradient of its features. 0: no other frame is looked at."
-    )
-    return [Heading(3, "How far it looks"), table, Paragraph(note, "note")]
+    return [Heading(3, "How far it looks"), table, Paragraph(REACH, "note")]
 
 
 def _frames(radius: Estimate | None) -> str:

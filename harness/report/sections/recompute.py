@@ -1,0 +1,39 @@
+"""How to recompute a study's numbers: from the beginning, or from the data beside its page."""
+
+from __future__ import annotations
+
+import shlex
+
+from harness.records import StudyRecord
+from harness.report.document.blocks import Block, Code, Heading, Paragraph
+
+
+def section(record: StudyRecord) -> list[Block]:
+    again = (
+        "from pathlib import Path\n"
+        "from harness.report import read_record, write_study\n\n"
+        f'write_study(read_record(Path("reports/{record.name}/results.json")), Path("reports/"))'
+    )
+    files = (
+        "From the data beside this page, without training and without a tracking store: "
+        "`results.json` holds every trial, `trials.csv` one row a trial, "
+        "`results.csv` one row a variant with all numbers at full precision, "
+        "`tables.tex` the tables for a paper."
+    )
+    return [
+        Heading(2, "How to recompute"),
+        Paragraph("From the beginning, where the study file is still the same:"),
+        Code(f"{_command(record)}\npython -m harness.report --out reports/ --study {record.name}"),
+        Paragraph(files),
+        Code(again, "python"),
+    ]
+
+
+def _command(record: StudyRecord) -> str:
+    """What runs the study again. A record from before files were kept tells its file only by a name without hyphens:
+    others may hold a preset's name and a part's."""
+    words = ["python", "-m", "harness.run"]
+    words.append(record.file or ("STUDY" if "-" in record.name else f"studies/{record.name}.yaml"))
+    words += ["--preset", record.preset] if record.preset else []
+    words += ["--parts", record.part] if record.part else []
+    return shlex.join(words)
