@@ -47,7 +47,7 @@ def write_profile(out: Path, folder: Path) -> None:
 
 
 def _as_table(path: Path) -> str:
-    """A CSV in the form of MLflow's log_table, which its pages show as a table; log_table itself needs pandas."""
+    """A CSV as MLflow's log_table writes it, for its pages to show; log_table itself needs pandas."""
     with path.open(encoding="utf-8", newline="") as file:
         columns, *rows = csv.reader(file)
     return json.dumps({"columns": columns, "data": [[_number(cell) for cell in row] for row in rows]})

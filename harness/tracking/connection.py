@@ -1,7 +1,7 @@
-"""An open tracking store: how it is opened, how its runs are marked, and what a reader and a writer both look for.
+"""An open tracking store: how it is opened, how its runs are marked, what a reader and a writer look for.
 
-An experiment is a study, a flat run is a trial (nested runs would hide their children in MLflow's charts), and one
-more run, tagged as summary, carries the plan, the costs and the report.
+An experiment is a study, a flat run is a trial (nested runs would hide their children in MLflow's charts),
+and one more run, tagged as summary, carries the plan, the costs and the report.
 """
 
 from __future__ import annotations
@@ -98,9 +98,8 @@ class Connection:
         """
         experiment = self.client.get_experiment_by_name(study)
         if experiment is not None and experiment.lifecycle_stage != "active":
-            raise TrackingError(
-                f"experiment {study!r} was deleted in MLflow; restore it there, or use another --tracking-uri"
-            )
+            way_out = "restore it there, or use another --tracking-uri"
+            raise TrackingError(f"experiment {study!r} was deleted in MLflow; {way_out}")
         return experiment
 
     def summary(self, study: str) -> Run:
@@ -154,9 +153,8 @@ def _check_file(file: Path, uri: str, create: bool) -> None:
     try:
         there = file.exists()
         if not there and not create:
-            raise TrackingError(
-                f"no tracking store {file}; run a study first, or name one with --tracking-uri"
-            )
+            way_out = "run a study first, or name one with --tracking-uri"
+            raise TrackingError(f"no tracking store {file}; {way_out}")
         if there:
             with file.open("r+b") as opened:
                 if opened.read(15) not in (b"", b"SQLite format 3"):
@@ -166,9 +164,8 @@ def _check_file(file: Path, uri: str, create: bool) -> None:
             with tempfile.TemporaryFile(dir=file.parent):  # SQLite writes its journal there
                 pass
     except OSError as error:
-        raise TrackingError(
-            f"--tracking-uri {uri}: cannot write {file} ({error.strerror}); name another, as in sqlite:///FILE"
-        ) from None
+        where = f"--tracking-uri {uri}: cannot write {file} ({error.strerror})"
+        raise TrackingError(f"{where}; name another, as in sqlite:///FILE") from None
 
 
 def _import_mlflow() -> Any:

@@ -9,11 +9,13 @@ from harness.records import StudyRecord
 _STUDY = """\
 **{question}**{source}
 
-Baseline `{baseline}`; one run a trial (variant x seed), and the run `summary` with the plan, the costs and the report.\
+Baseline `{baseline}`; one run a trial (variant x seed), \
+and the run `summary` with the plan, the costs and the report.\
 """
 
 _METRICS = """\
-Metrics: `val/` and `train/` by epoch, `group/` and `class/` of the reported epoch, `cost/` of one clip, `time/`.\
+Metrics: `val/` and `train/` by epoch, `group/` and `class/` of the reported epoch, \
+`cost/` of one clip, `time/`.\
 """
 
 

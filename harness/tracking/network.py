@@ -3,8 +3,8 @@
     network = mlflow.pyfunc.load_model("models:/m-...")  # the address stands on the run's page
     scores = network.predict(clips)                      # uint8 (N, T, 3, H, W) -> float32 (N, classes)
 
-Clips are cropped RGB frames as the readers give them; they are normalised here. An operator of a user's own must be
-importable where the network is loaded.
+Clips are cropped RGB frames as the readers give them; they are normalised here. An operator of a user's own
+must be importable where the network is loaded.
 """
 
 from __future__ import annotations

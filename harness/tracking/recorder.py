@@ -1,4 +1,4 @@
-"""What a run writes into the tracking store. Only the driver writes, never a worker; an epoch is one batch."""
+"""What goes into the tracking store. Only the driver writes, never a worker; an epoch is one batch."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ from harness.tracking.metrics import EPOCH, cost_metrics, metric_name, rounded
 from harness.tracking.store import Store
 from harness.tracking.view import saved_view
 
+NOTE = "mlflow.note.content"
+"""The tag with what MLflow shows as a description."""
+
 
 class Recorder:
     """Writes into an open store: a study and its trials from `begin_study` on, attachments at any time.
@@ -42,9 +45,7 @@ class Recorder:
         """
         with self._connection.named_errors():
             self._experiment_id = self._make_experiment(record.name)
-            self._client.set_experiment_tag(
-                self._experiment_id, "mlflow.note.content", describe_study(record)
-            )
+            self._client.set_experiment_tag(self._experiment_id, NOTE, describe_study(record))
             self._save_view()
             self._close_stale()
             found = self._search(f"tags.`{KIND}` = 'summary'")
@@ -54,7 +55,7 @@ class Recorder:
                 run = self._client.create_run(self._experiment_id, run_name="summary", tags={KIND: "summary"})
                 summary, known = run.info.run_id, {}
                 self._client.set_terminated(summary)
-            self._client.set_tag(summary, "mlflow.note.content", describe_study(record))
+            self._client.set_tag(summary, NOTE, describe_study(record))
             self._client.log_text(summary, json.dumps(to_json(record), indent=1), "study.json")
             costs = {
                 f"{key}/{variant}": value
@@ -91,7 +92,7 @@ class Recorder:
                     TRIAL_ID: trial_id,
                     "variant": variant,
                     "seed": str(seed),
-                    "mlflow.note.content": describe_trial(variant, seed, settings),
+                    NOTE: describe_trial(variant, seed, settings),
                     "mlflow.source.name": "harness.run",
                     "mlflow.source.git.commit": environment.get("commit", ""),
                 }
@@ -119,11 +120,10 @@ class Recorder:
     def end_trial(
         self, record: TrialRecord, folder: Path, classes: list[str], network: dict[str, Any] | None = None
     ) -> None:
-        """Attach a trial's result and close its run. An older run of the same trial is deleted (MLflow keeps it
-        restorable).
+        """Attach a trial's result and close its run. An older run of the same trial is deleted (restorably).
 
         Args:
-            network: the trial's settings, where its trained network is to be kept too, as a model to be loaded.
+            network: the trial's settings, where its trained network is to be kept too, as a model to load.
         """
         for entry in record.history:  # of a result that an interrupted run left, some may not be there yet
             self.log_epoch(record.trial_id, entry)
@@ -146,20 +146,13 @@ class Recorder:
 
     def attach_report(self, name: str, folder: Path) -> None:
         """Put a written report on a study's summary run, in the place of an earlier one."""
-        from mlflow.exceptions import MlflowException
-        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
         with self._connection.named_errors():
-            run = self._connection.summary(name).info
-            with suppress(
-                MlflowException, NotImplementedError, OSError
-            ):  # a store that cannot delete keeps old files
-                there = get_artifact_repository(run.artifact_uri, tracking_uri=self._connection.uri)
-                there.delete_artifacts("report")
-            self._client.log_artifacts(run.run_id, str(folder), "report")
+            summary = self._connection.summary(name)
+            self._delete_artifacts(summary, "report")  # else files of an earlier one would stay among these
+            self._client.log_artifacts(summary.info.run_id, str(folder), "report")
 
     def attach_profiles(self, name: str, folder: Path) -> None:
-        """Put a study's traces, its timeline and its table of operations on the summary run, traces compressed."""
+        """Put a study's traces (compressed), timeline and table of operations on its summary run."""
         with self._connection.named_errors(), tempfile.TemporaryDirectory() as scratch:
             run_id = self._connection.summary(name).info.run_id
             artifacts.write_profile(Path(scratch), folder)
@@ -244,6 +237,15 @@ class Recorder:
             self._client.log_model_artifacts(model.model_id, str(Path(scratch) / "model"))
         self._client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
         self._client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
+
+    def _delete_artifacts(self, run: Any, folder: str) -> None:
+        """Where the store cannot delete, the folder stays."""
+        from mlflow.exceptions import MlflowException
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        with suppress(MlflowException, NotImplementedError, OSError):
+            artifact_uri, uri = run.info.artifact_uri, self._connection.uri
+            get_artifact_repository(artifact_uri, tracking_uri=uri).delete_artifacts(folder)
 
     def _search(self, query: str) -> list[Any]:
         return self._connection.runs(self._experiment_id, query)

@@ -1,4 +1,4 @@
-"""The saved view of a study on MLflow's pages: accuracy against latency, and the runs table grouped by variant.
+"""The saved view of a study on MLflow's pages: accuracy against latency, and the runs grouped by variant.
 
 MLflow documents neither the tag nor its content (seen in 3.17); where it does not know them, it ignores them.
 """

@@ -1,4 +1,4 @@
-"""A trained network that MLflow keeps scores as it did in training, also one that an earlier version saved."""
+"""A trained network that MLflow keeps scores as in training, also one that an earlier version saved."""
 
 from __future__ import annotations
 
