@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import StudyError, UserError
 from harness.records import StudyRecord
-from harness.report.write import RESULTS, read_record, write_comparison, write_index, write_study
+from harness.report.write import NUMBERS, read_record, write_comparison, write_index, write_study
 
 if TYPE_CHECKING:
     from harness.tracking.store import Store
@@ -53,7 +53,7 @@ def _write_all(store: Store, args: argparse.Namespace) -> bool:
         except UserError as error:
             whole = False
             print(f"error: {error}", file=sys.stderr)
-    if any(args.out.glob(f"*/{RESULTS}")):
+    if any(args.out.glob(f"*/{NUMBERS}")):
         print(f"index    {write_index(args.out)}")
     return whole
 
@@ -68,7 +68,7 @@ def _record(text: str, uri: str) -> StudyRecord:
     """What --compare names: a report's folder or its results.json, or else a study of the store."""
     path = Path(text)
     if path.exists():
-        return read_record(path / RESULTS if path.is_dir() else path)
+        return read_record(path / NUMBERS if path.is_dir() else path)
     if path.suffix or len(path.parts) > 1:
         raise StudyError(f"--compare {text}: there is no such file or folder")
     return _open(uri).load_study(text)

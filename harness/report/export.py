@@ -28,7 +28,7 @@ def write_pages(document: Document, folder: Path) -> None:
     (folder / "tables.tex").write_text(latex(document.title, document.tables), encoding="utf-8")
 
 
-def results(summary: Summary) -> dict[str, Any]:
+def numbers(summary: Summary) -> dict[str, Any]:
     """The record, and every number that was computed from it; one that is none is null."""
     data = {
         "answer": answer(summary),
@@ -49,8 +49,7 @@ def results(summary: Summary) -> dict[str, Any]:
         "reference": summary.reference,
         "record": to_json(summary.record),
     }
-    found: dict[str, Any] = null_for_nan(data)
-    return found
+    return dict(null_for_nan(data))
 
 
 def _fields(record: Any, but: Sequence[str] = ()) -> dict[str, Any]:

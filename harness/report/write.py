@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import harness
 from harness.analysis.summary import Summary, summarize
@@ -23,7 +23,11 @@ from harness.report.document.markdown import markdown
 from harness.report.index import MARK, index
 from harness.report.page import page
 
-RESULTS = "results.json"
+if TYPE_CHECKING:
+    from harness.report.compare import Comparison
+
+NUMBERS = "results.json"
+"""The file that holds a study's record and every number computed from it; a folder with it is a report."""
 
 CODE = (
     "report",
@@ -63,8 +67,8 @@ def write_comparison(first: StudyRecord, second: StudyRecord, out: Path) -> Path
 
     compared = compare.compare_studies(first, second)
     with _named_errors(out):
-        target = _place(out, compared.name, compare.RESULTS)
-        replace_folder(target, lambda folder: compare.write_files(compared, folder))
+        target = _place(out, compared.name, compare.NUMBERS)
+        replace_folder(target, lambda folder: _write_comparison(compared, folder))
     return target
 
 
@@ -81,12 +85,12 @@ def write_index(out: Path) -> Path:
             target = out / name
             if target.exists() and MARK not in target.read_text(encoding="utf-8", errors="replace"):
                 raise StudyError(f"{target}: was not written by harness.report; choose another --out")
-        for results in sorted(out.glob(f"*/{RESULTS}")):
+        for file in sorted(out.glob(f"*/{NUMBERS}")):
             try:
-                data = json.loads(results.read_text(encoding="utf-8"))
-                studies.append((results.parent.name, data["record"]["question"], data["answer"]))
+                data = json.loads(file.read_text(encoding="utf-8"))
+                studies.append((file.parent.name, data["record"]["question"], data["answer"]))
             except (ValueError, KeyError, TypeError):
-                studies.append((results.parent.name, "", f"{RESULTS} cannot be read"))
+                studies.append((file.parent.name, "", f"{NUMBERS} cannot be read"))
         for name, render in pages.items():
             write_whole(out / name, render(index(studies, name)))
     return out / "index.html"
@@ -107,7 +111,7 @@ def read_record(path: Path) -> StudyRecord:
             )
         return study_from_json(data)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StudyError(f"{path}: is not the {RESULTS} of a report ({type(error).__name__})") from None
+        raise StudyError(f"{path}: is not the {NUMBERS} of a report ({type(error).__name__})") from None
 
 
 @contextmanager
@@ -120,7 +124,7 @@ def _named_errors(out: Path) -> Iterator[None]:
         ) from error
 
 
-def _place(out: Path, name: str, results: str = RESULTS) -> Path:
+def _place(out: Path, name: str, numbers: str = NUMBERS) -> Path:
     """Where a report goes; an earlier replacement that was killed halfway is undone.
 
     Raises:
@@ -129,9 +133,9 @@ def _place(out: Path, name: str, results: str = RESULTS) -> Path:
     target = out / name
     out.mkdir(parents=True, exist_ok=True)
     restore_folder(target)
-    if target.is_dir() and any(target.iterdir()) and not (target / results).exists():
+    if target.is_dir() and any(target.iterdir()) and not (target / numbers).exists():
         raise StudyError(
-            f"{target}: is not a report (it has no {results}); move it away or choose another --out"
+            f"{target}: is not a report (it has no {numbers}); move it away or choose another --out"
         )
     return target
 
@@ -143,31 +147,44 @@ def _write_files(summary: Summary, folder: Path) -> None:
     export.write_pages(page(summary, figures.draw(summary, folder / "figures")), folder)
     export.write_csv(folder / "results.csv", [export.variant_numbers(summary, row) for row in summary.rows])
     export.write_csv(folder / "trials.csv", export.trial_numbers(summary))
-    found = _results(summary) | {"files": _digests(folder)}
-    (folder / RESULTS).write_text(export.json_text(found, depth=3) + "\n", encoding="utf-8")
+    numbers = _numbers(summary) | {"files": _digests(folder)}
+    (folder / NUMBERS).write_text(export.json_text(numbers, depth=3) + "\n", encoding="utf-8")
 
 
-def _results(summary: Summary) -> dict[str, Any]:
+def _write_comparison(compared: Comparison, folder: Path) -> None:
+    from harness.report import compare, compare_page
+
+    (folder / "figures").mkdir()
+    drawn = compare_page.draw(compared, folder / "figures")
+    export.write_pages(compare_page.page(compared, drawn), folder)
+    text = export.json_text(compare.numbers(compared), depth=4)
+    (folder / compare.NUMBERS).write_text(text + "\n", encoding="utf-8")
+    rows = [compare.variant_numbers(compared, variant) for variant in compared.shared]
+    export.write_csv(folder / "comparison.csv", rows)
+
+
+def _numbers(summary: Summary) -> dict[str, Any]:
+    """All that `results.json` holds but the digests of the other files."""
     places = [Path(harness.__file__).parent / name for name in CODE]
     files = [
         path for place in places for path in (sorted(place.rglob("*.py")) if place.is_dir() else [place])
     ]
-    return {"written_by": _digest(*files)} | export.results(summary)
+    return {"written_by": _digest(*files)} | export.numbers(summary)
 
 
 def _is_current(summary: Summary, folder: Path) -> bool:
     """Whether a report of this very record, written by this very code, stands there whole and unchanged."""
     try:
-        written = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
+        written = json.loads((folder / NUMBERS).read_text(encoding="utf-8"))
         files = written.pop("files")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
-    return bool(written == json.loads(json.dumps(_results(summary))) and files == _digests(folder))
+    return bool(written == json.loads(json.dumps(_numbers(summary))) and files == _digests(folder))
 
 
 def _digests(folder: Path) -> dict[str, str]:
     """SHA-256 of every file of a report but the one that lists them."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / RESULTS)
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / NUMBERS)
     return {path.relative_to(folder).as_posix(): _digest(path) for path in files}
 
 
