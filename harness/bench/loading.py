@@ -25,7 +25,8 @@ from PIL import Image
 
 from harness import machine
 from harness.data.batches import TrainBatches
-from harness.data.dataset import ClipDataset, DataConfig, Item, TrainKey
+from harness.data.clips import ClipDataset, Item, TrainKey
+from harness.data.config import DataConfig
 from harness.data.frames import frames_file
 from harness.data.generated import making
 from harness.data.generated.making import GeneratedConfig

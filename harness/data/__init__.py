@@ -1,41 +1,25 @@
-"""Clips: which data set, which frames, which crop."""
+"""Clips: which data set, which frames, which crop. What other rooms ask for; the rest stands in the modules."""
 
-from harness.data.batches import Batch, TrainBatches, eval_batches
-from harness.data.dataset import (
-    DATASETS,
-    ORDERS,
-    ClipDataset,
-    DataConfig,
-    DataSet,
-    TrainKey,
-    find_data,
-    located,
-    missing_data,
-    open_data,
-    reordered,
-)
+from harness.data.batches import TrainBatches, eval_batches
+from harness.data.clips import ORDERS
+from harness.data.config import DataConfig
+from harness.data.dataset import DataSet, find_data, located, missing_data, open_data
 from harness.data.sampling import SAMPLING_WORDS
 from harness.data.transforms import normalise
-from harness.data.views import PROTOCOLS, EvalConfig, TestProtocol
+from harness.data.views import PROTOCOLS, TestProtocol
 
 __all__ = [
-    "DATASETS",
     "ORDERS",
     "PROTOCOLS",
     "SAMPLING_WORDS",
-    "Batch",
-    "ClipDataset",
     "DataConfig",
     "DataSet",
-    "EvalConfig",
     "TestProtocol",
     "TrainBatches",
-    "TrainKey",
     "eval_batches",
     "find_data",
     "located",
     "missing_data",
     "normalise",
     "open_data",
-    "reordered",
 ]

@@ -159,22 +159,30 @@ def _parser() -> argparse.ArgumentParser:
     prepare.set_defaults(command=_prepare)
     for command in (check, prepare):
         command.add_argument("root", type=Path, help="the folder with the annotations")
-        command.add_argument("--format", default="", help="something_v1, something_v2, jester, list or folders; "
-            "guessed from the files without it")  # fmt: skip
-        command.add_argument("--set", action="append", default=[], type=_setting, dest="settings",
-            metavar="KEY=VALUE", help="a setting of the data set: clips=videos/{id}.webm")  # fmt: skip
-    check.add_argument(
-        "--decode", action="store_true", help="decode every frame of every clip, which takes long"
-    )
-    check.add_argument(
-        "--out", type=Path, metavar="FILE", help=".json or .csv (default: <format>-check.json)"
-    )
+        add = command.add_argument
+        words = "something_v1, something_v2, jester, list or folders; guessed from the files without it"
+        add("--format", default="", help=words)
+        words = "a setting of the data set: clips=videos/{id}.webm"
+        add(
+            "--set",
+            action="append",
+            default=[],
+            type=_setting,
+            dest="settings",
+            metavar="KEY=VALUE",
+            help=words,
+        )
+    add = check.add_argument
+    add("--decode", action="store_true", help="decode every frame of every clip, which takes long")
+    add("--out", type=Path, metavar="FILE", help=".json or .csv (default: <format>-check.json)")
     add = prepare.add_argument
-    add("--data-dir", type=Path, default=default_data_dir(), metavar="DIR", help="where the index goes, as "
-        "for harness.run (default: %(default)s)")  # fmt: skip
+    words = "where the index goes, as for harness.run (default: %(default)s)"
+    add("--data-dir", type=Path, default=default_data_dir(), metavar="DIR", help=words)
     add("--recount", action="store_true", help="look at every clip again, also where an index is there")
-    add("--extract", nargs="?", const="", metavar="DIR", help="write the frames of videos as jpg, to DIR or "
-        "ROOT/frames-<short side>; goes on where it was stopped")  # fmt: skip
+    words = (
+        "write the frames of videos as jpg, to DIR or ROOT/frames-<short side>; goes on where it was stopped"
+    )
+    add("--extract", nargs="?", const="", metavar="DIR", help=words)
     add("--short-side", type=int, default=256, help="of extracted frames, pixels (default: 256)")
     add("--quality", type=int, default=95, help="of extracted jpg (default: 95)")
     return parser

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from harness.data.dataset import ClipDataset, Item, TrainKey, UnreadableError
+from harness.data.clips import ClipDataset, Item, TrainKey, UnreadableError
 from harness.data.views import TestProtocol
 from harness.errors import DataError
 

@@ -77,15 +77,6 @@ def place_crop(frames: np.ndarray, crop: int, along: float, across: float) -> Te
     return _resize(frames[:, top : top + crop, left : left + crop], crop, crop)
 
 
-def centre_crop(frames: np.ndarray, crop: int) -> Tensor:
-    """The middle of every frame: (T, H, W, 3) -> (T, 3, crop, crop).
-
-    Raises:
-        ValueError: a frame is smaller than the crop.
-    """
-    return place_crop(frames, crop, 0.5, 0.5)
-
-
 def resize_short_side(frames: np.ndarray, short_side: int) -> np.ndarray:
     """Frames whose shorter side is `short_side` pixels, the aspect kept: (T, H, W, 3) -> (T, H', W', 3)."""
     height, width = resized(frames.shape[1], frames.shape[2], short_side)

@@ -31,18 +31,8 @@ _DECORD = (_MP4, (0, b"\x1a\x45\xdf\xa3"), (8, b"AVI "))
 """Where the first bytes of MP4 and QuickTime, of Matroska and WebM, and of AVI say what they are."""
 
 _FORMATS = {
-    "mov",
-    "matroska",
-    "avi",
-    "mpegts",
-    "mpeg",
-    "mpegvideo",
-    "flv",
-    "asf",
-    "ogg",
-    "h264",
-    "hevc",
-    "m4v",
+    *("mov", "matroska", "avi", "mpegts", "mpeg", "mpegvideo"),
+    *("flv", "asf", "ogg", "h264", "hevc", "m4v"),
 }
 """Containers that PyAV may find. It would make a video of a picture or a text file too."""
 

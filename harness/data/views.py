@@ -58,8 +58,8 @@ class TestProtocol:
     clips: int
     crops: str
     size: str
-    mirror: str
-    fusion: str
+    mirror: str = "off"
+    fusion: str = "scores"
 
     def words(self, crop: int, short_side: int) -> str:
         """The protocol in words, as reports print it."""
@@ -99,14 +99,11 @@ class View(NamedTuple):
 PROTOCOLS = {
     p.name: p
     for p in (
-        TestProtocol(name="center_1clip", clips=1, crops="centre", size="crop", mirror="off", fusion="scores"),
-        TestProtocol(
-            name="fullres_2clip", clips=2, crops="left_centre_right", size="short_side", mirror="off",
-            fusion="scores",
-        ),
-        TestProtocol(name="ten_crop", clips=1, crops="corners_centre", size="crop", mirror="on", fusion="scores"),
+        TestProtocol(name="center_1clip", clips=1, crops="centre", size="crop"),
+        TestProtocol(name="fullres_2clip", clips=2, crops="left_centre_right", size="short_side"),
+        TestProtocol(name="ten_crop", clips=1, crops="corners_centre", size="crop", mirror="on"),
     )
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,12 +128,8 @@ class EvalConfig:
             raise DataError(f"protocol: no protocol {self.protocol!r}{nearest(self.protocol, PROTOCOLS)}")
         if self.clips is not None and self.clips < 1:
             raise DataError(f"clips: {self.clips} is too few; use 1 or more")
-        for name, known in (
-            ("crops", tuple(CROPS)),
-            ("size", SIZES),
-            ("fusion", FUSIONS),
-            ("mirror", MIRRORS),
-        ):
+        choices = {"crops": tuple(CROPS), "size": SIZES, "fusion": FUSIONS, "mirror": MIRRORS}
+        for name, known in choices.items():
             value = getattr(self, name)
             if value is not None and value not in known:
                 raise DataError(f"{name}: {value!r} is none of {', '.join(known)}")

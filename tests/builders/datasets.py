@@ -11,6 +11,12 @@ import av
 import numpy as np
 from PIL import Image
 
+from harness.data import DataConfig, DataSet, open_data
+
+FORMATS = ("something_v1", "something_v2", "jester", "list", "folders")
+
+SMALL: dict[str, Any] = {"num_frames": 4, "short_side": 24, "crop": 16, "scales": (1.0, 0.75)}
+
 LABELS = ("Pushing something", "Moving something left", "Moving something right")
 """Not sorted, as the publishers' lists are not."""
 
@@ -122,3 +128,13 @@ def _folders(name: str, root: Path, splits: Mapping[str, list[tuple[str, int]]])
                 write_pictures(folder / id_, frames)
             else:
                 write_webm(folder / f"{id_}.webm", frames)
+
+
+def config(name: str, root: Path, **settings: Any) -> DataConfig:
+    """Settings for such a data set, its own and those of the clips."""
+    general = {key: settings.pop(key) for key in ("mirror", "on_unreadable") if key in settings}
+    return DataConfig(dataset={"name": name, "root": str(root), **settings}, **SMALL, **general)
+
+
+def open_(name: str, root: Path, **settings: Any) -> DataSet:
+    return open_data(config(name, root, **settings), root.parent / "index")

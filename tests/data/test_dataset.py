@@ -1,134 +1,21 @@
-"""Reading videos, cropping, and the clips that training and evaluation see."""
+"""Settings of the data, and the clips that training and evaluation see."""
 
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from harness.data import (
-    ClipDataset,
-    DataConfig,
-    DataSet,
-    TrainBatches,
-    TrainKey,
-    eval_batches,
-    find_data,
-    normalise,
-    open_data,
-)
-from harness.data.frames import frames_file, open_frames, read_clip
-from harness.data.index import Clip, Index
+from harness.data import DataConfig, DataSet, TrainBatches, eval_batches, find_data, open_data
+from harness.data.clips import TrainKey
+from harness.data.frames import frames_file, open_frames
 from harness.data.sampling import segment_test
-from harness.data.transforms import (
-    OFFSETS,
-    centre_crop,
-    crop_sizes,
-    draw_crop,
-    place_crop,
-    resize_short_side,
-    train_crop,
-)
 from harness.data.video import count_frames, read_frames
 from harness.data.views import PROTOCOLS
 from harness.errors import DataError
-
-# --- Crops --------------------------------------------------------------------------------------------------
-
-
-def test_crop_sizes_are_those_of_the_public_code() -> None:
-    # 256 x (1, .875, .75, .66) = 256, 224, 192, 168; width and height at most one step apart
-    near = {(256, 256), (256, 224), (224, 256), (224, 224), (224, 192), (192, 224), (192, 192)}
-    near |= {(192, 168), (168, 192), (168, 168)}
-    assert set(crop_sizes(256, 224, (1.0, 0.875, 0.75, 0.66))) == near
-
-
-def test_a_size_within_three_pixels_of_the_output_becomes_it() -> None:
-    assert crop_sizes(226, 224, (1.0,)) == [(224, 224)]
-    assert crop_sizes(227, 224, (1.0,)) == [(227, 227)]
-    assert crop_sizes(41, 40, (1.0,)) == [(41, 41)]  # 3 at 224 is 0.5 at 40
-
-
-def test_offsets_are_corners_centre_edges_and_quarter_points() -> None:
-    # Crop 224 x 224 from 340 x 256: steps of (340 - 224) // 4 = 29 and (256 - 224) // 4 = 8
-    rng = np.random.default_rng(0)
-    drawn = {draw_crop(256, 340, 224, (0.875,), rng) for _ in range(1000)}
-    assert len(OFFSETS) == len(drawn) == 13
-    assert {(0, 0, 224, 224), (32, 116, 224, 224), (16, 58, 224, 224), (8, 87, 224, 224)} <= drawn
-
-
-@pytest.mark.parametrize(
-    ("height", "width", "crop"), [(48, 64, 40), (64, 48, 40), (256, 340, 224), (33, 31, 31)]
-)
-def test_training_crops_stay_within_the_frame(height: int, width: int, crop: int) -> None:
-    rng = np.random.default_rng(1)
-    for _ in range(500):
-        top, left, h, w = draw_crop(height, width, crop, (1.0, 0.875, 0.75, 0.66), rng)
-        assert 0 <= top <= top + h <= height
-        assert 0 <= left <= left + w <= width
-
-
-def test_a_training_crop_is_the_same_for_every_frame() -> None:
-    still = np.random.default_rng(0).integers(256, size=(1, 48, 64, 3), dtype=np.uint8).repeat(4, axis=0)
-    clip = train_crop(still, 40, (1.0, 0.75), np.random.default_rng(3))
-    assert clip.shape == (4, 3, 40, 40)
-    assert clip.dtype == torch.uint8
-    assert (clip == clip[:1]).all()
-
-
-def test_a_crop_at_output_size_is_cut_and_not_resampled() -> None:
-    frames = np.random.default_rng(0).integers(256, size=(2, 48, 64, 3), dtype=np.uint8)
-    clip = centre_crop(frames, 40)
-    np.testing.assert_array_equal(clip.permute(0, 2, 3, 1).numpy(), frames[:, 4:44, 12:52])
-
-
-@pytest.mark.parametrize(
-    ("height", "width", "side", "along", "top", "left"),
-    [
-        (256, 340, 224, 0.5, 16, 58),  # one clip: the centre
-        (256, 340, 256, 0.0, 0, 0),  # full resolution: left, centre, right of 340 - 256 = 84 free pixels
-        (256, 340, 256, 0.5, 0, 42),
-        (256, 340, 256, 1.0, 0, 84),
-        (340, 256, 256, 1.0, 84, 0),  # portrait: the bottom
-        (256, 256, 256, 1.0, 0, 0),
-    ],
-)
-def test_a_test_crop_lies_along_the_longer_side(
-    height: int, width: int, side: int, along: float, top: int, left: int
-) -> None:
-    place = np.stack(np.mgrid[:height, :width], axis=-1)  # each pixel's own row and column
-    frames = np.concatenate([place // 2, place[..., :1] * 0], axis=-1)[None].astype(np.uint8)
-    crop = place_crop(frames, side, along, 0.5).permute(0, 2, 3, 1).numpy()
-    np.testing.assert_array_equal(crop, frames[:, top : top + side, left : left + side])
-
-
-def test_resizing_keeps_a_ramp_a_ramp() -> None:
-    ramp = np.broadcast_to(np.arange(0, 240, 4, dtype=np.uint8)[None, None, :, None], (2, 30, 60, 3))
-    half = resize_short_side(ramp, 15)
-    assert half.shape == (2, 15, 30, 3)
-    assert (
-        np.abs(half[0, 7, 1:-1, 0].astype(int) - np.arange(10, 234, 8)).max() <= 1
-    )  # mean of each pair: 8i + 2
-
-
-def test_a_crop_larger_than_the_frame_is_a_wrong_call() -> None:
-    with pytest.raises(ValueError, match="cannot crop 40 pixels from frames of 64x32"):
-        centre_crop(np.zeros((1, 32, 64, 3), np.uint8), 40)
-
-
-def test_normalising_subtracts_the_mean_and_divides_by_the_deviation() -> None:
-    clips = torch.randint(256, (2, 3, 5, 4, 3), dtype=torch.uint8).permute(0, 1, 4, 2, 3)
-    result = normalise(clips)
-    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
-    expected = (clips.numpy() / 255 - mean[:, None, None]) / std[:, None, None]
-    np.testing.assert_allclose(result.numpy(), expected, atol=1e-5)
-    assert result.dtype == torch.float32
-    assert result.stride() == clips.stride()
-
 
 # --- Settings -----------------------------------------------------------------------------------------------
 
@@ -208,7 +95,7 @@ def test_an_evaluation_clip_is_the_centre_of_its_sampled_frames(data: DataSet) -
     frames = read_frames(video_file, segment_test(count_frames(video_file), 4))
     np.testing.assert_array_equal(clip.permute(0, 2, 3, 1).numpy(), frames[:, 4:44, 12:52])
     assert (label, index) == (val.clips[5].label, 5)
-    assert data.clip_id("val", 5) in str(video_file)
+    assert val.clips[5].id in str(video_file)
 
 
 def by_clip(batches: Any) -> Iterator[tuple[int, torch.Tensor, int]]:
@@ -324,90 +211,3 @@ def test_a_disk_too_small_is_said_before_anything_is_decoded(data: DataSet, data
 def test_an_unknown_split_is_a_wrong_call(data: DataSet) -> None:
     with pytest.raises(ValueError, match="'test'"):
         data.split("test")
-
-
-# --- Clips of pictures --------------------------------------------------------------------------------------
-
-
-def picture_clip(folder: Path, count: int, height: int = 30, width: int = 50, **how: Any) -> Clip:
-    """Frame i is a flat picture of brightness 10 i: JPEG keeps it nearly."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for i in range(count):
-        Image.new("RGB", (width, height), (10 * i,) * 3).save(folder / f"{i + 1:05d}.jpg", quality=95)
-    return Clip(id="7", file=folder, split="train", label=0, frames=count, pictures="{frame:05d}.jpg", **how)
-
-
-def test_pictures_come_back_in_the_order_asked_for(tmp_path: Path) -> None:
-    clip = picture_clip(tmp_path / "7", 12)
-    for wanted in ([0, 3, 11], [5, 5, 2, 9], [4]):
-        frames = read_clip(clip, np.array(wanted), 15)
-        assert frames.shape == (len(wanted), 15, 25, 3)
-        assert np.abs(frames.mean(axis=(1, 2, 3)) - 10 * np.array(wanted)).max() < 2
-
-
-def test_pictures_equal_those_that_pillow_decodes(tmp_path: Path) -> None:
-    clip = picture_clip(tmp_path / "7", 1)
-    noise = np.random.default_rng(0).integers(256, size=(30, 50, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(clip.picture(0))
-    decoded = np.asarray(Image.open(clip.picture(0)).convert("RGB"))
-    np.testing.assert_array_equal(read_clip(clip, np.array([0]), 30)[0], decoded)
-
-
-def test_a_grey_picture_is_a_frame_of_three_equal_channels(tmp_path: Path) -> None:
-    clip = picture_clip(tmp_path / "7", 2)
-    Image.new("L", (50, 30), 90).save(clip.picture(1))
-    frame = read_clip(clip, np.array([1]), 30)[0]
-    assert frame.shape == (30, 50, 3)
-    assert np.unique(frame).tolist() == [90]
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (lambda file: file.unlink(), "00004.jpg: no such picture"),
-        (lambda file: file.write_bytes(b""), "00004.jpg: cannot be read as a picture"),
-        (lambda file: file.write_text("no picture\n" * 20), "00004.jpg: cannot be read as a picture"),
-        (
-            lambda file: file.write_bytes(file.read_bytes()[:-40]),
-            "00004.jpg: cannot be read as a picture",
-        ),
-        (
-            lambda file: Image.new("RGB", (50, 31)).save(file),
-            "00004.jpg: 50x31 pixels, and 00001.jpg is 50x30",
-        ),
-    ],
-)
-def test_a_damaged_picture_is_one_line_that_names_it(
-    damage: Callable[[Path], Any], message: str, tmp_path: Path
-) -> None:
-    clip = picture_clip(tmp_path / "7", 6)
-    damage(clip.picture(3))
-    with pytest.raises(DataError) as caught:
-        read_clip(clip, np.array([0, 3, 5]), 30)
-    assert message in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert len(read_clip(clip, np.array([0, 1, 5]), 30)) == 3
-
-
-def test_a_clip_of_one_pixel_or_of_fewer_frames_than_segments_is_sampled_and_cropped(tmp_path: Path) -> None:
-    for size, count in ((1, 3), (33, 1), (1, 1)):
-        clip = picture_clip(tmp_path / f"{size}-{count}", count, size, size)
-        index = Index(folder=tmp_path, fingerprint="x", classes=["a"], groups=[""], clips=[clip])
-        split = ClipDataset(DataConfig(num_frames=8, short_side=12, crop=10), index, "train")
-        item, _, _ = split[TrainKey(0, 0, 0)]
-        assert item is not None
-        assert item.shape == (8, 3, 10, 10)
-        assert split.views(0, PROTOCOLS["fullres_2clip"]).shape == (6, 8, 3, 12, 12)
-
-
-@pytest.mark.parametrize("workers", [0, 1])
-@pytest.mark.filterwarnings("ignore:.*use of fork\\(\\):DeprecationWarning")
-def test_a_clip_that_cannot_be_read_is_one_line_also_from_a_worker(tmp_path: Path, workers: int) -> None:
-    clip = picture_clip(tmp_path / "7", 3)
-    clip.picture(1).unlink()
-    index = Index(folder=tmp_path, fingerprint="x", classes=["a"], groups=[""], clips=[clip])
-    split = ClipDataset(DataConfig(num_frames=3, short_side=12, crop=10), index, "train")
-    for batches in (TrainBatches(split, 4, 0, workers).epoch(0), eval_batches(split, 4, workers)):
-        with pytest.raises(DataError) as caught:
-            list(batches)
-        assert str(caught.value) == f"clip 7: {clip.picture(1)}: no such picture"

@@ -11,7 +11,8 @@ import pytest
 from builders.datasets import LABELS, make, write_csv
 from builders.place import Workplace
 
-from harness.data import DataConfig, EvalConfig, located, open_data
+from harness.data import DataConfig, located, open_data
+from harness.data.views import EvalConfig
 from harness.model.config import ModelConfig
 from harness.records import TrialRecord
 from harness.study.load import load_study
@@ -25,7 +26,7 @@ PUBLIC = ("something_v1", "something_v2", "jester")
 
 
 @pytest.fixture(scope="module")
-def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def public(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     top = tmp_path_factory.mktemp("public")
     return {name: make(name, top / name, train=9, val=6) for name in PUBLIC}
 
@@ -48,12 +49,12 @@ def train(chosen: Settings, folder: Path, data_dir: Path) -> TrialRecord:
 
 @pytest.mark.parametrize("name", PUBLIC)
 def test_a_public_data_set_trains_through_its_reader_and_both_protocols(
-    name: str, roots: dict[str, Path], tmp_path: Path
+    name: str, public: dict[str, Path], tmp_path: Path
 ) -> None:
     scores = {}
     for test in ("center_1clip", "fullres_2clip"):
         folder = tmp_path / test
-        record = train(settings(name, roots[name], test, mirror="swap_labels"), folder, tmp_path / "data")
+        record = train(settings(name, public[name], test, mirror="swap_labels"), folder, tmp_path / "data")
         assert (record.status, record.reason) == ("done", "")
         assert [entry["epoch"] for entry in record.history] == [1, 2]
         assert all(np.isfinite(entry["train/loss"]) for entry in record.history)
@@ -71,8 +72,8 @@ def test_a_public_data_set_trains_through_its_reader_and_both_protocols(
     assert not np.allclose(scores["center_1clip"], scores["fullres_2clip"])
 
 
-def test_clips_that_cannot_be_read_are_named_in_the_result(roots: dict[str, Path], tmp_path: Path) -> None:
-    root = Path(shutil.copytree(roots["jester"], tmp_path / "jester"))
+def test_clips_that_cannot_be_read_are_named_in_the_result(public: dict[str, Path], tmp_path: Path) -> None:
+    root = Path(shutil.copytree(public["jester"], tmp_path / "jester"))
     clips = root / "20bn-jester-v1"
     shutil.rmtree(clips / "102")  # seen by the index
     shutil.rmtree(clips / "110")
@@ -95,9 +96,9 @@ def test_clips_that_cannot_be_read_are_named_in_the_result(roots: dict[str, Path
     [(range(100, 109), "epoch 1: not one training clip"), (range(109, 115), "no validation")],
 )
 def test_a_trial_without_a_single_readable_clip_fails_in_words(
-    ids: range, message: str, roots: dict[str, Path], tmp_path: Path
+    ids: range, message: str, public: dict[str, Path], tmp_path: Path
 ) -> None:
-    root = Path(shutil.copytree(roots["jester"], tmp_path / "jester"))
+    root = Path(shutil.copytree(public["jester"], tmp_path / "jester"))
     for id_ in ids:
         for picture in (root / "20bn-jester-v1" / str(id_)).iterdir():
             picture.write_bytes(b"no picture")
@@ -108,9 +109,9 @@ def test_a_trial_without_a_single_readable_clip_fails_in_words(
 
 
 def test_where_a_data_set_lies_is_no_part_of_a_trials_id(
-    roots: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    public: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MIXTBENCH_DATASETS", str(roots["jester"].parent))
+    monkeypatch.setenv("MIXTBENCH_DATASETS", str(public["jester"].parent))
     by_name = Settings(data=DataConfig(dataset="jester"))
     moved = Settings(data=DataConfig(dataset={"name": "jester", "root": str(tmp_path)}))
     ordered = Settings(
@@ -118,7 +119,7 @@ def test_where_a_data_set_lies_is_no_part_of_a_trials_id(
     )
     ids = [trial_id(s, 0, "the same clips") for s in (by_name, moved, ordered)]
     assert ids[0] == ids[1] != ids[2]
-    assert located(by_name.data).dataset == {"name": "jester", "root": str(roots["jester"])}
+    assert located(by_name.data).dataset == {"name": "jester", "root": str(public["jester"])}
     assert located(DataConfig()).dataset == "generated"
 
 
@@ -130,8 +131,8 @@ def words(place: Workplace, root: Path, **data: Any) -> dict[str, str]:
     return protocol(study, open_data(study.variants["tsn"].data, place.data))
 
 
-def test_the_protocol_says_what_mirroring_does(place: Workplace, roots: dict[str, Path]) -> None:
-    root = roots["jester"]
+def test_the_protocol_says_what_mirroring_does(place: Workplace, public: dict[str, Path]) -> None:
+    root = public["jester"]
     assert words(place, root)["mirroring"] == "no training clip is mirrored"
     pair = "Moving something left and Moving something right"
     assert words(place, root, mirror=True)["mirroring"].endswith(f"each other's mirror image: {pair}")
@@ -165,16 +166,16 @@ def test_the_protocol_says_what_the_optimiser_does(place: Workplace) -> None:
         assert said.endswith(end)
 
 
-def test_the_protocol_counts_the_clips_that_are_left_out(place: Workplace, roots: dict[str, Path]) -> None:
-    root = Path(shutil.copytree(roots["jester"], place.folder / "jester"))
+def test_the_protocol_counts_the_clips_that_are_left_out(place: Workplace, public: dict[str, Path]) -> None:
+    root = Path(shutil.copytree(public["jester"], place.folder / "jester"))
     assert words(place, root)["unreadable clips"] == "are an error; there is none"
     write_csv(root / "jester-v1-train.csv", [(str(id_), LABELS[0]) for id_ in (100, 555, 556)])
     said = words(place, root, on_unreadable="skip")["unreadable clips"]
     assert "by choice: 2 of train when the data set was indexed" in said
 
 
-def test_a_study_on_a_public_data_set_runs_by_one_command(ready: Workplace, roots: dict[str, Path]) -> None:
-    root = Path(shutil.copytree(roots["something_v1"], ready.folder / "elsewhere" / "something_v1"))
+def test_a_study_on_a_public_data_set_runs_by_one_command(ready: Workplace, public: dict[str, Path]) -> None:
+    root = Path(shutil.copytree(public["something_v1"], ready.folder / "elsewhere" / "something_v1"))
     shutil.rmtree(root / "20bn-something-something-v1" / "109")
     data = {"dataset": {"name": "something_v1", "root": "elsewhere/something_v1"}, "num_frames": 4}
     data |= {"short_side": 24, "crop": 16}

@@ -327,7 +327,7 @@ def test_a_finished_trial_leaves_its_result_and_no_checkpoint(
     assert record.history[-1]["val/top1"] == record.last["top1"]
     assert record.best["top1"] == max(entry["val/top1"] for entry in record.history)
     assert set(record.per_class) == set(data.classes)
-    assert record.predictions["clip"][0] == data.clip_id("val", 0)
+    assert record.predictions["clip"][0] == data.split("val").clips[0].id
 
 
 def test_a_loss_that_is_no_number_fails_the_trial_with_advice(

@@ -127,11 +127,8 @@ def clips_list(path: Path, report: Report) -> list[Entry]:
     for place, line in _lines(path, report):
         parts = line.rsplit(maxsplit=2)
         if len(parts) != 3 or not all(re.fullmatch(r"\d{1,9}", part) for part in parts[1:]):
-            report(
-                Problem(
-                    "annotation", place, f"{_short(line)} is not `path num_frames label`, two numbers last"
-                )
-            )
+            text = f"{_short(line)} is not `path num_frames label`, two numbers last"
+            report(Problem("annotation", place, text))
         elif int(parts[1]) == 0:
             report(Problem("annotation", place, f"{_short(line)} has no frames", clip=parts[0]))
         elif (label := int(parts[2])) >= MOST_CLASSES:

@@ -23,8 +23,14 @@ from harness.errors import DataError
 from harness.files import writable, write_whole
 
 KINDS = (
-    "missing", "unreadable", "wrong frame count", "unknown label", "duplicate id", "bad id", "annotation",
-)  # fmt: skip
+    "missing",
+    "unreadable",
+    "wrong frame count",
+    "unknown label",
+    "duplicate id",
+    "bad id",
+    "annotation",
+)
 """Of problems, as annotations.Problem has them."""
 
 

@@ -84,9 +84,14 @@ def clips_of(config: ReaderConfig, root: Path, report: Report) -> tuple[list[str
         for entry, label in entries:
             file, pictures = place(entry.id)
             clip = Clip(
-                id=entry.id, file=file, split=split, label=label, frames=0, pictures=pictures,
+                id=entry.id,
+                file=file,
+                split=split,
+                label=label,
+                frames=0,
+                pictures=pictures,
                 first_picture=config.first_picture,
-            )  # fmt: skip
+            )
             clips.append((clip, entry.frames))
     return classes, clips
 
@@ -112,9 +117,8 @@ def count(job: tuple[Clip, int]) -> Counted:
         return Counted(0, "unreadable", f"{clip.file}: cannot be read: {error.strerror}")
     if frames < 0:
         last = clip.picture(-frames - 1).name
-        return Counted(
-            0, "wrong frame count", f"{clip.file}: pictures are missing between the first and {last}"
-        )
+        text = f"{clip.file}: pictures are missing between the first and {last}"
+        return Counted(0, "wrong frame count", text)
     if stated and frames != stated:
         text = f"{clip.file}: has {frames} frames, its annotation says {stated}"
         return Counted(0, "wrong frame count", text)
@@ -131,9 +135,8 @@ def _count_pictures(clip: Clip) -> int:
     if not numbers:
         raise DataError(f"{clip.file}: holds no picture named like {clip.picture(0).name}")
     expected = numbers[-1] - clip.first_picture + 1
-    return (
-        len(numbers) if len(numbers) == expected and numbers[0] == clip.first_picture else -max(expected, 1)
-    )
+    whole = len(numbers) == expected and numbers[0] == clip.first_picture
+    return expected if whole else -max(expected, 1)
 
 
 @functools.cache
@@ -184,10 +187,9 @@ def _read(config: ReaderConfig, file: Path) -> Index:
             )
         # Neither the root nor the words of a problem: a data set that moved is the same one.
         settings = {key: value for key, value in dataclasses.asdict(config).items() if key != "root"}
-        decisive = [
-            INDEX_VERSION, config.name, settings, contents["annotations"], contents["classes"],
-            [[c.id, c.split, c.label, c.frames] for c in clips],
-        ]  # fmt: skip
+        listed = [[c.id, c.split, c.label, c.frames] for c in clips]
+        annotated = [contents["annotations"], contents["classes"]]
+        decisive = [INDEX_VERSION, config.name, settings, *annotated, listed]
         return Index(
             folder=file.parent,
             fingerprint=sha256(json.dumps(decisive, sort_keys=True).encode()),
