@@ -102,8 +102,8 @@ def _prepare(args: argparse.Namespace) -> int:
             dataset = {key: value for key, value in dataset.items() if key != "clips"} | {"root": str(out)}
             if left_out := len(index.clips) - len(videos) + len(bad):
                 print(
-                    f"warning  {left_out:,} clips are not in {out}, and a study on it will not know: folders of "
-                    "pictures, which must be copied or linked there, and videos that cannot be read"
+                    f"warning  {left_out:,} clips are not in {out}, and a study on it will not know: "
+                    "folders of pictures, which must be copied or linked there, and videos that cannot be read"
                 )
         else:  # within the root by its place there: a data set that moves stays the same one
             where = out.relative_to(root) if out.is_relative_to(root) else out

@@ -102,9 +102,10 @@ class DataSet:
             for place, other in enumerate(self.mirrored):
                 if place != other:
                     raise DataError(
-                        f"test.protocol: {test.protocol} shows mirror images, which make {self.classes[place]!r} of "
-                        f"{self.classes[other]!r}; use test.mirror: swap_labels (reads their scores the other way "
-                        "round), off (leaves them out), or on (takes them as they are)"
+                        f"test.protocol: {test.protocol} shows mirror images, "
+                        f"which make {self.classes[place]!r} of {self.classes[other]!r}; "
+                        "use test.mirror: swap_labels (reads their scores the other way round), "
+                        "off (leaves them out), or on (takes them as they are)"
                     )
 
     def split(self, name: str) -> ClipDataset:

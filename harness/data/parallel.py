@@ -49,8 +49,8 @@ def in_parallel(function: Callable[[Job], Result], jobs: Sequence[Job], progress
                 progress(len(results), len(jobs))
         except BrokenProcessPool:
             raise DataError(
-                f"a process that worked on the clips died, {len(results):,} of {len(jobs):,} were done; the system may "
-                "be out of memory"
+                f"a process that worked on the clips died, {len(results):,} of {len(jobs):,} were done; "
+                "the system may be out of memory"
             ) from None
     return results
 

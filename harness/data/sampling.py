@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 SAMPLING_WORDS = {
-    "segment": "one from each of T equal segments: at random in training, the middle one (of a second clip the first "
-    "one) at test",
-    "dense": "every (64 // T)-th of a window of 64 frames: a random window in training, windows spread evenly (one "
-    "alone in the middle) at test",
+    "segment": "one from each of T equal segments: "
+    "at random in training, the middle one (of a second clip the first one) at test",
+    "dense": "every (64 // T)-th of a window of 64 frames: "
+    "a random window in training, windows spread evenly (one alone in the middle) at test",
 }
 """The ways of sampling, in words."""
 

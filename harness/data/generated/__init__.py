@@ -1,1 +1,1 @@
-"""The generated data set: real encoded videos, written once and then read like any other."""
+"""Clips that this project makes itself: what they show, how they are written, and how they are found again."""

@@ -88,8 +88,8 @@ class ReaderConfig:
         if os.environ.get(ROOTS):
             return Path(os.environ[ROOTS]).expanduser().absolute() / self.name
         raise DataError(
-            f"root: where is {self.name}? Set data.dataset: {{name: {self.name}, root: FOLDER}}, or {ROOTS} to a "
-            f"folder with a folder {self.name}"
+            f"root: where is {self.name}? Set data.dataset: {{name: {self.name}, root: FOLDER}}, "
+            f"or {ROOTS} to a folder with a folder {self.name}"
         )
 
     def files(self) -> list[str]:
