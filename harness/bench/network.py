@@ -57,12 +57,17 @@ def steps(
                 }
                 result.append(
                     {
-                        "network": network, "format": layout, "operator": operator, "path": path,
-                        "threads": torch.get_num_threads() if device.type == "cpu" else 0, "rounds": rounds,
-                        "step_ms": percentile(own["step"], 0.5), "forward_ms": percentile(own["forward"], 0.5),
+                        "network": network,
+                        "format": layout,
+                        "operator": operator,
+                        "path": path,
+                        "threads": torch.get_num_threads() if device.type == "cpu" else 0,
+                        "rounds": rounds,
+                        "step_ms": percentile(own["step"], 0.5),
+                        "forward_ms": percentile(own["forward"], 0.5),
                     }
                     | ratios
-                )  # fmt: skip
+                )
     return result
 
 

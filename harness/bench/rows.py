@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -23,11 +24,8 @@ def rows_of(timed: Sequence[Timed], copies: Sequence[float], case: Case) -> list
     result = []
     for one in timed:
         for what, moved in MOVED.items():
-            row: Row = {
-                "operator": one.form.operator, "path": one.form.path, "pass": what, "shape": case.shape,
-                "clips": case.clips, "frames": case.frames, "dtype": case.dtype, "format": case.format,
-                "threads": case.threads, "bytes": case.bytes, "failed": one.failed, "errors": one.errors,
-            }  # fmt: skip
+            row: Row = {"operator": one.form.operator, "path": one.form.path, "pass": what}
+            row |= asdict(case) | {"bytes": case.bytes, "failed": one.failed, "errors": one.errors}
             if not one.failed:
                 row |= _figures(one, what, moved, copies, case, published)
             result.append(row)
@@ -61,7 +59,7 @@ def _figures(
         "first_call_s": one.first_call_s,
         "saved_mib": one.saved_mib,
         "peak_mib": one.peak_mib,
-    }  # fmt: skip
+    }
     if what == "forward" and one.graph_ms:
         figures["graph_ms"] = percentile(one.graph_ms, 0.5)
     if published is not None and one.form.operator == "mixtconv":

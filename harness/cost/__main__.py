@@ -114,15 +114,18 @@ def _counts_table(records: dict[str, CostRecord], rows: list[dict[str, Any]]) ->
     )
     table.add_column("", no_wrap=True)
     for (name, r), row in zip(records.items(), rows, strict=True):
-        counted = None if r.macs_counted_added is None else r.macs_counted_added
-        verdict = (
-            f"not reproduced: computed {giga(r.macs_added, '+.4g')}" if row["reproduced"] is False else ""
-        )
+        refused = row["reproduced"] is False
         table.add_row(
-            name, f"{r.params_total:,}", f"{r.params_added:+,}", giga(r.macs_total, ".2f"),
-            giga(r.macs_added, "+.5f"), giga(counted, "+.5f"), _number(r.activation_mib, ".0f"),
-            "-" if row["paper_gmacs"] is None else f"{row['paper_gmacs']:g}", verdict,
-        )  # fmt: skip
+            name,
+            f"{r.params_total:,}",
+            f"{r.params_added:+,}",
+            giga(r.macs_total, ".2f"),
+            giga(r.macs_added, "+.5f"),
+            giga(r.macs_counted_added, "+.5f"),
+            _number(r.activation_mib, ".0f"),
+            _number(row["paper_gmacs"], "g"),
+            f"not reproduced: computed {giga(r.macs_added, '+.4g')}" if refused else "",
+        )
     return table
 
 
@@ -172,8 +175,10 @@ def _print_notes(records: dict[str, CostRecord], reference: dict[str, Any]) -> N
     if record.measured_on:
         print(", ".join(f"{key} {value}" for key, value in record.measured_on.items() if value))
     if reference:
-        print(f"paper: {reference['paper']}, {reference['title']}, which counts from a plain network of "
-              f"{reference.get('added_to', '-')} G; compared is what a variant adds.")  # fmt: skip
+        print(
+            f"paper: {reference['paper']}, {reference['title']}, which counts from a plain network of "
+            f"{reference.get('added_to', '-')} G; compared is what a variant adds."
+        )
     for warning in warnings(records):
         print(f"warning  {warning}")
 
@@ -210,12 +215,26 @@ def _parser() -> argparse.ArgumentParser:
     add("--profile", action="store_true", help="write traces of profiled training steps, and a timeline")
     add("--preset", default="", metavar="NAME", help="the study at another scale, as its file describes it")
     add("--variants", type=_names, metavar="A,B,...", help="only these variants")
-    add("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting: cost.repeats=10, "
-        "or cost.latency=false to count only")  # fmt: skip
-    add("--out", type=Path, metavar="DIR", help="folder for DIR/STUDY/costs.json and profiles (default: "
-        "`profiles` in the data folder)")  # fmt: skip
-    add("--data-dir", type=Path, default=default_data_dir(), metavar="DIR", help="where measurements are kept "
-        "(default: %(default)s)")  # fmt: skip
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a setting: cost.repeats=10, or cost.latency=false to count only",
+    )
+    add(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder for DIR/STUDY/costs.json and profiles (default: `profiles` in the data folder)",
+    )
+    add(
+        "--data-dir",
+        type=Path,
+        default=default_data_dir(),
+        metavar="DIR",
+        help="where measurements are kept (default: %(default)s)",
+    )
     return parser
 
 

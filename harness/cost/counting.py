@@ -76,13 +76,17 @@ def count(config: CostConfig, model: ModelConfig, num_frames: int) -> CostRecord
     added = sum(p.numel() for _, op in net.operators() for p in op.parameters())
     return CostRecord(
         geometry={
-            "backbone": config.backbone, "placement": model.placement, "num_frames": net.num_frames,
-            "size": config.size, "num_classes": config.num_classes,
+            "backbone": config.backbone,
+            "placement": model.placement,
+            "num_frames": net.num_frames,
+            "size": config.size,
+            "num_classes": config.num_classes,
         },
-        params_total=params, params_added=added,
+        params_total=params,
+        params_added=added,
         macs_total=None if counts.operators is None else counts.network + counts.operators,
         macs_added=counts.operators,
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True)

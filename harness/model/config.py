@@ -26,7 +26,7 @@ class ModelConfig:
         stencil: how depthwise operators compute, "auto" by device; see operators/stencil. Decides the last bits.
         dropout: before the classifier.
         weights: "imagenet", torchvision's public file; or the path of a checkpoint with its names, or of a folder
-            that holds it (harness/weights.py); "" starts from random weights.
+            that holds it (harness/model/weights.py); "" starts from random weights.
     """
 
     backbone: str = "resnet50"

@@ -62,9 +62,15 @@ def evaluate(
     views = protocol.views()
     mirrored = [place for place, view in enumerate(views) if view.mirrored]
     batches = eval_batches(
-        data.split(split), at_once, config.workers,
-        protocol=protocol, indices=indices, order=order, seed=seed, pin=device.type == "cuda",
-    )  # fmt: skip
+        data.split(split),
+        at_once,
+        config.workers,
+        protocol=protocol,
+        indices=indices,
+        order=order,
+        seed=seed,
+        pin=device.type == "cuda",
+    )
     scores = [torch.empty(0, len(data.classes))]
     labels, places = [torch.empty(0, dtype=torch.int64)], [torch.empty(0, dtype=torch.int64)]
     for clips, label, index, _ in batches:

@@ -140,9 +140,14 @@ class _Training:
         self.network: nn.Module = self.model
         self.unreadable: set[int] = set()
         self.batches = TrainBatches(
-            data.split("train"), config.batch_size, seed, config.workers,
-            rank=world.rank, world=world.size, pin=device.type == "cuda",
-        )  # fmt: skip
+            data.split("train"),
+            config.batch_size,
+            seed,
+            config.workers,
+            rank=world.rank,
+            world=world.size,
+            pin=device.type == "cuda",
+        )
 
     def join(self) -> None:
         """Meet the other ranks; from here on all of them must take the same steps."""
@@ -231,11 +236,10 @@ class _Training:
         """The validation videos under a protocol, shared out among the ranks, each video once."""
         world = self.world
         world.share_buffers(self.model)
-        part = evaluate(
-            self.model, self.settings, self.data, self.device, protocol=protocol,
-            indices=shard(len(self.data.split("val")), world.rank, world.size),
-            at_once=self.settings.train.clips_at_once(world.size),
-        )  # fmt: skip
+        own = shard(len(self.data.split("val")), world.rank, world.size)
+        at_once = self.settings.train.clips_at_once(world.size)
+        what = (self.model, self.settings, self.data, self.device)
+        part = evaluate(*what, protocol=protocol, indices=own, at_once=at_once)
         return merge(world.gather(part))
 
 

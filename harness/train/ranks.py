@@ -234,21 +234,20 @@ def _rank_main(
 ) -> None:
     _end_with(parent)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    warnings.filterwarnings(
-        "ignore", "Grad strides do not match bucket view strides"
-    )  # channels_last 1x1 weights
-    if sys.platform.startswith("linux"):
-        os.environ.setdefault(
-            "GLOO_SOCKET_IFNAME", "lo"
-        )  # all ranks are here; nothing listens to the network
+    # Said of 1x1 weights in channels_last.
+    warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
+    if sys.platform.startswith("linux"):  # all ranks are here; nothing listens to the network
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     if cuda:
         torch.cuda.set_device(world.rank)
     try:
         torch.distributed.init_process_group(
             "cpu:gloo,cuda:nccl" if cuda else "gloo",
-            init_method=f"file://{rendezvous}", rank=world.rank, world_size=world.size,
+            init_method=f"file://{rendezvous}",
+            rank=world.rank,
+            world_size=world.size,
             timeout=timedelta(minutes=30),
-        )  # fmt: skip
+        )
         target(world, lambda content: pipe.send(_Message("said", content)), *args)
     except Exception as error:
         details = f"rank {world.rank} of {world.size}\n{traceback.format_exc()}"

@@ -70,9 +70,13 @@ def run_trial(job: Job, on_epoch: OnEpoch = lambda entry: None) -> TrialRecord:
         job.folder.mkdir(parents=True, exist_ok=True)
         (job.folder / "traceback.txt").write_text(details or f"{error}\n")
         return TrialRecord(
-            trial_id=job.trial_id, variant=job.variant, seed=job.seed,
-            status="failed", reason=reason_of(error, job.settings, job.ranks), environment=environment,
-        )  # fmt: skip
+            trial_id=job.trial_id,
+            variant=job.variant,
+            seed=job.seed,
+            status="failed",
+            reason=reason_of(error, job.settings, job.ranks),
+            environment=environment,
+        )
 
 
 def _prepare(job: Job) -> dict[str, str]:

@@ -127,8 +127,9 @@ def _grad_table_channels_last(v: Tensor, g: Tensor, rows: int) -> Tensor:
     """Gradient of the table, (rows, C), from (N, T, P, C)."""
     c = v.shape[3]
     kernel = v.new_zeros(c, 1, rows, 1)
-    grad = torch.ops.aten.convolution_backward(
-        g.permute(0, 3, 1, 2), v.permute(0, 3, 1, 2), kernel,
-        None, [1, 1], [rows // 2, 0], [1, 1], False, [0, 0], c, [False, True, False],
-    )[1]  # fmt: skip
+    y, x = g.permute(0, 3, 1, 2), v.permute(0, 3, 1, 2)
+    padding, wanted = [rows // 2, 0], [False, True, False]
+    _, grad, _ = torch.ops.aten.convolution_backward(
+        y, x, kernel, None, [1, 1], padding, [1, 1], False, [0, 0], c, wanted
+    )
     return grad.view(c, rows).t()

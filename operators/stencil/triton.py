@@ -49,11 +49,9 @@ def backward(
     grid, arguments, constants = backward_launch(v, len(taps), channels_last)
     partial = v.new_empty((grid[1], *taps.shape), dtype=wide)
     grad_x = torch.empty_like(v) if needs[0] else None
+    tensors = (v, g, taps, v if grad_x is None else grad_x, partial)
     with torch.cuda.device_of(v):
-        backward_kernel[grid](
-            v, g, taps, v if grad_x is None else grad_x, partial,
-            *arguments, **constants, NEEDS_X=needs[0], num_warps=WARPS,
-        )  # fmt: skip
+        backward_kernel[grid](*tensors, *arguments, **constants, NEEDS_X=needs[0], num_warps=WARPS)
     beyond = (len(table) - len(taps)) // 2  # rows of taps that never meet a frame
     grad_table = torch.nn.functional.pad(partial.sum(0), (0, 0, beyond, beyond))
     return grad_x, grad_table
@@ -68,8 +66,12 @@ def forward_launch(
     block = _power_of_two(ROW_ELEMENTS // frames, 128, 1024)
     blocks = triton.cdiv(elements, block)
     constants = {
-        "T": frames, "K": rows, "CHANNELS_LAST": channels_last, "BLOCK": block, "WIDE": _wide(v.dtype),
-    }  # fmt: skip
+        "T": frames,
+        "K": rows,
+        "CHANNELS_LAST": channels_last,
+        "BLOCK": block,
+        "WIDE": _wide(v.dtype),
+    }
     return (n * blocks,), (elements, *_channels_and_pixels(v, channels_last), blocks), constants
 
 
@@ -87,9 +89,13 @@ def backward_launch(
     processors = torch.cuda.get_device_properties(v.device).multi_processor_count if v.is_cuda else 1
     splits = max(1, min(n * tiles, triton.cdiv(processors * PROGRAMS_PER_SM, columns)))
     constants = {
-        "T": frames, "K": rows, "CHANNELS_LAST": channels_last, "PIXELS": pixel_tile, "CHANNELS": channel_tile,
+        "T": frames,
+        "K": rows,
+        "CHANNELS_LAST": channels_last,
+        "PIXELS": pixel_tile,
+        "CHANNELS": channel_tile,
         "WIDE": _wide(v.dtype),
-    }  # fmt: skip
+    }
     return (columns, splits), (n, channels, pixels, tiles), constants
 
 
