@@ -1,11 +1,7 @@
-"""The stencil: every path against its definition, what it promises at the edges, and Triton without a GPU."""
+"""The stencil: every path against its definition, and what it promises at the edges and to torch."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from functools import partial
 from itertools import product
@@ -13,14 +9,13 @@ from typing import Any
 
 import pytest
 import torch
-from builders.place import ROOT, Workplace
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from harness.model.config import ModelConfig
 from harness.model.mstnet import MSTNet
-from operators import MixTConv, Shift, make_operator
-from operators.stencil import Span, choose, missing, stencil
+from operators import MixTConv, Shift
+from operators.stencil import Span, stencil
 
 # TorchInductor's import uses what torch itself has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
@@ -312,30 +307,6 @@ def test_counter_gives_the_papers_macs_of_resnet50_without_computing() -> None:
     assert flops // 2 - classifier - 32_697_090_048 == 4 * 44_957_696  # a mean of 4 taps on every channel
 
 
-@pytest.mark.parametrize(
-    ("x", "table", "spans", "words"),
-    [
-        (torch.zeros(2, 3, 4, 5), torch.zeros(3, 4), [Span(4, 0, 2, 1)], "x has 4 dimensions"),
-        (torch.zeros(1, 2, 4, 1, 1), torch.zeros(3, 5), [Span(4, 0, 2, 1)], "does not fit 4 channels"),
-        (torch.zeros(1, 2, 4, 1, 1), torch.zeros(2, 4), [Span(4, 0, 1, 1)], "does not fit 4 channels"),
-        (torch.zeros(1, 2, 4, 1, 1), torch.zeros(3, 4), [Span(3, 0, 2, 1)], "spans cover 3 of 4"),
-        (torch.zeros(1, 2, 4, 1, 1), torch.zeros(3, 4), [Span(4, 0, 3, 1)], "rows 0 to 2 of the table"),
-        (torch.zeros(1, 2, 4, 1, 1), torch.zeros(3, 4), [Span(4, 0, 1, 2)], "rows 0 to 2 of the table"),
-        (
-            torch.zeros(1, 2, 4, 1, 1),
-            torch.zeros(3, 4, device="meta"),
-            [Span(4, 0, 2, 1)],
-            "table is on meta",
-        ),
-        (torch.zeros(1, 2, 4, 1, 1).int(), torch.zeros(3, 4), [Span(4, 0, 2, 1)], "x is torch.int32"),
-        (torch.zeros(1, 2, 4, 1, 1), torch.zeros(3, 4).int(), [Span(4, 0, 2, 1)], "table is torch.int32"),
-    ],
-)
-def test_stencil_refuses_what_does_not_fit(x: Tensor, table: Tensor, spans: list[Span], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        stencil(x, table, spans)
-
-
 @pytest.mark.parametrize("path", QUICK)
 @pytest.mark.parametrize("table_dtype", [torch.float64, torch.bfloat16], ids=str)
 def test_a_table_of_another_dtype_is_read_as_it_is_and_gets_its_gradient_in_it(
@@ -347,145 +318,3 @@ def test_a_table_of_another_dtype_is_read_as_it_is_and_gets_its_gradient_in_it(
     assert y.dtype == torch.float32
     assert error(y.detach(), plainly(x.double(), table.detach().double())) < 1e-6
     assert torch.autograd.grad(y.sum(), table)[0].dtype == table_dtype
-
-
-def test_clips_of_another_number_of_frames_are_refused_not_regrouped() -> None:
-    model = MSTNet(ModelConfig(backbone="resnet_tiny", operator={"name": "shift"}), 4, 3)
-    with pytest.raises(ValueError, match=r"clips \(4, 2, 3, 16, 16\) are not \(N, 4, 3, H, W\)"):
-        model(torch.zeros(4, 2, 3, 16, 16))
-
-
-def test_a_path_that_is_unknown_or_missing_here_says_so_and_none_runs_instead(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    x, spans, cpu = torch.zeros(1, 2, 4, 1, 1), [Span(4, 0, 2, 1)], torch.device("cpu")
-    with pytest.raises(ValueError, match="no stencil path 'eagre'; did you mean 'eager'"):
-        stencil(x, torch.zeros(3, 4), spans, path="eagre")
-    with pytest.raises(ValueError, match="stencil: no stencil path 'fast'; known: auto, reference, eager"):
-        ModelConfig(stencil="fast")
-    with pytest.raises(ValueError, match=r"'triton' cannot run here: it .*; choose eager or reference"):
-        stencil(x, torch.zeros(3, 4), spans, path="triton")
-    with pytest.raises(ValueError, match="'inductor' unrolls at most 32 frames, not 64; choose eager"):
-        stencil(torch.zeros(1, 64, 4, 1, 1), torch.zeros(3, 4), spans, path="inductor")
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(
-        ValueError, match="it needs the C\\+\\+ compiler no-such-compiler, which is not on PATH"
-    ):
-        stencil(x, torch.zeros(3, 4), spans, path="inductor")
-    for module in ("operators.stencil.triton", "operators.stencil.kernels"):
-        monkeypatch.delitem(sys.modules, module, raising=False)
-    monkeypatch.setitem(sys.modules, "triton", None)  # importing it now fails
-    assert "triton, which is not installed" in missing("triton", torch.device("cuda"))
-    assert choose("auto", cpu) == "eager"
-
-
-def test_the_settings_path_reaches_every_operator_of_the_network() -> None:
-    config = ModelConfig(backbone="resnet_tiny", operator={"name": "mixtconv"}, stencil="reference")
-    assert {op.stencil_path for _, op in MSTNet(config, 4, 3).operators()} == {"reference"}
-    assert make_operator("mixtconv", 8, 4).stencil_path == "auto"
-
-
-@pytest.mark.skipif(CUDA, reason="it is not missing here")
-def test_a_study_that_asks_for_a_path_missing_here_is_one_line_and_starts_nothing(place: Workplace) -> None:
-    outcome = place.run(place.study(model={"backbone": "resnet_tiny", "stencil": "triton"}))
-    assert outcome.code == 2
-    assert "variants.tsn: model.stencil: stencil path 'triton' cannot run here" in outcome.err
-    assert not (place.folder / "mlflow.db").exists()
-
-
-def in_a_fresh_process(script: str, **environment: str) -> Any:
-    """What a script prints as JSON; Triton decides at import whether it interprets."""
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"} | environment,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-INTERPRET = """
-import torch, test_stencil as t
-from functools import partial
-from itertools import product
-for dtype, cl in product((torch.float32, torch.bfloat16, torch.float16), (False, True)):
-    t.check_case("triton", (3, 2, 1, 1), t.TABLES[2], dtype, cl)
-    t.check_case("triton", (2, 8, 5, 3), t.TABLES[0], dtype, cl)
-for case, cl in product(t.TABLES, (False, True)):
-    t.check_case("triton", (2, 5, 5, 3), case, torch.float32, cl)
-t.check_case("triton", (3, 1, 9, 15), t.TABLES[0], torch.float32, False)
-t.check_case("triton", (1, 64, 3, 2), t.TABLES[3], torch.float32, True)
-for cl in (False, True):
-    t.test_a_clip_never_touches_another_not_even_in_the_last_bit("triton", cl)
-    t.test_path_passes_gradcheck("triton", cl)
-    t.test_only_the_gradient_that_is_asked_for_is_computed_and_it_is_the_same("triton", cl)
-    t.test_a_nan_stays_in_its_clip_channel_and_pixel_and_within_reach("triton", torch.float32, cl)
-t.test_no_clips_are_no_clips_and_give_zero_gradient("triton")
-t.test_a_slice_and_a_permuted_clip_equal_their_contiguous_copies("triton")
-t.test_autocast_changes_neither_the_result_nor_its_dtype("triton")
-t.test_torchs_counter_is_told_the_nominal_taps_whatever_the_path_computes("triton")
-t.test_torchs_counter_is_told_that_a_shift_multiplies_nothing("triton")
-print("true")
-"""
-
-
-COMPILE = """
-import json, subprocess, tempfile
-from pathlib import Path
-import torch, triton
-from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource
-from operators.stencil import kernels, triton as path
-
-POINTERS = {"w_ptr": "*fp32", "partial_ptr": "*fp32"}
-cuobjdump = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
-
-def usage(kernel, v, launch, flag, name):
-    _, _, constants = launch(v, 7, channels_last)
-    constants = {**constants, flag: True}
-    names = kernel.arg_names
-    kinds = {n: POINTERS.get(n, name) if n.endswith("_ptr") else "i32" for n in names if n not in constants}
-    source = ASTSource(
-        fn=kernel,
-        signature={n: kinds.get(n, "constexpr") for n in names},
-        constexprs={(names.index(n),): value for n, value in constants.items()},
-        attrs={(names.index(n),): [["tt.divisibility", 16]] for n in kinds if n.endswith("_ptr")},
-    )
-    binary = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": path.WARPS})
-    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
-        file.write(binary.asm["cubin"]), file.flush()
-        said = subprocess.run([cuobjdump, "-res-usage", file.name], capture_output=True, text=True, check=True)
-    words = dict(w.split(":") for w in said.stdout.split() if w.count(":") == 1 and w.split(":")[1].isdigit())
-    return {"registers": int(words["REG"]), "stack": int(words["STACK"])}
-
-result = {}
-for dtype, name in ((torch.float32, "*fp32"), (torch.bfloat16, "*bf16")):
-    for frames, channels_last in ((8, False), (8, True)):
-        shape = (8, frames, 49, 256) if channels_last else (8, frames, 256, 49)
-        v = torch.empty(shape, dtype=dtype, device="meta")
-        key = f"{name} {frames} {'channels_last' if channels_last else 'contiguous'}"
-        result["forward " + key] = usage(kernels.filter_kernel, v, path.forward_launch, "FLIP", name)
-        result["backward " + key] = usage(kernels.backward_kernel, v, path.backward_launch, "NEEDS_X", name)
-print(json.dumps(result))
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_triton_kernels_compile_for_sm_90_and_spill_nothing(tmp_path: Any) -> None:
-    """By Triton's own ptxas, without a GPU: the interpreter has hidden a kernel that did not compile."""
-    pytest.importorskip("triton")
-    used = in_a_fresh_process(COMPILE, TRITON_CACHE_DIR=str(tmp_path), TRITON_INTERPRET="0")
-    assert len(used) == 8
-    for kernel, resources in used.items():
-        assert 0 < resources["registers"] <= 255, kernel
-        assert resources["stack"] == 0, kernel
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_triton_path_keeps_every_promise_in_tritons_interpreter() -> None:
-    pytest.importorskip("triton")
-    assert in_a_fresh_process(INTERPRET, TRITON_INTERPRET="1")

@@ -6,6 +6,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from builders.place import TINY
@@ -17,7 +18,13 @@ from harness.model.config import ModelConfig
 from harness.model.mstnet import MSTNet, SeededDropout
 from harness.study.protocol import batch
 from harness.train.loop import fit, passes
-from harness.train.recipe import TrainConfig, freeze_batch_norm, make_optimizer, parameter_groups
+from harness.train.recipe import (
+    TrainConfig,
+    freeze_batch_norm,
+    learning_rate,
+    make_optimizer,
+    parameter_groups,
+)
 from harness.train.settings import Settings
 from operators import TemporalOp
 
@@ -266,3 +273,39 @@ def test_a_compiled_network_trains_nearly_the_same(data: DataSet) -> None:
     for one, other in zip(plain.history, compiled.history, strict=True):
         assert other["train/loss"] == pytest.approx(one["train/loss"], rel=1e-2)
         assert other["val/loss"] == pytest.approx(one["val/loss"], rel=1e-2)
+
+
+def test_step_schedule_is_the_papers() -> None:
+    config = TrainConfig()
+    rates = [learning_rate(config, epoch, 0, 100) for epoch in (0, 29, 30, 39, 40, 44, 45, 49)]
+    assert rates == pytest.approx([0.01, 0.01, 0.001, 0.001, 0.0001, 0.0001, 0.00001, 0.00001])
+
+
+def test_one_cycle_rises_to_its_peak_and_falls_to_nearly_nothing() -> None:
+    config = TrainConfig(epochs=4, lr=1.0, schedule="one_cycle", warmup=0.25)
+    rates = [learning_rate(config, epoch, step, 50) for epoch in range(4) for step in range(50)]
+    peak = int(np.argmax(rates))
+    assert peak in (49, 50)  # a quarter of 200 steps
+    assert rates[peak] == pytest.approx(1.0, abs=0.02)
+    assert rates[0] < 0.06
+    assert rates[-1] < 1e-3
+    assert rates[:49] == sorted(rates[:49])
+    assert rates[50:] == sorted(rates[50:], reverse=True)
+    # half-way down the cosine: lr / 2
+    assert learning_rate(config, 2, 25, 50) == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"epochs": 0}, "epochs: 0 is below 1"),
+        ({"lr": 0.0}, "lr: 0.0 is not above 0"),
+        ({"optimizer": "adam"}, "optimizer: 'adam' is none of sgd, adamw"),
+        ({"precision": "half"}, "precision: 'half' is none of fp32, bf16, fp16"),
+        ({"warmup": 1.0}, r"warmup: 1.0 is not in \(0, 1\)"),
+        ({"weight_decay": -1.0}, "weight_decay: -1.0 is below 0"),
+    ],
+)
+def test_wrong_training_setting_says_the_rule(wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        TrainConfig(**wrong)
