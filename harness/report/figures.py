@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness import plots
@@ -12,7 +12,6 @@ from harness.plots import Point
 from harness.report.document.blocks import Figure
 from harness.report.format import bare_points, listed
 from harness.stats.differences import Verdict
-from harness.stats.estimates import Quartiles
 from harness.units import geometry_on_page
 
 MOST = 20
@@ -27,10 +26,16 @@ MOST_CLASSES = 24
 def draw(summary: Summary, folder: Path) -> list[Figure]:
     """Draw the figures that the study has numbers for, into `folder`."""
     shown = [row for row in summary.rows if row.accuracy["top1"].n]
-    parts: Sequence[Callable[[Summary, list[Row], Path], list[Figure]]] = (
-        _forest, _against_costs, _by_kernel_size, _groups, _gains, _filters, _curves, _cost_bars,
-    )  # fmt: skip
-    return [figure for part in parts for figure in part(summary, shown, folder)]
+    return [
+        *_forest(summary, shown, folder),
+        *_against_costs(summary, shown, folder),
+        *_by_kernel_size(summary, shown, folder),
+        *_groups(summary, shown, folder),
+        *_gains(summary, folder),
+        *_filters(summary, shown, folder),
+        *_curves(summary, shown, folder),
+        *_cost_bars(summary, folder),
+    ]
 
 
 def _forest(summary: Summary, shown: list[Row], folder: Path) -> list[Figure]:
@@ -42,77 +47,82 @@ def _forest(summary: Summary, shown: list[Row], folder: Path) -> list[Figure]:
         assert row.difference is not None
         gap = row.difference
         sign = {Verdict.BETTER: 1, Verdict.WORSE: -1}.get(gap.verdict, 0)
-        gaps.append(
-            plots.Gap(row.variant, gap.mean, gap.low, gap.high, sign, f"{bare_points(gap)} {gap.words}")
-        )
+        words = f"{bare_points(gap)} {gap.words}"
+        gaps.append(plots.Gap(row.variant, gap.mean, gap.low, gap.high, sign, words))
     margin = summary.record.margin or None
     plots.forest(folder / "differences", gaps, summary.record.baseline, margin)
     caption = (
         "Difference in top-1 to the baseline, paired by seed, with the interval and the verdict of the table."
-        + (
-            f" The band is the margin of {margin:g} points, within which differences do not matter."
-            if margin
-            else ""
-        )
     )
-    return [Figure("differences", "Differences to the baseline", caption + _left_out(rows, shown, summary))]
+    if margin:
+        caption += f" The band is the margin of {margin:g} points, within which differences do not matter."
+    return [Figure("differences", "Differences to the baseline", caption + _left_out(shown, summary))]
+
+
+@dataclass(frozen=True)
+class _Cost:
+    """What a variant costs, in a figure's unit. low, high: quartiles of what was measured."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+def _added_macs(row: Row) -> _Cost | None:
+    return _Cost(row.cost.macs_added / 1e9) if row.cost and row.cost.macs_added is not None else None
+
+
+def _added_parameters(row: Row) -> _Cost | None:
+    return _Cost(row.cost.params_added / 1e6) if row.cost else None
+
+
+def _latency(row: Row) -> _Cost | None:
+    return _Cost(row.latency_ms.median, row.latency_ms.q1, row.latency_ms.q3) if row.latency_ms else None
+
+
+def _activations(row: Row) -> _Cost | None:
+    return _Cost(row.cost.activation_mib) if row.cost and row.cost.activation_mib is not None else None
+
+
+def _step_memory(row: Row) -> _Cost | None:
+    return (
+        _Cost(row.cost.peak_memory_mib["step"]) if row.cost and "step" in row.cost.peak_memory_mib else None
+    )
 
 
 def _against_costs(summary: Summary, shown: list[Row], folder: Path) -> list[Figure]:
     """Top-1 against added MACs, parameters and measured latency, each with its Pareto front."""
-    drawn = []
-    quantities: list[tuple[str, str, str, Callable[[Row], tuple[float, Quartiles | None] | None]]] = [
+    drawn: list[Figure] = []
+    quantities: list[tuple[str, str, str, Callable[[Row], _Cost | None]]] = [
         ("accuracy_macs", "added MACs", "added MACs [G]", _added_macs),
         ("accuracy_parameters", "added parameters", "added parameters [million]", _added_parameters),
         ("accuracy_latency", "measured latency", "latency of one clip [ms], median and quartiles", _latency),
     ]
-    baseline = summary.baseline
-    line = _point(baseline, "top1", 0) if baseline in shown and baseline else None
+    baseline = summary.baseline if summary.baseline in shown else None
     for stem, what, unit, read in quantities:
-        found = [(row, value) for row in shown if (value := read(row))]
+        found = {row.variant: (row, cost) for row in shown if (cost := read(row))}
+        front = pareto_front([(cost.value, row.accuracy["top1"].mean) for row, cost in found.values()])
         points = [
-            dataclasses.replace(
-                _point(row, "top1", value), x_low=spread.q1 if spread else None, x_high=spread.q3 if spread else None
-            )
-            for row, (value, spread) in found
-        ]  # fmt: skip
-        front = pareto_front([(point.x, point.y) for point in points])
-        points = [dataclasses.replace(point, front=place in front) for place, point in enumerate(points)]
-        if baseline in shown and baseline:  # a line, which does not press the others together
-            points = [point for point in points if point.label != baseline.variant]
+            replace(_point(row, "top1", cost.value), x_low=cost.low, x_high=cost.high, front=place in front)
+            for place, (row, cost) in enumerate(found.values())
+            if row is not baseline  # which is a line, and so does not press the others together
+        ]
         if not points:
             continue
-        where = geometry_on_page(row.cost for row, _ in found if row.cost)
-        measured = _latency(baseline) if baseline and stem == "accuracy_latency" else None
-        base = (
-            dataclasses.replace(line, label=f"{line.label}, {measured[0]:.0f} ms:")
-            if line and measured
-            else line
+        line = _point(baseline, "top1", 0) if baseline else None
+        if line and read is _latency and line.label in found:
+            line = replace(line, label=f"{line.label}, {found[line.label][1].value:.0f} ms:")
+        where = geometry_on_page(row.cost for row, _ in found.values() if row.cost)
+        plots.accuracy_against(folder / stem, points, line, f"Accuracy against {what}", f"{unit}, {where}")
+        caption = (
+            f"Top-1 against {what} of one clip; points of nearly equal cost stand side by side. "
+            "The Pareto front is of the means: "
+            "a variant beside it may still be as good, where intervals overlap."
         )
-        plots.accuracy_against(folder / stem, points, base, f"Accuracy against {what}", f"{unit}, {where}")
-        absent = [row.variant for row in summary.rows if row not in [row for row, _ in found]]
-        drawn.append(
-            Figure(
-                stem,
-                f"Top-1 accuracy against {what}",
-                f"Top-1 against {what} of one clip; points of nearly equal cost stand side by side. The Pareto front "
-                "is of the means: a variant beside it may still be as good, where intervals overlap."
-                + (f" Not drawn, for want of an accuracy or of a cost: {listed(absent)}." if absent else ""),
-            )
-        )
+        if absent := [row.variant for row in summary.rows if row.variant not in found]:
+            caption += f" Not drawn, for want of an accuracy or of a cost: {listed(absent)}."
+        drawn.append(Figure(stem, f"Top-1 accuracy against {what}", caption))
     return drawn
-
-
-def _added_macs(row: Row) -> tuple[float, Quartiles | None] | None:
-    return (row.cost.macs_added / 1e9, None) if row.cost and row.cost.macs_added is not None else None
-
-
-def _added_parameters(row: Row) -> tuple[float, Quartiles | None] | None:
-    return (row.cost.params_added / 1e6, None) if row.cost else None
-
-
-def _latency(row: Row) -> tuple[float, Quartiles | None] | None:
-    return (row.latency_ms.median, row.latency_ms) if row.latency_ms else None
 
 
 def _by_kernel_size(summary: Summary, shown: list[Row], folder: Path) -> list[Figure]:
@@ -128,14 +138,11 @@ def _by_kernel_size(summary: Summary, shown: list[Row], folder: Path) -> list[Fi
     several = [_point(row, "top1", span) for row, (span, mixed) in spans if mixed]
     line = _point(baseline, "top1", 0) if baseline in shown and baseline else None
     plots.accuracy_by_kernel_size(folder / "accuracy_kernel_size", single, several, line)
-    return [
-        Figure(
-            "accuracy_kernel_size",
-            "Top-1 accuracy by temporal kernel size",
-            "Depthwise operators only. One kernel size on all channels as a line; sizes or dilations "
-            "mixed over channel groups as diamonds, just right of the largest span.",
-        )
-    ]
+    caption = (
+        "Depthwise operators only. One kernel size on all channels as a line; "
+        "sizes or dilations mixed over channel groups as diamonds, just right of the largest span."
+    )
+    return [Figure("accuracy_kernel_size", "Top-1 accuracy by temporal kernel size", caption)]
 
 
 def _groups(summary: Summary, shown: list[Row], folder: Path) -> list[Figure]:
@@ -143,20 +150,16 @@ def _groups(summary: Summary, shown: list[Row], folder: Path) -> list[Figure]:
     rows = _few(summary, shown)
     if not groups or not rows:
         return []
-    bars = {
-        row.variant: [
-            dataclasses.replace(_point(row, f"group/{group}", 0), label=group)
-            for group in groups
-            if row.accuracy[f"group/{group}"].n
-        ]
-        for row in rows
-    }
+    bars = {}
+    for row in rows:
+        measured = [group for group in groups if row.accuracy[f"group/{group}"].n]
+        bars[row.variant] = [replace(_point(row, f"group/{group}", 0), label=group) for group in measured]
     plots.group_accuracy(folder / "accuracy_groups", groups, bars)
-    caption = "Top-1 over the clips of each group of classes." + _left_out(rows, shown, summary)
+    caption = "Top-1 over the clips of each group of classes." + _left_out(shown, summary)
     return [Figure("accuracy_groups", "Top-1 accuracy by group of classes", caption)]
 
 
-def _gains(summary: Summary, shown: list[Row], folder: Path) -> list[Figure]:
+def _gains(summary: Summary, folder: Path) -> list[Figure]:
     """Of the best variant that is not the baseline."""
     found = next((row for row in (summary.best, summary.runner_up) if row and row.difference), None)
     breakdown = summary.breakdowns.get(found.variant) if found else None
@@ -168,8 +171,8 @@ def _gains(summary: Summary, shown: list[Row], folder: Path) -> list[Figure]:
     points = [Point(c.name, 0, c.change.mean, c.change.low, c.change.high) for c in changes]
     plots.class_gains(folder / "class_gains", points, variant, baseline)
     caption = (
-        f"`{variant}` against `{baseline}`, paired by seed, class by class; intervals are each for itself, "
-        "uncorrected: they show where to look rather than what is so."
+        f"`{variant}` against `{baseline}`, paired by seed, class by class; "
+        "intervals are each for itself, uncorrected: they show where to look rather than what is so."
     )
     unchanged = len(summary.record.classes) - len(changes)
     if unchanged:
@@ -187,17 +190,15 @@ def _filters(summary: Summary, shown: list[Row], folder: Path) -> list[Figure]:
     chosen = breakdown.filters
     if len(chosen) > MOST_OPERATORS:
         chosen = list({filters.stage: filters for filters in chosen}.values())  # the last of each stage
-    taps = [
-        plots.Taps(
-            f"{f.operator.removesuffix('.temporal')}, moved {f.moved.mean:.2g}", f.offsets, f.initial, f.final
-        )
-        for f in chosen
-    ]  # fmt: skip
+    taps = []
+    for one in chosen:
+        title = f"{one.operator.removesuffix('.temporal')}, moved {one.moved.mean:.2g}"
+        taps.append(plots.Taps(title, one.offsets, one.initial, one.final))
     plots.filters(folder / "filters", taps, breakdown.variant)
     caption = (
-        f"`{breakdown.variant}`, first seed: taps of some channels, evenly spread, of {len(chosen)} of its "
-        f"{len(breakdown.filters)} operators. Moved: Euclidean distance of a channel's taps from their start, "
-        "mean over all channels and seeds."
+        f"`{breakdown.variant}`, first seed: taps of some channels, evenly spread, "
+        f"of {len(chosen)} of its {len(breakdown.filters)} operators. "
+        "Moved: Euclidean distance of a channel's taps from their start, mean over all channels and seeds."
     )
     return [Figure("filters", f"Temporal filters of {breakdown.variant}", caption)]
 
@@ -214,12 +215,11 @@ def _curves(summary: Summary, shown: list[Row], folder: Path) -> list[Figure]:
         return []
     plots.learning_curves(folder / "learning_curves", curves, summary.record.baseline)
     caption = "Mean over the finished seeds (n); the band goes from the lowest seed to the highest."
-    return [
-        Figure("learning_curves", "Validation top-1 per epoch", caption + _left_out(rows, shown, summary))
-    ]
+    caption += _left_out(shown, summary)
+    return [Figure("learning_curves", "Validation top-1 per epoch", caption)]
 
 
-def _cost_bars(summary: Summary, shown: list[Row], folder: Path) -> list[Figure]:
+def _cost_bars(summary: Summary, folder: Path) -> list[Figure]:
     rows = [row for row in _few(summary, summary.rows) if row.cost]
     if not rows:
         return []
@@ -231,31 +231,19 @@ def _cost_bars(summary: Summary, shown: list[Row], folder: Path) -> list[Figure]
         ("activations kept for backward [MiB]", _activations),
         ("peak memory of a training step [MiB]", _step_memory),
     ):
-        found = [(row.variant, value) for row in rows if (value := read(row))]
-        if len(found) == len(rows):  # a panel with gaps would read as zeros
-            panels.append(
-                (title, [Point(name, 0, y, q.q1 if q else None, q.q3 if q else None) for name, (y, q) in found])
-            )  # fmt: skip
+        costs = [(row.variant, cost) for row in rows if (cost := read(row))]
+        if len(costs) == len(rows):  # a panel with gaps would read as zeros
+            panels.append((title, [Point(name, 0, cost.value, cost.low, cost.high) for name, cost in costs]))
     if not panels:
         return []
     where = geometry_on_page(row.cost for row in rows if row.cost)
     plots.cost_bars(folder / "cost", panels, where)
     caption = (
-        "What one clip costs; a bar marked » runs on beyond the panel, its number says how far. Lines on "
-        "latencies are "
-        "quartiles. A quantity that was not measured for every variant has no panel."
+        "What one clip costs; a bar marked » runs on beyond the panel, its number says how far. "
+        "Lines on latencies are quartiles. "
+        "A quantity that was not measured for every variant has no panel."
     )
-    return [Figure("cost", "Cost of every variant", caption + _left_out(rows, summary.rows, summary))]
-
-
-def _activations(row: Row) -> tuple[float, Quartiles | None] | None:
-    return (row.cost.activation_mib, None) if row.cost and row.cost.activation_mib is not None else None
-
-
-def _step_memory(row: Row) -> tuple[float, Quartiles | None] | None:
-    return (
-        (row.cost.peak_memory_mib["step"], None) if row.cost and "step" in row.cost.peak_memory_mib else None
-    )
+    return [Figure("cost", "Cost of every variant", caption + _left_out(summary.rows, summary))]
 
 
 def _few(summary: Summary, rows: list[Row]) -> list[Row]:
@@ -268,9 +256,8 @@ def _few(summary: Summary, rows: list[Row]) -> list[Row]:
     return [row for row in rows if row in kept]
 
 
-def _left_out(drawn: list[Row], rows: list[Row], summary: Summary) -> str:
-    few = _few(summary, rows)
-    if len(few) == len(rows):
+def _left_out(rows: list[Row], summary: Summary) -> str:
+    if len(_few(summary, rows)) == len(rows):
         return ""
     best = f"the baseline and the {MOST - 1} with the highest top-1"
     return f" Of {len(rows)} variants, {best} are drawn; the tables have all."
