@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -95,14 +95,12 @@ def forest(path: Path, gaps: Sequence[Gap], baseline: str, margin: float | None 
         for place, gap in enumerate(gaps):
             marker, colour = marks[gap.sign]
             if gap.low is not None and gap.high is not None:
-                axis.plot(
-                    [gap.low, gap.high], [place, place], color=colour, linewidth=1.8, solid_capstyle="butt"
-                )
+                line: dict[str, Any] = {"linewidth": 1.8, "solid_capstyle": "butt"}
+                axis.plot([gap.low, gap.high], [place, place], color=colour, **line)
             fill = colour if gap.sign else "white"
             axis.plot([gap.mean], [place], marker, color=colour, markerfacecolor=fill, markersize=7)
-            axis.annotate(
-                gap.words, (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=9
-            )
+            beside = ("axes fraction", "data")
+            axis.annotate(gap.words, (1.01, place), xycoords=beside, va="center", fontsize=9)
         axis.set_yticks(range(len(gaps)), [gap.label for gap in gaps])
         axis.set_ylim(len(gaps) - 0.4, -0.6)
         axis.grid(visible=False, axis="y")
@@ -168,23 +166,17 @@ def group_accuracy(path: Path, groups: Sequence[str], bars: Mapping[str, Sequenc
         figure.set_size_inches(7.4, 4.2)
         axis = figure.subplots()
         width = 0.8 / len(groups)
+        colours = [COLOURS[i % len(COLOURS)] for i in range(len(groups))]
+        hatches = [HATCHES[i % len(HATCHES)] for i in range(len(groups))]
+        edge: dict[str, Any] = {"edgecolor": "white", "linewidth": 0}
         for place, points in enumerate(bars.values()):
             for point in points:
                 index = list(groups).index(point.label)
                 x = place + (index - (len(groups) - 1) / 2) * width
-                axis.bar(
-                    x,
-                    point.y,
-                    width * 0.94,
-                    color=COLOURS[index % len(COLOURS)],
-                    hatch=HATCHES[index % len(HATCHES)],
-                    edgecolor="white",
-                    linewidth=0,
-                )
+                axis.bar(x, point.y, width * 0.94, color=colours[index], hatch=hatches[index], **edge)
                 if point.low is not None and point.high is not None:
-                    axis.plot(
-                        [x, x], [max(0.0, point.low), min(100.0, point.high)], color="black", linewidth=1
-                    )
+                    spread = [max(0.0, point.low), min(100.0, point.high)]
+                    axis.plot([x, x], spread, color="black", linewidth=1)
         crowded = sum(len(name) + 2 for name in bars) > 90
         axis.set_xticks(range(len(bars)), list(bars), rotation=90 if crowded else 0, fontsize=9)
         axis.tick_params(axis="x", length=0)
@@ -192,21 +184,10 @@ def group_accuracy(path: Path, groups: Sequence[str], bars: Mapping[str, Sequenc
         axis.set_ylim(0, 101)
         axis.set_ylabel("top-1 [%]")
         interval = any(point.low is not None for points in bars.values() for point in points)
-        axis.set_title(
-            "Accuracy by group of classes: mean over seeds" + (", 95 % intervals" if interval else "")
-        )
-
-        handles = [
-            Patch(
-                facecolor=COLOURS[i % len(COLOURS)],
-                hatch=HATCHES[i % len(HATCHES)],
-                edgecolor="white",
-                linewidth=0,
-                label=group,
-            )
-            for i, group in enumerate(groups)
-        ]
-        legend_below(figure, handles)
+        title = "Accuracy by group of classes: mean over seeds"
+        axis.set_title(f"{title}, 95 % intervals" if interval else title)
+        patches = zip(groups, colours, hatches, strict=True)
+        legend_below(figure, [Patch(facecolor=c, hatch=h, label=group, **edge) for group, c, h in patches])
 
     save(path, draw)
 
@@ -228,16 +209,9 @@ def _accuracy_axes(figure: Figure, points: Sequence[Point], baseline: Point | No
         foot.set_yticks([round(baseline.y)])
         top.spines["bottom"].set_visible(False)
         top.tick_params(axis="x", length=0, labelbottom=False)
-        for axis, y in ((top, 0.0), (foot, 1.0)):  # strokes across the broken axis
-            axis.plot(
-                [0],
-                [y],
-                marker=[(-1, -0.6), (1, 0.6)],
-                markersize=10,
-                color="black",
-                transform=axis.transAxes,
-                clip_on=False,
-            )
+        stroke: dict[str, Any] = {"marker": [(-1, -0.6), (1, 0.6)], "markersize": 10, "color": "black"}
+        for axis, y in ((top, 0.0), (foot, 1.0)):  # across the broken axis
+            axis.plot([0], [y], transform=axis.transAxes, clip_on=False, **stroke)
     else:
         top = foot = figure.subplots()
         if baseline is not None:
@@ -278,9 +252,8 @@ def _cost_scale(axis: Axes, costs: Sequence[float]) -> str:
     step = 10.0 ** np.floor(np.log10(edge))
     step = step if edge / step >= 2.5 else step / 2 if edge / step >= 1.5 else step / 5
     ticks = [step * i for i in range(int(edge / step) + 1)]
-    ticks += [
-        m * 10.0**e for e in range(-6, 6) for m in (1, 3) if edge * 1.2 < m * 10.0**e <= positive[-1] * 1.3
-    ]
+    decades = [m * 10.0**e for e in range(-6, 6) for m in (1, 3)]
+    ticks += [tick for tick in decades if edge * 1.2 < tick <= positive[-1] * 1.3]
     axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axis.minorticks_off()
     axis.set_xlim(-0.07 * edge, positive[-1] * 1.9)
@@ -289,9 +262,8 @@ def _cost_scale(axis: Axes, costs: Sequence[float]) -> str:
 
 def _mark(axis: Axes, point: Point, colour: str, marker: str) -> None:
     axis.plot([point.x], [point.y], marker=marker, color=colour, markersize=7, linestyle="", zorder=3)
+    line: dict[str, Any] = {"color": colour, "linewidth": 1.2, "zorder": 2}
     if point.low is not None and point.high is not None:
-        axis.plot(
-            [point.x, point.x], [point.low, point.high], color=colour, linewidth=1.2, alpha=0.6, zorder=2
-        )
+        axis.plot([point.x, point.x], [point.low, point.high], alpha=0.6, **line)
     if point.x_low is not None and point.x_high is not None:
-        axis.plot([point.x_low, point.x_high], [point.y, point.y], color=colour, linewidth=1.2, zorder=2)
+        axis.plot([point.x_low, point.x_high], [point.y, point.y], **line)

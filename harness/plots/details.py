@@ -93,11 +93,8 @@ def class_gains(path: Path, gains: Sequence[Point], variant: str, baseline: str)
         figure.set_size_inches(7.4, 0.27 * len(gains) + 1.3)
         axis = figure.subplots()
         for place, gain in enumerate(gains):
-            up = gain.y >= 0
-            axis.barh(
-                place, gain.y, 0.72, color=GREEN if up else RED, hatch="" if up else HATCHES[1],
-                edgecolor="white", linewidth=0,
-            )  # fmt: skip
+            colour, hatch = (GREEN, "") if gain.y >= 0 else (RED, HATCHES[1])
+            axis.barh(place, gain.y, 0.72, color=colour, hatch=hatch, edgecolor="white", linewidth=0)
             if gain.low is not None and gain.high is not None:
                 axis.plot([gain.low, gain.high], [place, place], color="black", linewidth=1)
         axis.axvline(0, color="black", linewidth=1)
@@ -148,11 +145,11 @@ def _cost_panel(axis: Axes, title: str, points: Sequence[Point], *, names: bool)
         if point.low is not None and point.high is not None and not beyond:
             axis.plot([point.low, point.high], [place, place], color="black", linewidth=1.2)
         right = max(min(point.y, edge), point.high or 0 if not beyond else 0)
-        text = f"{point.y:.3g}" if point.y < 1000 else f"{point.y:,.0f}"
+        text = "\u00bb " if beyond else ""
+        text += f"{point.y:.3g}" if point.y < 1000 else f"{point.y:,.0f}"
         axis.annotate(
-            f"\u00bb {text}" if beyond else text, (right, place), xytext=(3, 0), textcoords="offset points",
-            va="center", fontsize=8,
-        )  # fmt: skip
+            text, (right, place), xytext=(3, 0), textcoords="offset points", va="center", fontsize=8
+        )
     axis.set_title(title, fontsize=10)
     axis.set_xlim(0, 1.28 * edge or 1)
     axis.set_yticks(range(len(points)), [point.label for point in points], fontsize=9)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.plots.style import COLOURS, GREY, MARKERS, handle, legend_below, save
 
@@ -35,22 +35,17 @@ def roofline(
         low = min(kernel.intensity for kernel in kernels) / 2
         high = 2 * max(ridge, *(kernel.intensity for kernel in kernels))
         axis.plot([low, ridge, high], [low * copy_gb_per_s, matmul_gflops, matmul_gflops], color=GREY)
-        axis.annotate(
-            f"copy: {copy_gb_per_s:.1f} GB/s", (ridge / 2, ridge / 2 * copy_gb_per_s), xytext=(8, -6),
-            textcoords="offset points", fontsize=9,
-        )  # fmt: skip
-        axis.annotate(
-            f"matrix product: {matmul_gflops:.0f} GFLOP/s", (high, matmul_gflops), xytext=(0, 5),
-            textcoords="offset points", fontsize=9, ha="right",
-        )  # fmt: skip
+        small: dict[str, Any] = {"textcoords": "offset points", "fontsize": 9}
+        half = (ridge / 2, ridge / 2 * copy_gb_per_s)
+        axis.annotate(f"copy: {copy_gb_per_s:.1f} GB/s", half, xytext=(8, -6), **small)
+        product = f"matrix product: {matmul_gflops:.0f} GFLOP/s"
+        axis.annotate(product, (high, matmul_gflops), xytext=(0, 5), ha="right", **small)
         handles = []
         for place, label in enumerate(labels):
             colour, marker = COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
             own = [kernel for kernel in kernels if kernel.label == label]
-            axis.plot(
-                [kernel.intensity for kernel in own], [kernel.gflops for kernel in own],
-                marker, color=colour, markersize=6, alpha=0.75,
-            )  # fmt: skip
+            x, y = [kernel.intensity for kernel in own], [kernel.gflops for kernel in own]
+            axis.plot(x, y, marker, color=colour, markersize=6, alpha=0.75)
             handles.append(handle(colour, marker, label))
         axis.set(xscale="log", yscale="log", xlabel="FLOP for each byte that must be moved", ylabel="GFLOP/s")
         axis.set_title(f"Forward passes under the measured roofs: {where}", fontsize=10)

@@ -21,6 +21,7 @@ BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PURPLE, SKY, GREY = "#CC79A7", "#56B4E9", "#666666"
 COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY)
 MARKERS = "osD^vPX*"
+DIRECTIONS = ((1, 0), (-1, 0), (0.8, 0.7), (0.8, -0.7), (-0.8, 0.7), (-0.8, -0.7), (0, 1), (0, -1))
 HATCHES = ("", "///", "...", "xxx", "\\\\\\")
 RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",
@@ -114,16 +115,8 @@ def label_points(axis: Axes, points: Sequence[Point]) -> None:
     for point in sorted(points, key=lambda point: (point.x, point.y)):
         best: tuple[float, Any, Any] | None = None
         for distance in (8, 16, 26, 38, 52):
-            for dx, dy in (
-                (1, 0),
-                (-1, 0),
-                (0.8, 0.7),
-                (0.8, -0.7),
-                (-0.8, 0.7),
-                (-0.8, -0.7),
-                (0, 1),
-                (0, -1),
-            ):
+            arrow = {"arrowstyle": "-", "color": GREY, "linewidth": 0.6, "shrinkB": 4}
+            for dx, dy in DIRECTIONS:
                 text = axis.annotate(
                     point.label,
                     (point.x, point.y),
@@ -132,9 +125,7 @@ def label_points(axis: Axes, points: Sequence[Point]) -> None:
                     ha="left" if dx > 0 else "right" if dx < 0 else "center",
                     va="bottom" if dy > 0 else "top" if dy < 0 else "center",
                     fontsize=9,
-                    arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.6, "shrinkB": 4}
-                    if distance > 16
-                    else None,
+                    arrowprops=arrow if distance > 16 else None,
                 )
                 box = text.get_window_extent().padded(1.0)
                 clash = _overlap(np.array(box.extents), np.array(extents))
@@ -172,7 +163,6 @@ def legend_below(figure: Figure, handles: Sequence[Any]) -> None:
 
 
 def ends(point: Point) -> tuple[float, float]:
-    return (
-        point.y if point.low is None else min(point.low, point.y),
-        point.y if point.high is None else max(point.high, point.y),
-    )
+    """The lowest and the highest that a point reaches with its interval."""
+    reached = [y for y in (point.low, point.y, point.high) if y is not None]
+    return min(reached), max(reached)

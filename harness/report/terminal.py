@@ -21,10 +21,9 @@ def final_table(record: StudyRecord) -> tuple[Table, list[str]]:
     table.add_column("latency [ms]", justify="right")
     for row in summary.rows:
         groups = [_mean(row, m) for m in summary.metrics if m.startswith("group/")]
-        table.add_row(
-            row.variant, _accuracy(row), *groups, _difference(row, record), _macs(row, record),
-            f"{row.latency_ms.median:.0f}" if row.latency_ms else "not measured",
-        )  # fmt: skip
+        latency = f"{row.latency_ms.median:.0f}" if row.latency_ms else "not measured"
+        cells = [*groups, _difference(row, record), _macs(row, record), latency]
+        table.add_row(row.variant, _accuracy(row), *cells)
     cost = next(iter(record.costs.values()), None)
     lines = [
         "± and [ ]: 95 % interval, paired by seed; the words are corrected for the rows of the table (Holm)"

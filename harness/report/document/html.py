@@ -117,9 +117,9 @@ def _drawing(figure: Figure, folder: Path) -> str:
 
 def _table(table: Table) -> str:
     def row(tag: str, cells: list[str]) -> str:
-        return "<tr>" + "".join(
-            f"<{tag}{'' if column in table.words else _NUMBER}>{cell}</{tag}>" for column, cell in enumerate(cells)
-        ) + "</tr>"  # fmt: skip
+        kinds = ("" if column in table.words else _NUMBER for column in range(len(cells)))
+        parts = (f"<{tag}{kind}>{cell}</{tag}>" for kind, cell in zip(kinds, cells, strict=True))
+        return f"<tr>{''.join(parts)}</tr>"
 
     lines = [
         "<thead>",
