@@ -29,7 +29,7 @@ from harness.data.clips import ClipDataset, Item, TrainKey
 from harness.data.config import DataConfig
 from harness.data.frames import frames_file
 from harness.data.generated import making
-from harness.data.generated.making import GeneratedConfig
+from harness.data.generated.config import GeneratedConfig
 from harness.data.index import Clip, Index
 from harness.data.transforms import normalise, resize_short_side
 from harness.errors import DataError

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.data.generated.making import GeneratedConfig
+from harness.data.generated.config import GeneratedConfig
 from harness.data.sampling import SAMPLING_WORDS, WINDOW
 from harness.data.sources.readers import READERS, ReaderConfig
 from harness.data.views import MIRRORS, EvalConfig
@@ -71,7 +71,18 @@ class DataConfig:
         for name, choices in (("mirror", MIRRORS), ("on_unreadable", ON_UNREADABLE)):
             if getattr(self, name) not in choices:
                 raise DataError(f"{name}: {getattr(self, name)!r} is none of {', '.join(choices)}")
-        self.source()
+        source = self.source()
+        if isinstance(source, GeneratedConfig) and source.levels:
+            self._check_whole(source)
+
+    def _check_whole(self, source: GeneratedConfig) -> None:
+        """What cut a clip would show another level than it has."""
+        whole = self.crop == self.short_side and self.scales == (1.0,) and source.width == source.height
+        if not whole or self.sampling != "segment":
+            raise DataError(
+                f"dataset: objects of {source.task} go around the frame's edges, and clips must be seen whole; "
+                "use width = height, crop = short_side, scales: [1.0] and sampling: segment"
+            )
 
     @property
     def dataset_name(self) -> str:
@@ -94,11 +105,21 @@ class DataConfig:
         for key, value in settings.items():
             if key not in known:
                 raise DataError(f"dataset: {name} has no setting {key!r}{nearest(key, known)}")
-            if type(value) is not hints[key]:
-                raise DataError(
-                    f"dataset.{key}: {value!r} is not {'text' if hints[key] is str else 'a whole number'}"
-                )
+            if not _is(value, hints[key]):
+                raise DataError(f"dataset.{key}: {value!r} is not {_WORDS[hints[key]]}")
         try:
+            if kind is GeneratedConfig:
+                return GeneratedConfig.seen(self.num_frames, settings)
             return kind(**settings)
         except DataError as error:
             raise DataError(f"dataset.{error}") from None
+
+
+_WORDS = {str: "text", int: "a whole number", tuple[int, ...]: "a list of whole numbers"}
+"""What the settings of a data set are, in words."""
+
+
+def _is(value: object, kind: object) -> bool:
+    if kind == tuple[int, ...]:
+        return isinstance(value, list | tuple) and all(type(item) is int for item in value)
+    return type(value) is kind

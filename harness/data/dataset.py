@@ -9,7 +9,7 @@ from harness.data.clips import ClipDataset
 from harness.data.config import DataConfig
 from harness.data.frames import decode_all
 from harness.data.generated import making
-from harness.data.generated.making import GeneratedConfig
+from harness.data.generated.config import GeneratedConfig
 from harness.data.index import Index
 from harness.data.mirror import mirrored_classes
 from harness.data.parallel import Progress
@@ -75,6 +75,9 @@ class DataSet:
         groups: the group of each class, "" where the data set has none.
         mirrored: the class that each class becomes in a mirror, indices.
         twins: pairs of class indices whose clips are each other's, played backwards.
+        level_name: what the level of every clip counts, such as "lag"; "" where clips have no level.
+        levels: those of the validation clips, in order.
+        chance: top-1 of a network that guesses or sees no order, in per cent; None where that is not known.
         skipped: ids of the clips that were left out when the data set was indexed, by split.
 
     Raises:
@@ -93,6 +96,10 @@ class DataSet:
         self.mirrored = mirrored_classes(index.classes)
         self._check_mirror_images()
         self.twins = index.twins
+        self.level_name = index.level_name
+        validation = (clip for clip in index.clips if clip.split == "val")
+        self.levels = sorted({clip.level for clip in validation if clip.level is not None})
+        self.chance = index.chance
         self.skipped = index.skipped
 
     def _check_mirror_images(self) -> None:

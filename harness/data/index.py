@@ -21,6 +21,7 @@ class Clip:
     first_picture: the number in the first picture's name.
     frames: counted when the index was made; 0 where the clip cannot be read.
     problem: why it cannot be read, "" where it can.
+    level: how hard it is, a number whose meaning is the data set's `level_name`; None where clips have none.
     sha256: of a video that this project wrote itself, "" for others.
     cluster: what clips share that are not independent of each other, such as one clip forwards and backwards; "" for
         a clip on its own. Statistics over clips count clusters.
@@ -31,6 +32,7 @@ class Clip:
     split: str  # one of SPLITS
     label: int
     frames: int
+    level: float | None = None
     pictures: str = ""
     first_picture: int = 1
     problem: str = ""
@@ -59,6 +61,8 @@ class Index:
     skipped: ids of the clips that were left out because they cannot be read, by split (`on_unreadable: skip`).
     named_classes: whether `classes` are words; else they are the numbers that the annotation gives.
     twins: pairs of class indices whose clips are each other's, played backwards.
+    level_name: what the level of every clip counts, such as "lag"; "" where clips have no level.
+    chance: top-1 of a network that guesses or sees no order, in per cent; None where that is not known.
     """
 
     folder: Path
@@ -71,6 +75,8 @@ class Index:
     skipped: dict[str, list[str]] = dataclasses.field(default_factory=dict)
     named_classes: bool = True
     twins: list[tuple[int, int]] = dataclasses.field(default_factory=list)
+    level_name: str = ""
+    chance: float | None = None
 
     @property
     def one_size(self) -> bool:

@@ -32,8 +32,8 @@ from harness.errors import DataError
             "dataset.val_clips: 0 is too few; use 1 or more",
         ),
         (
-            {"dataset": {"name": "generated", "max_frames": 4}},
-            "dataset.max_frames: 4 is too few; use 24 or more",
+            {"dataset": {"name": "generated", "frames": 1}},
+            "dataset.frames: 1 is too few; use 2 or more",
         ),
         ({"dataset": {"name": "generated", "width": 63}}, "dataset.width: 63 is odd"),
         ({"dataset": {"train_clips": 5}}, "no data set None"),

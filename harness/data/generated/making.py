@@ -1,9 +1,9 @@
 """The generated data set: real encoded videos, written once and then read like any other.
 
-What the clips show stands in scenes.py; here they are encoded (PyAV), listed and published.
+What the clips show stands in tasks.py; here they are encoded (PyAV), listed and published.
 
     <data_dir>/generated-<hash of settings and version>/
-        manifest.json     written last: classes, groups, settings; label, frames, SHA-256 of every clip
+        manifest.json     written last: classes, settings; label, level, frames, SHA-256 of every clip
         train/00000.mp4   half of each class is H.264 in mp4, half VP9 in webm
         val/00000.mp4
 """
@@ -15,6 +15,7 @@ import hashlib
 import io
 import json
 import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -22,13 +23,14 @@ from typing import Any
 
 import numpy as np
 
-from harness.data.generated.scenes import CLASSES, draw_clip
+from harness.data.generated.config import GeneratedConfig
+from harness.data.generated.tasks import find_task
 from harness.data.index import Clip, Index
 from harness.data.parallel import Progress, in_parallel
 from harness.errors import DataError
 from harness.files import write_once
 
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 """Raised when the same settings would give other clips."""
 
 FRAMES_PER_SECOND = 12
@@ -42,30 +44,6 @@ ENCODERS: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "webm": ("libvpx-vp9", {"deadline": "realtime", "cpu-used": "8", "crf": "24", "b": "0", "threads": "1"}),
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class GeneratedConfig:
-    """What is generated. The defaults train a small network on two CPU cores."""
-
-    train_clips: int = 1600
-    val_clips: int = 480
-    width: int = 64  # pixels, even
-    height: int = 48
-    # 24 frames: 8 or 16 test frames of 24 are the same ones when the clip is reversed (see sampling.py)
-    min_frames: int = 24
-    max_frames: int = 24
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        minimum = {"train_clips": 1, "val_clips": 1, "width": 16, "height": 16, "min_frames": 2, "seed": 0}
-        minimum["max_frames"] = self.min_frames
-        for name, least in minimum.items():
-            if getattr(self, name) < least:
-                raise DataError(f"{name}: {getattr(self, name)} is too few; use {least} or more")
-        for name in ("width", "height"):
-            if getattr(self, name) % 2:
-                raise DataError(f"{name}: {getattr(self, name)} is odd; H.264 needs an even size")
 
 
 def prepare(config: GeneratedConfig, data_dir: Path, progress: Progress) -> Index:
@@ -107,11 +85,15 @@ def _write(config: GeneratedConfig, folder: Path, progress: Progress) -> None:
     for split, count in (("train", config.train_clips), ("val", config.val_clips)):
         (folder / split).mkdir(parents=True)
         jobs += [_Job(config, folder, split, index, len(jobs) + index) for index in range(count)]
+    task = find_task(config.task)
     manifest = {
         "version": GENERATOR_VERSION,
         "settings": dataclasses.asdict(config),
-        "classes": [kind.name for kind in CLASSES],
-        "groups": [kind.group for kind in CLASSES],
+        "classes": task.classes,
+        "groups": task.groups,
+        "twins": task.twins,
+        "level_name": task.level_name,
+        "chance": task.chance,
         "clips": in_parallel(_write_clip, jobs, progress),
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=0))
@@ -119,20 +101,33 @@ def _write(config: GeneratedConfig, folder: Path, progress: Progress) -> None:
 
 def _write_clip(job: _Job) -> dict[str, Any]:
     """Draw, encode and write one clip; returns its line of the manifest."""
-    config = job.config
-    label = job.index % len(CLASSES)
-    # The container changes once all classes had a turn: it tells nothing about the class.
-    container = "mp4" if (job.index // len(CLASSES)) % 2 == 0 else "webm"
-    # A validation clip of a reversed class is its twin's very clip, reversed: a network that cannot order
-    # frames scores both alike and is right about one of them at most. Training clips are all different.
-    twin = 1 if CLASSES[label].reverse and job.split == "val" else 0
-    rng = np.random.default_rng([config.seed, job.number - twin])
-    num_frames = int(rng.integers(config.min_frames, config.max_frames + 1))
-    video = encode(draw_clip(CLASSES[label], num_frames, config.height, config.width, rng), container)
+    config, task = job.config, find_task(job.config.task)
+    # Classes take turns, then levels, then containers: of no two of them one tells the other.
+    rest, label = divmod(job.index, len(task.classes))
+    rest, place = divmod(rest, max(1, len(config.levels)))
+    container = ("mp4", "webm")[rest % 2]
+    level = config.levels[place] if config.levels else 0
+    # A validation clip of the second of two twins is the first one's very clip, reversed: a network that cannot
+    # order frames scores both alike and is right about one of them at most. Training clips are all different.
+    backwards = job.split == "val" and label in _second_twins(task.twins)
+    rng = np.random.default_rng([config.seed, job.number - backwards])
+    frames = task.draw(config.canvas, level, label - backwards, rng)
+    video = encode(frames[::-1] if backwards else frames, container)
     file = f"{job.split}/{job.index:05d}.{container}"
     (job.folder / file).write_bytes(video)
-    digest = hashlib.sha256(video).hexdigest()
-    return {"id": file, "split": job.split, "label": label, "frames": num_frames, "sha256": digest}
+    return {
+        "id": file,
+        "split": job.split,
+        "label": label,
+        **({task.level_name: level} if config.levels else {}),
+        "frames": len(frames),
+        "sha256": hashlib.sha256(video).hexdigest(),
+    }
+
+
+def _second_twins(twins: Iterable[Sequence[int]]) -> set[int]:
+    """Labels whose validation clips are those of the label before them, backwards."""
+    return {second for _, second in twins}
 
 
 def encode(frames: np.ndarray, container: str) -> bytes:
@@ -158,7 +153,7 @@ def _read(folder: Path) -> Index:
     try:
         text = (folder / "manifest.json").read_bytes()
         manifest = json.loads(text)
-        ids = [clip["id"] for clip in manifest["clips"]]
+        ids, second = [clip["id"] for clip in manifest["clips"]], _second_twins(manifest["twins"])
         return Index(
             folder=folder,
             fingerprint=hashlib.sha256(text).hexdigest(),
@@ -170,14 +165,16 @@ def _read(folder: Path) -> Index:
                     file=folder / clip["id"],
                     split=clip["split"],
                     label=clip["label"],
+                    level=clip[manifest["level_name"]] if manifest["level_name"] else None,
                     frames=clip["frames"],
                     sha256=clip["sha256"],
-                    # a validation clip of a reversed class is the one before it, backwards (_write_clip)
-                    cluster=ids[place - (CLASSES[clip["label"]].reverse and clip["split"] == "val")],
+                    cluster=ids[place - (clip["split"] == "val" and clip["label"] in second)],
                 )
                 for place, clip in enumerate(manifest["clips"])
             ],
-            twins=[(label - 1, label) for label, kind in enumerate(CLASSES) if kind.reverse],
+            twins=[(first, other) for first, other in manifest["twins"]],
+            level_name=manifest["level_name"],
+            chance=manifest["chance"],
             height=manifest["settings"]["height"],
             width=manifest["settings"]["width"],
         )

@@ -1,0 +1,98 @@
+"""The tasks of the generated data set: classes, levels, chance, and what draws a clip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.data.generated import ladder, scenes
+from harness.data.generated.drawing import Body, Canvas, render
+from harness.errors import DataError, nearest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One task.
+
+    Attributes:
+        classes, groups: the name of each class and of its group; labels are positions in them.
+        twins: pairs of labels, neighbours, whose clips are each other's, played backwards.
+        draw: (canvas, level, label, rng) -> a clip, (T, H, W, 3) uint8 RGB. Without levels it is given 0.
+        width, height: the clips' own, in pixels, where a study names none.
+        frames: likewise; 0 where clips are as long as what a network sees of them.
+        level_name: what the level counts; "" for a task without levels.
+        levels: those of a study that names none, from easy to hard.
+        problem: why clips on this canvas cannot have a level, and what to do; "" where they can.
+        chance: top-1 of a network that guesses or sees no order, in per cent; None where classes differ in that.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    groups: tuple[str, ...]
+    twins: tuple[tuple[int, int], ...]
+    draw: Callable[[Canvas, int, int, np.random.Generator], np.ndarray]
+    width: int = 16
+    height: int = 16
+    frames: int = 0
+    level_name: str = ""
+    levels: tuple[int, ...] = ()
+    problem: Callable[[Canvas, int], str] = lambda canvas, level: ""
+    chance: float | None = None
+
+
+def find_task(name: str) -> Task:
+    """The task of that name.
+
+    Raises:
+        DataError: there is none.
+    """
+    if name not in TASKS:
+        raise DataError(f"task: no task {name!r}{nearest(name, TASKS)}")
+    return TASKS[name]
+
+
+def _scenes(canvas: Canvas, level: int, label: int, rng: np.random.Generator) -> np.ndarray:
+    return scenes.draw_clip(scenes.CLASSES[label], canvas.num_frames, canvas.height, canvas.width, rng)
+
+
+def _rendered(
+    scene: Callable[[Canvas, int, int, np.random.Generator], list[Body]],
+) -> Callable[[Canvas, int, int, np.random.Generator], np.ndarray]:
+    """A task's `draw` from its scene."""
+
+    def draw(canvas: Canvas, level: int, label: int, rng: np.random.Generator) -> np.ndarray:
+        return render(canvas, scene(canvas, level, label, rng), rng)
+
+    return draw
+
+
+TASKS = {
+    task.name: task
+    for task in (
+        Task(
+            name="scenes",
+            classes=tuple(kind.name for kind in scenes.CLASSES),
+            groups=tuple(kind.group for kind in scenes.CLASSES),
+            twins=tuple((label - 1, label) for label, kind in enumerate(scenes.CLASSES) if kind.reverse),
+            draw=_scenes,
+            width=64,
+            height=48,
+            # 8 or 16 test frames of 24 are the same ones when the clip is reversed (see sampling.py)
+            frames=24,
+        ),
+        Task(
+            name="strobe",
+            classes=tuple(ladder.DIRECTIONS),
+            groups=("", ""),
+            twins=((0, 1),),
+            draw=_rendered(ladder.strobe),
+            level_name="lag",
+            levels=(1, 2, 3, 4, 5, 6),
+            problem=ladder.lag_problem,
+            chance=50.0,
+        ),
+    )
+}
+"""Every task by its name."""
