@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 from builders.place import ROOT
+from builders.studies import ADDED, TAP
 
 from harness.cost import CostConfig, count
+from harness.errors import StudyError
 from harness.model.config import ModelConfig
 from harness.published import added_gmacs, is_reproduced, load_reference, others, same_geometry
 
@@ -158,3 +160,26 @@ def test_numbers_from_elsewhere_name_their_source_and_protocol() -> None:
     assert [one["top1"] for one in found["jester"]] == [97.0]
     assert all(one["source"] and one["protocol"] for table in found.values() for one in table)
     assert load_reference("mixtconv.table5")["elsewhere"] == found["jester"]
+
+
+def test_an_unknown_reference_offers_the_nearest() -> None:
+    with pytest.raises(StudyError, match=r"no table 'mixtconv.tabel2' .*did you mean 'mixtconv.table2'"):
+        load_reference("mixtconv.tabel2")
+
+
+def test_only_ordinary_and_inner_are_not_reproduced() -> None:
+    """FACTS section 1, exact added MACs; ordinary at its nearest candidate, `inner`."""
+    table2, table3 = load_reference("mixtconv.table2"), load_reference("mixtconv.table3")
+    computed = {**ADDED, "ordinary": 7_707_000_000}
+    assert [v for v in TABLE2 if not is_reproduced(table2, v, computed[v])] == ["ordinary"]
+    assert is_reproduced(table3, "head", 4 * TAP) is True
+    assert is_reproduced(table3, "inner", 4 * 15_253_504) is False
+    assert is_reproduced(table2, "ks3", None) is None
+    assert is_reproduced(table2, "my_own", 5) is None
+
+
+def test_the_unit_of_the_last_digit_is_the_printed_one() -> None:
+    table = load_reference("mixtconv.table2")
+    assert added_gmacs(table, "ordinary") == (10, 1.0)
+    added, unit = added_gmacs(table, "ks5") or (0, 0)
+    assert (round(added, 9), unit) == (0.23, 0.01)

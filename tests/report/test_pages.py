@@ -9,19 +9,15 @@ from pathlib import Path
 
 import pytest
 from builders.place import Workplace
-from builders.studies import cost, failed, full_study, small_study, study, trial
+from builders.studies import full_study, small_study, study, trial
 from screenshots import browse, chromium, pages, phone, served
 
-from harness.errors import StudyError
-from harness.records import StudyRecord
 from harness.report.__main__ import main
-from harness.report.compare import compare_studies
 from harness.report.document.blocks import Cell, Code, Document, Figure, Heading, Items, Paragraph, Table
 from harness.report.document.html import html
 from harness.report.document.latex import latex
 from harness.report.document.markdown import markdown
-from harness.report.write import write_comparison, write_study
-from harness.stats.differences import NEW_TRAININGS_AND_CLIPS
+from harness.report.write import write_study
 
 NASTY = "a|b <i>c</i> *d* \\e 50 % & x_y"
 SAMPLE = Document(
@@ -121,7 +117,7 @@ def test_html_escapes_what_users_write_and_needs_no_network() -> None:
     assert "<script" not in page
 
 
-def test_the_best_is_bold_only_where_every_other_row_is_worse(tmp_path: Path) -> None:
+def test_the_best_is_bold_only_where_every_other_row_is_worse(tmp_path: Path, no_figures: None) -> None:
     close = [trial("tsn", s, 70.0 + 2 * s) for s in (0, 1, 2)]
     close += [trial("ks3", s, 70.5 + (4, 0, 3)[s]) for s in (0, 1, 2)]
     for record, bold in ((small_study(), True), (study(close, ["tsn", "ks3"]), False)):
@@ -129,77 +125,14 @@ def test_the_best_is_bold_only_where_every_other_row_is_worse(tmp_path: Path) ->
         assert (r"\textbf" in (folder / "tables.tex").read_text()) is bold
 
 
-def test_a_page_of_ten_rows_is_whole_and_below_3_mb(tmp_path: Path) -> None:
-    folder = write_study(full_study(), tmp_path)
+def test_a_page_of_ten_rows_is_whole_and_below_3_mb(full_report: Path) -> None:
+    folder = full_report
     page = (folder / "index.html").read_text(encoding="utf-8")
     assert len(page.encode()) < 3_000_000
     assert page.count("<svg") == page.count("</svg>") == len(list((folder / "figures").glob("*.svg")))
     ids = re.findall(r'\sid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
     assert set(re.findall(r'(?:xlink:href="#|url\(#)([^")]+)', page)) <= set(ids)
-
-
-def test_two_studies_stand_side_by_side_with_their_differences(tmp_path: Path) -> None:
-    """By hand: 70, 73, 76 against 71, 75, 78: differences 1, 2, 2; mean 5/3, sd 0.577, half width 1.434."""
-    second = study(
-        [trial("tsn", s, 20.0 + 2 * s) for s in (0, 1, 2)]
-        + [trial("ks3", s, (71.0, 75.0, 78.0)[s]) for s in (0, 1, 2)],
-        ["tsn", "ks3"],
-        costs={v: cost(v, latency_ms=[20.0, 21.0, 22.0], measured_on={"device": "gpu"}) for v in ("tsn", "ks3")},
-        environment={"commit": "def5678"},
-    )  # fmt: skip
-    folder = write_comparison(small_study(), second, tmp_path)
-    assert folder.name == "kernel_sizes-abc1234-vs-kernel_sizes-def5678"
-    text = (folder / "README.md").read_text(encoding="utf-8")
-    row = next(line for line in text.splitlines() if line.startswith("| `ks3` |"))
-    assert "| +1.7 [0.2, 3.1] (n=3) |" in row
-    assert "| commit | abc1234 | def5678 |" in text
-    assert "| latency: device | cpu | gpu |" in text
-    assert "| 0.50 [" in text  # 21 ms over 42 ms
-    again = write_comparison(small_study(), second, tmp_path / "again")
-    for file in folder.rglob("*.*"):
-        assert file.read_bytes() == (again / file.relative_to(folder)).read_bytes()
-
-
-def test_a_comparison_is_for_new_clips_too_where_predictions_were_kept() -> None:
-    """One clip of four is gained and one lost in every seed, which no accuracy tells."""
-
-    def of(hits: str) -> StudyRecord:
-        ids = [f"c{i}" for i in range(len(hits))]
-        predictions = {
-            "clip": ids, "cluster": ids, "label": [1] * len(hits), "predicted": [int(hit) for hit in hits],
-        }  # fmt: skip
-        trials = [trial("tsn", s, top1, predictions=predictions) for s, top1 in enumerate((50.0, 50.1, 50.3))]
-        return study(trials, ["tsn"])
-
-    compared = compare_studies(of("0110"), of("1100"))
-    assert compared.gaps["tsn"].covers == NEW_TRAININGS_AND_CLIPS
-    assert compared.gaps["tsn"].clips is not None
-
-
-def test_accuracies_on_other_data_are_not_subtracted() -> None:
-    first = small_study()
-    other = study(first.trials, ["tsn", "ks3"], protocol={"data set": "x, fingerprint abc"})
-    one = study(first.trials, ["tsn", "ks3"], protocol={"data set": "x, fingerprint def"})
-    compared = compare_studies(one, other)
-    assert compared.gaps == {}
-    assert "different data" in compared.obstacle
-
-
-def test_studies_without_a_common_variant_are_refused() -> None:
-    with pytest.raises(StudyError, match="no variant in common"):
-        compare_studies(small_study(), study([failed("ks7", 0)], ["ks7"]))
-
-
-def test_compare_takes_folders_and_names_what_is_not_there(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = write_study(small_study(), tmp_path)
-    assert main(["--compare", str(folder), str(folder / "results.json"), "--out", str(tmp_path / "out")]) == 0
-    assert main(["--compare", str(folder), str(tmp_path / "gone.json"), "--out", str(tmp_path)]) == 2
-    assert (
-        capsys.readouterr().err == f"error: --compare {tmp_path}/gone.json: there is no such file or folder\n"
-    )
 
 
 @pytest.mark.slow

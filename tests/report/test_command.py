@@ -1,0 +1,96 @@
+"""`python -m harness.report` on a store, and how little it takes to ask for help."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from builders.place import Workplace
+from builders.studies import small_study
+
+from harness.records import StudyRecord
+from harness.report.__main__ import main
+from harness.tracking.recorder import Recorder
+from harness.tracking.store import Store
+
+HEAVY = {"torch", "mlflow", "ray", "scipy", "matplotlib", "pandas"}
+
+pytestmark = pytest.mark.usefixtures("no_figures")
+
+
+def planned(place: Workplace, *records: StudyRecord) -> list[str]:
+    """Plan studies in the store; the arguments that name it and the folder for reports."""
+    recorder = Recorder(Store.open(place.uri))
+    for record in records:
+        recorder.begin_study(record)
+    return ["--tracking-uri", place.uri, "--out", str(place.folder / "reports")]
+
+
+def test_the_command_writes_attaches_and_lists(ready: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(planned(ready, small_study())) == 0
+    reports = ready.folder / "reports"
+    assert capsys.readouterr().out.splitlines() == [
+        f"report   {reports}/kernel_sizes/index.html",
+        f"index    {reports}/index.html",
+    ]
+    summary = Store.open(ready.uri).summary_id("kernel_sizes")
+    attached = {Path(file.path).name for file in ready.client().list_artifacts(summary, "report")}
+    assert attached == {file.name for file in (reports / "kernel_sizes").iterdir()}
+
+
+def test_an_unknown_study_is_one_line_and_exit_code_2(
+    ready: Workplace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*planned(ready, small_study()), "--study", "kernel_size"]) == 2
+    error = capsys.readouterr().err
+    assert "no study 'kernel_size'" in error
+    assert "did you mean 'kernel_sizes'?" in error
+    assert error.count("\n") == 1
+
+
+def test_an_empty_store_is_one_line_and_exit_code_2(
+    ready: Workplace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(planned(ready)) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: the tracking store holds no study; run one first")
+    assert error.count("\n") == 1
+
+
+def test_one_broken_study_does_not_keep_the_others_from_being_reported(
+    ready: Workplace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = dataclasses.replace(small_study(), name="bad", reference="nothing.like.it")
+    assert main(planned(ready, broken, small_study())) == 2
+    assert (ready.folder / "reports" / "kernel_sizes" / "README.md").exists()
+    assert not (ready.folder / "reports" / "bad").exists()
+    assert capsys.readouterr().err.startswith("error: reference: no table 'nothing.like.it'")
+
+
+def imported_by(code: str) -> tuple[set[str], str]:
+    """The top-level packages that a fresh Python holds after some code, and what it printed before."""
+    code += "\nprint('held', *{name.partition('.')[0] for name in sys.modules})"
+    command = [sys.executable, "-c", f"import sys\n{code}"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    before, _, held = printed.rpartition("held ")
+    return set(held.split()), before
+
+
+def test_help_needs_none_of_the_heavy_packages() -> None:
+    held, printed = imported_by(
+        "from harness.report.__main__ import main\ntry: main(['--help'])\nexcept SystemExit: pass"
+    )
+    assert "--tracking-uri" in printed
+    assert not held & HEAVY
+
+
+def test_the_way_in_from_python_loads_a_reports_code_only_when_asked() -> None:
+    held, _ = imported_by("import harness.report")
+    assert not held & (HEAVY | {"numpy"})
+    held, printed = imported_by("from harness.report import read_record, write_study\nprint(write_study)")
+    assert "numpy" in held
+    assert not held & HEAVY
+    assert "write_study" in printed

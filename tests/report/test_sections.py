@@ -1,0 +1,182 @@
+"""A page's sections: the answer, what failed or is missing, how it was trained, how to run it again."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import pytest
+from builders.studies import (
+    failed,
+    row_of,
+    small_study,
+    study,
+    text_of,
+    trial,
+)
+
+from harness.analysis.summary import summarize
+from harness.report.write import read_record, write_study
+
+
+def test_the_page_follows_its_order(full_page: str) -> None:
+    order = [
+        "**Does mixing",
+        "has the highest mean top-1",
+        "## Results",
+        "## Figures",
+        "## How it was trained",
+        "## What is missing",
+        "## Accuracy per class",
+        "## How to recompute",
+    ]
+    places = [full_page.index(part) for part in order]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    ("asked", "command"),
+    [
+        ({"name": "kernel_sizes"}, "studies/kernel_sizes.yaml"),
+        ({"name": "kernel_sizes-paper"}, "STUDY"),  # kernel_sizes.yaml, or one of that name? It was not kept
+        ({"name": "my-study", "file": "my-study.yaml"}, "my-study.yaml"),
+        ({"name": "a-b-c", "file": "a-b.yaml", "part": "c"}, "a-b.yaml --parts c"),
+        ({"name": "a-b-c", "file": "my studies/a.yaml", "preset": "b-c"}, "'my studies/a.yaml' --preset b-c"),
+    ],
+)
+@pytest.mark.usefixtures("no_figures")
+def test_the_page_says_which_command_runs_the_study_again(
+    asked: dict[str, str], command: str, tmp_path: Path
+) -> None:
+    folder = write_study(dataclasses.replace(small_study(), **asked), tmp_path)
+    assert f"\npython -m harness.run {command}\n" in (folder / "README.md").read_text()
+    assert read_record(folder / "results.json") == dataclasses.replace(small_study(), **asked)
+
+
+def test_the_answer_names_the_best_its_interval_and_the_runner_up(full_page: str) -> None:
+    answer = next(line for line in full_page.splitlines() if "has the highest mean" in line)
+    assert answer.startswith("`ks1357` has the highest mean top-1: 97.0 ±")
+    assert "against the baseline `tsn`, which is more than luck of training explains" in answer
+    assert "it leads the next, `ks357`, by +0.2 points [" in answer
+    assert "do not tell the two apart" in answer
+    assert "of 9 variants: 9 better." in answer
+
+
+def test_a_complete_study_misses_nothing(full_page: str) -> None:
+    assert "Nothing: all 30 trials of the plan finished." in full_page
+
+
+def test_figures_of_the_full_study_are_all_there(full_report: Path) -> None:
+    folder = full_report / "figures"
+    names = {
+        "differences", "accuracy_macs", "accuracy_parameters", "accuracy_latency", "accuracy_kernel_size",
+        "learning_curves", "accuracy_groups", "class_gains", "cost",
+    }  # fmt: skip
+    assert {file.name for file in folder.iterdir()} == {
+        f"{name}.{kind}" for name in names for kind in ("svg", "png")
+    }
+
+
+def test_failed_and_missing_trials_stay_in_the_report(tmp_path: Path, no_figures: None) -> None:
+    trials = [
+        *small_study().trials[:4],
+        failed("ks3", 1),
+        failed("ks5", 0),
+        failed("ks5", 1),
+        failed("ks5", 2, "a | b\nc"),
+    ]
+    text = text_of(study(trials, ["tsn", "ks3", "ks5", "ks7"]), tmp_path)
+    assert "| 0 of 3 | failed | - | too few seeds to tell |" in row_of(text, "ks5")
+    assert "| 0 of 3 | not run |" in row_of(text, "ks7")
+    assert "| 1 of 3 | 70.0 |" in row_of(text, "ks3")
+    assert "- `ks3` seed 1: failed: out of memory at batch_size 64" in text
+    assert "- `ks3` seed 2: not run" in text
+    assert "- `ks5` seed 2: failed: a | b c" in text
+    assert "4 of 12 trials have a result, so this may change." in text
+
+
+def test_clips_that_were_left_out_are_counted_and_named(tmp_path: Path, no_figures: None) -> None:
+    everywhere = {"train": [f"t{i:02d}" for i in range(12)], "val": ["a`b", "v2"]}
+    trials = [dataclasses.replace(one, skipped=everywhere) for one in small_study().trials]
+    text = text_of(study(trials, ["tsn", "ks3"]), tmp_path / "alike")
+    assert "Accuracies leave out validation clips that cannot be read" in text.split("## Results")[0]
+    missing = text.split("## What is missing")[1].split("\n## ")[0]
+    assert "2 validation clips could not be read and took no part (all finished trials): " in missing
+    assert (
+        "12 training clips could not be read and took no part (all finished trials): `t00`, `t01`" in missing
+    )
+    assert "`t09` and 2 more" in missing
+    assert "`t10`" not in missing
+    assert "not all trials were tested on the same clips" not in missing
+
+    trials[1] = dataclasses.replace(trials[1], skipped={"val": ["v2"]})
+    text = text_of(study(trials, ["tsn", "ks3"]), tmp_path / "unlike")
+    assert "1 validation clip could not be read and took no part (`tsn` seed 1): `v2`" in text
+    assert "not all trials were tested on the same clips" in text
+    assert "Accuracies leave out" not in text_of(small_study(), tmp_path / "none")
+
+
+def test_a_study_without_a_finished_trial_says_so(tmp_path: Path) -> None:
+    text = text_of(study([failed("tsn", 0)], ["tsn", "ks3"]), tmp_path)
+    assert "No trial has finished with an accuracy yet: nothing can be said." in text
+    assert [line for line in text.splitlines() if line.startswith("![")] == [
+        "![Cost of every variant](figures/cost.png)"
+    ]
+    assert "0 of 6 trials have a result" in text
+
+
+def test_a_baseline_without_results_forbids_differences(tmp_path: Path, no_figures: None) -> None:
+    text = text_of(study([trial("ks3", s, 70.0 + s) for s in (0, 1, 2)], ["tsn", "ks3"]), tmp_path)
+    assert "the baseline `tsn` has no trial with an accuracy" in text
+
+
+def test_a_baseline_that_was_not_asked_for_is_named(tmp_path: Path, no_figures: None) -> None:
+    text = text_of(study([trial("ks3", s, 70.0 + s) for s in (0, 1, 2)], ["ks3"]), tmp_path)
+    assert "the baseline `tsn` has no trial with an accuracy" in text
+
+
+def test_the_baseline_may_be_the_best(tmp_path: Path, no_figures: None) -> None:
+    trials = [trial("tsn", s, 80.0 + s) for s in (0, 1, 2)] + [
+        trial("ks3", s, 70.0 + 1.1 * s) for s in (0, 1, 2)
+    ]
+    text = text_of(study(trials, ["tsn", "ks3"]), tmp_path)
+    assert "No variant scores above the baseline: `tsn` itself has the highest mean top-1: 81.0" in text
+    assert "it leads the next, `ks3`, by +9.9 points [9.7, 10.1] (n=3)" in text
+    assert "| worse |" in row_of(text, "ks3")
+
+
+def test_a_metric_that_is_not_a_number_is_named_and_in_no_mean(tmp_path: Path, no_figures: None) -> None:
+    record = small_study()
+    broken = dataclasses.replace(record.trials[0], last={"top1": math.nan, "top5": math.nan})
+    folder = write_study(dataclasses.replace(record, trials=[broken, *record.trials[1:]]), tmp_path)
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    assert "| 3 of 3 | 23.0 (n=2) |" in row_of(text, "tsn")
+    assert "| +51.5 (n=2) | too few seeds to tell |" in row_of(text, "ks3")
+    assert "- `tsn` seed 0: finished, but its top-1 is not a number" in text
+    assert "nan" not in text
+    json.loads((folder / "results.json").read_text(), parse_constant=pytest.fail)
+
+
+def test_a_network_that_diverged_leaves_no_nan_on_the_page(tmp_path: Path) -> None:
+    """Its probes hold NaN, and null once they went through JSON."""
+    taps = {"operator": "layer1.0.temporal", "stage": 1, "offsets": [-1, 0, 1], "channels": [0],
+            "initial": [[0.0, 1.0, 0.0]], "final": [[0.1, 0.9, 0.0]], "moved": 0.14}  # fmt: skip
+    gone = {**taps, "final": [[math.nan] * 3], "moved": math.nan}
+    record = small_study()
+    trials = [
+        dataclasses.replace(one, probes={"filters": [gone if one.seed == 0 else taps]})
+        for one in record.trials
+    ]
+    first = write_study(dataclasses.replace(record, trials=trials), tmp_path / "a")
+    text = (first / "README.md").read_text(encoding="utf-8")
+    assert "nan" not in text
+    assert "figures/filters.png" in text
+    (found,) = summarize(read_record(first / "results.json")).breakdowns["ks3"].filters
+    assert (found.moved.n, found.moved.mean) == (2, 0.14)
+
+
+def test_values_that_differ_between_trials_are_given_as_a_range(full_page: str) -> None:
+    assert "| peak_memory_mib | 400 to 402 |" in full_page
+    assert "| commit | abc1234 |" in full_page

@@ -1,0 +1,166 @@
+"""The tables of a page: accuracies, costs, and what the paper prints beside them."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from builders.operators import TABLE2
+from builders.studies import (
+    cost,
+    full_study,
+    row_of,
+    small_study,
+    study,
+    table_of,
+    text_of,
+    trial,
+)
+
+
+def test_every_variant_has_a_row_in_both_tables(full_page: str) -> None:
+    for variant in TABLE2:
+        assert "| 3 of 3 |" in row_of(full_page, variant)
+        assert " G " in row_of(full_page, variant, "### Cost")
+
+
+def test_paper_costs_that_arithmetic_does_not_give_are_marked(full_page: str) -> None:
+    assert "| 43 G (a) |" in row_of(full_page, "ordinary", "### Cost")
+    assert (
+        "(a) `ordinary`: the paper's 43 G is +10 G over its plain network; not reproduced: computed +74.30 G"
+        in full_page
+    )
+    assert full_page.count("not reproduced") == 1
+
+
+def test_the_paper_column_says_that_it_is_another_data_set(full_page: str) -> None:
+    assert "paper: top-1 [%]" in full_page
+    assert "on the data set `generated`" in full_page
+    assert "on Something-Something v1" in full_page
+    assert "cannot be compared in absolute value" in full_page
+
+
+def test_the_same_data_set_as_the_paper_gets_other_words(tmp_path: Path, no_figures: None) -> None:
+    record = small_study()
+    settings = {
+        variant: {**one, "data": {"dataset": {"name": "something_v1"}}}
+        for variant, one in record.settings.items()
+    }
+    text = text_of(dataclasses.replace(record, settings=settings), tmp_path)
+    assert "the same data set, but compare the protocols first" in text
+    # 19.7 lies in 22.0 ± 5.0; 45.9 not in 73.0 ± 7.5.
+    assert "Not reproduced: of `ks3` the printed accuracy is outside the interval measured here" in text
+    rows = {row[0]: row for row in table_of(text, "### Published elsewhere")}
+    assert rows["TSM, 8 frames, mirrored clips with swapped labels"][2] == "47.1"
+    assert rows["ordinary"][2:5] == ["41.0", "-", "43 G"]  # a row of Table 2 that the study does not have
+    assert not {"tsn", "`tsn`"} & set(rows)
+
+
+def test_competitors_and_claims_of_table_4_are_quoted_and_marked(tmp_path: Path, no_figures: None) -> None:
+    record = small_study()
+    settings = {
+        variant: {**one, "data": {"dataset": "something_v1"}} for variant, one in record.settings.items()
+    }
+    record = dataclasses.replace(record, settings=settings, reference="mixtconv.table4.something_v1")
+    text = text_of(record, tmp_path)
+    rows = {row[0]: row for row in table_of(text, "### Published elsewhere")}
+    assert rows["I3D, 3D ResNet-50"][1:6] == ["32", "41.6", "72.2", "153 G x 2 clips", "2 clips"]
+    assert "Nothing of this table was measured here" in text
+    assert "Sec. 4.3: 0.005 % more computation than TSM; not reproduced: computed 0.55 %" in text
+
+
+def test_what_others_published_on_another_data_set_is_left_out(full_page: str) -> None:
+    assert "### Published elsewhere" not in full_page
+
+
+def test_table_of_a_small_study_equals_one_computed_by_hand(tmp_path: Path, no_figures: None) -> None:
+    """t(0.975, 2) = 4.3027. tsn: sd 2, half width 4.3027 * 2 / sqrt 3 = 4.97. ks3: sd 3, 7.45.
+    Differences 50, 51, 52: sd 1, 2.48. group/static 97, 98, 99: 2.48; top-5 always 99: no interval."""
+    text = text_of(small_study(), tmp_path)
+    assert table_of(text, "### Accuracy") == [
+        ["variant", "seeds", "top-1 [%]", "vs tsn [points]", "verdict", "paper: top-1 [%]"],
+        [":--", "--:", "--:", "--:", ":--", "--:"],
+        ["`tsn`", "3 of 3", "22.0 ± 5.0", "baseline", "baseline", "19.7"],
+        ["`ks3`", "3 of 3", "**73.0 ± 7.5**", "+51.0 [48.5, 53.5]", "better", "45.9"],
+    ]
+    assert table_of(text, "### Top-5, and top-1 by group of classes") == [
+        ["variant", "top-5 [%]", "short: top-1 [%]", "static: top-1 [%]"],
+        [":--", "--:", "--:", "--:"],
+        ["`tsn`", "99.0", "17.0 ± 5.0", "98.0 ± 2.5"],
+        ["`ks3`", "99.0", "68.0 ± 7.5", "98.0 ± 2.5"],
+    ]
+    costs = text.split("### Cost\n\n")[1].split("\n\n")[0].splitlines()
+    assert costs[2:] == [
+        "| `tsn` | +0 | +0 | 32.70 G | 42.0 [41.0, 43.0] (n=5) | 33 G |",
+        "| `ks3` | +39,360 | +0.13 G | 32.83 G | 42.0 [41.0, 43.0] (n=5) | 33.13 G |",
+    ]
+    assert "Holm's correction over the 1 row tested" in text
+    assert "on device cpu, threads 2" in text
+
+
+def test_one_seed_gives_no_interval_and_no_verdict(tmp_path: Path, no_figures: None) -> None:
+    record = study([trial("tsn", 0, 20.0), trial("ks3", 0, 70.0)], ["tsn", "ks3"], seeds=[0])
+    text = text_of(record, tmp_path)
+    assert "| 1 of 1 | 70.0 | +50.0 | too few seeds to tell |" in row_of(text, "ks3")
+    assert "fewer than 3 paired seeds nobody can say how much of it is luck" in text
+    assert "±" not in row_of(text, "tsn")
+
+
+def test_classes_and_confusions_have_intervals(tmp_path: Path, no_figures: None) -> None:
+    """ks3 on left to right: 70, 73, 76, so 73.0 ± 7.5 as in the table of accuracies."""
+    text = text_of(small_study(), tmp_path)
+    assert "| left to right | short | 22.0 ± 5.0 | 73.0 ± 7.5 |" in text
+    assert "| `ks3` | right to left | left to right |  | 100.0 | 100.0 |" in text  # always: no interval
+
+
+def test_an_operator_without_macs_and_no_latency_are_said(tmp_path: Path) -> None:
+    record = small_study()
+    costs = {
+        v: dataclasses.replace(c, macs_added=None, macs_total=None, latency_ms=[])
+        for v, c in record.costs.items()
+    }
+    text = text_of(dataclasses.replace(record, costs=costs), tmp_path)
+    assert "| +39,360 | not stated | not stated | not measured |" in row_of(text, "ks3", "### Cost")
+    assert "- latency not measured: `tsn`, `ks3`" in text
+    assert "accuracy_macs" not in text
+
+
+def test_what_was_measured_beyond_a_forward_pass_is_shown(tmp_path: Path, no_figures: None) -> None:
+    """Ten steps of 100 to 190 ms: p50 145, p95 185.5, 1000 / 145 = 6.90 clips a second."""
+    heaviest = [{"kernel": "aten::convolution_backward", "calls": 53.0, "ms": 61.25, "share": 0.4226}]
+    measured = cost(
+        "ks3", samples_ms={"step": [100.0 + 10 * i for i in range(10)]}, activation_mib=827.4,
+        peak_memory_mib={"step": 1234.4}, temporal_share={"forward": 0.051, "step": 0.0625}, heaviest=heaviest,
+    )  # fmt: skip
+    record = dataclasses.replace(small_study(), costs={"tsn": cost("tsn"), "ks3": measured})
+    text = text_of(record, tmp_path)
+    (row,) = [line for line in text.splitlines() if line.startswith("| `ks3`") and "185.5" in line]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells == ["`ks3`", "42.0, 43.8", "145.0, 185.5", "23.81", "6.90", "827", "1,234", "5.1 %", "6.2 %"]
+    assert "### Where a training step goes" in text
+    assert "| `aten::convolution_backward` | 53 | 61.250 | 42.3 % |" in text
+    plain = text_of(dataclasses.replace(small_study(), name="plain"), tmp_path)
+    assert "Where a training step goes" not in plain
+
+
+def test_a_study_without_costs_says_not_measured(tmp_path: Path, no_figures: None) -> None:
+    text = text_of(dataclasses.replace(small_study(), costs={}), tmp_path)
+    assert "### Cost\n\nNot measured." in text
+
+
+def test_costs_at_another_geometry_are_not_held_against_the_paper(tmp_path: Path, no_figures: None) -> None:
+    record = full_study()
+    costs = {
+        v: dataclasses.replace(c, geometry={**c.geometry, "num_frames": 16}) for v, c in record.costs.items()
+    }
+    text = text_of(dataclasses.replace(record, costs=costs), tmp_path)
+    assert "not reproduced" not in text
+    assert "16 frames" in text
+
+
+def test_class_names_cannot_break_a_table(full_page: str) -> None:
+    assert "| red \\| blue | static | 97.0 |" in full_page
+
+
+def test_a_study_that_stated_nothing_is_called_exploratory(full_page: str) -> None:
+    assert "The study stated no hypothesis beforehand: every comparison is exploratory." in full_page
