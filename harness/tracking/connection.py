@@ -11,7 +11,7 @@ import os
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
@@ -63,27 +63,20 @@ class Connection:
             uri = f"sqlite:///{file.resolve()}"
         elif urlparse(uri).scheme not in ("http", "https", "postgresql", "mysql", "mssql", "databricks"):
             raise TrackingError(f"--tracking-uri {uri}: use sqlite:///FILE or http://HOST:PORT")
-        opened = cls(_import_mlflow().MlflowClient(tracking_uri=uri), uri)
-        with opened.named_errors():
+        mlflow = _import_mlflow()
+        with _named_errors(uri):  # reads the file
+            client = mlflow.MlflowClient(tracking_uri=uri)
             # This makes the tables of a new file: workers would race to make them.
-            opened.client.search_experiments(max_results=1)
-        return opened
+            client.search_experiments(max_results=1)
+        return cls(client, uri)
 
-    @contextmanager
-    def named_errors(self) -> Iterator[None]:
+    def named_errors(self) -> AbstractContextManager[None]:
         """MLflow's and the database's errors as one line.
 
         Raises:
             TrackingError: instead of them.
         """
-        from mlflow.exceptions import MlflowException
-        from sqlalchemy.exc import SQLAlchemyError
-
-        try:
-            yield
-        except (MlflowException, SQLAlchemyError, OSError) as error:
-            text = " ".join(str(error).split("\n[SQL")[0].split())
-            raise TrackingError(f"tracking store {self.uri}: {text[:300]}") from error
+        return _named_errors(self.uri)
 
     def studies(self) -> list[str]:
         """Names of all studies in the store, sorted."""
@@ -128,6 +121,18 @@ class Connection:
             token = page.token
             if not token:
                 return runs
+
+
+@contextmanager
+def _named_errors(uri: str) -> Iterator[None]:
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        text = " ".join(str(error).split("\n[SQL")[0].split())
+        raise TrackingError(f"tracking store {uri}: {text[:300]}") from error
 
 
 def this_driver() -> str:
