@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-__all__ = ["BarColumn", "Progress", "Table", "TextColumn", "bar", "console", "duration"]
+__all__ = ["Table", "bar", "bars", "console", "duration"]
 
 # Judged by the stream alone: a CI server that asks for colours still keeps a log, which has no edge to fold at.
 _on_terminal = sys.stdout.isatty()
@@ -19,16 +19,24 @@ console = Console(
 )
 
 
+def bars(before: str, after: str, *, count: bool = False) -> Progress:
+    """Progress bars with text on both sides, in rich's format; on a terminal alone, and gone when they stop.
+
+    Args:
+        count: write `done/total` before the text after a bar.
+    """
+    counts = [MofNCompleteColumn()] * count
+    columns = (TextColumn(before), BarColumn(), *counts, TextColumn(after))
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
 class bar:  # noqa: N801 - used like a function
     """`with bar("data", "clips") as advance: ... advance(done, total)`: a progress bar on a terminal; of the data,
     which may take minutes, a log has a line before and after."""
 
     def __init__(self, label: str, unit: str) -> None:
         self._label, self._unit = label, unit
-        self._bar = Progress(
-            TextColumn(f"{label:<8}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit),
-            console=console, transient=True, disable=not console.is_terminal,
-        )  # fmt: skip
+        self._bar = bars(f"{label:<8}", unit, count=True)
         self._task = self._bar.add_task(label, total=None, start=False)
 
     def __enter__(self) -> bar:

@@ -162,3 +162,12 @@ def study_from_json(data: dict[str, Any]) -> StudyRecord:
 def with_name(choice: str | Mapping[str, Any]) -> dict[str, Any]:
     """A data set or an operator as a mapping of its `name` and its settings; a name alone is short for that."""
     return {"name": choice} if isinstance(choice, str) else dict(choice)
+
+
+def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings under dotted names: {"a": {"b": 1}} -> {"a.b": 1}. Lists stay whole."""
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        name = f"{prefix}{key}"
+        flat |= flatten(value, f"{name}.") if isinstance(value, dict) and value else {name: value}
+    return flat

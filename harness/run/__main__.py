@@ -6,36 +6,40 @@ A dry run's is 0 also where something is missing: it lists what.
 
 from __future__ import annotations
 
-import argparse
 import io
+import os
 import signal
 import sys
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+import time
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 from harness.errors import UserError
-from harness.files import default_data_dir
-from harness.run.signals import interrupt, received, stop_code, stop_if_asked, terminate
+from harness.run.request import Request, read
+from harness.run.signals import interrupt, received, stop_code, terminate
 
 if TYPE_CHECKING:
+    from harness.data import DataConfig, DataSet
+    from harness.records import CostRecord
     from harness.run.plan import Plan
-    from harness.tracking.recorder import Recorder
+    from harness.run.recorder import RunRecorder
+    from harness.study.study import Study
     from harness.tracking.store import Store
+    from harness.train.trial import Job
 
 
 # torch, ray and mlflow are imported where they are needed: --help must answer at once.
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args = _parser().parse_args(argv)
+    request = read(argv)
     received.clear()
     signal.signal(signal.SIGTERM, terminate)
     signal.signal(signal.SIGINT, interrupt)
     if isinstance(sys.stdout, io.TextIOWrapper):  # a log shows each line at once, whatever its encoding
         sys.stdout.reconfigure(line_buffering=True, errors="replace")
     try:
-        return _run(args)
+        return _run(request)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -45,22 +49,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
 
 
-def _run(args: argparse.Namespace) -> int:
-    from harness.run import dry
-    from harness.run.plan import make_plan
-    from harness.run.request import check_request
+def _run(request: Request) -> int:
+    from harness import machine
+    from harness.run.checks import checked_studies
 
-    studies = check_request(args)
-    store = _store(args)
+    machine.keep_freed_memory()
+    studies = checked_studies(request)
+    store = _store(request)
     codes = []
     for study in studies:
-        plan = make_plan(study, args, store.done(study.name) if store else {})
-        plan.show()
-        if store is None or args.dry_run:
-            dry.show(plan)
-            codes.append(0)
+        done = store.done(study.name) if store else {}
+        if store is None or request.dry_run:
+            codes.append(_dry_run(study, request, done))
         else:
-            codes.append(_carry_out(plan, store, args))
+            codes.append(_carry_out(study, request, done, store))
         if codes[-1] > 128:  # stopped by a signal
             break
         if study is not studies[-1]:
@@ -68,114 +70,96 @@ def _run(args: argparse.Namespace) -> int:
     return max(codes)
 
 
-def _carry_out(plan: Plan, store: Store, args: argparse.Namespace) -> int:
-    """Run one study's pending trials and compare. Returns the exit code."""
-    from harness.tracking.recorder import Recorder
-
-    recorder = Recorder(store)
-    with plan.claim():
-        if plan.pending:
-            plan.measure_costs()
-        recorder.begin_study(plan.record())
-        if plan.profiles is not None:
-            recorder.attach_profiles(plan.study.name, plan.profiles)
-        stopped = _train(plan, recorder, args) if plan.pending else 0
-    return plan.show_results(store.load_study(plan.study.name), stopped)
-
-
-def _store(args: argparse.Namespace) -> Store | None:
+def _store(request: Request) -> Store | None:
     from harness.tracking.connection import default_uri, sqlite_file
     from harness.tracking.store import Store
 
-    uri = args.tracking_uri or default_uri()
-    if args.dry_run and (file := sqlite_file(uri)) is not None and not file.exists():
+    uri = request.tracking_uri or default_uri()
+    if request.dry_run and (file := sqlite_file(uri)) is not None and not file.exists():
         return None  # a dry run makes nothing, not even a store
-    return Store.open(uri, create=not args.dry_run)
+    return Store.open(uri, create=not request.dry_run)
 
 
-def _train(plan: Plan, recorder: Recorder, args: argparse.Namespace) -> int:
-    """Run the pending trials. Returns 0, or the exit code of the signal that stopped them."""
+def _dry_run(study: Study, request: Request, done: Collection[str]) -> int:
+    from harness.data import find_data
+    from harness.run import dry
+    from harness.run.plan import Plan, by_variant
+    from harness.run.printer import show_plan
+
+    plan = Plan(study, request, by_variant(study, lambda data: find_data(data, request.data_dir)), done)
+    show_plan(plan)
+    dry.show(plan)
+    return 0
+
+
+def _carry_out(study: Study, request: Request, done: Collection[str], store: Store) -> int:
+    """Run one study's pending trials and compare. Returns the exit code."""
+    from harness.machine import environment
+    from harness.run import costs, printer
+    from harness.run.claim import claimed
+    from harness.run.plan import Plan, by_variant
+    from harness.run.recorder import RunRecorder, study_record
+    from harness.tracking.recorder import Recorder
+
+    data = by_variant(study, lambda config: _open(config, request))
+    plan = Plan(study, request, data, done)
+    printer.show_plan(plan)
+    recorder, here = Recorder(store), environment()
+    with claimed(plan.pending, request.data_dir):
+        found = _costs(plan)
+        recorder.begin_study(study_record(plan, data, found, here))
+        if traces := costs.profiles(plan):
+            recorder.attach_profiles(study.name, traces)
+        try:
+            keeper = RunRecorder(recorder, plan, data, found)
+            stopped = _train(plan.jobs(here), keeper, plan) if plan.pending else 0
+        finally:
+            recorder.stop_running()
+    record = store.load_study(study.name)
+    results = plan.results(record)
+    printer.show_results(record, results, stopped=bool(stopped))
+    return stopped or int(any(trial.status != "done" for trial in results))
+
+
+def _open(config: DataConfig, request: Request) -> DataSet:
+    from harness.console import bar
+    from harness.data import open_data
+
+    with bar("data", "clips") as advance:
+        return open_data(config, request.data_dir, progress=advance)
+
+
+def _costs(plan: Plan) -> dict[str, CostRecord]:
+    from harness.console import bar
+    from harness.run import costs, printer
+
+    begin = time.monotonic()
+    printer.announce_costs(plan)
+    with bar("cost", "rounds") as advance:
+        found = costs.measure(plan, advance)
+    printer.show_costs(found, time.monotonic() - begin)
+    return found
+
+
+def _train(jobs: Sequence[Job], recorder: RunRecorder, plan: Plan) -> int:
+    """Run them. Returns 0, or the exit code of the signal that stopped them."""
     from harness.run import schedule
+    from harness.run.printer import Printer
     from harness.run.watch import Watch
 
-    watch = Watch(plan, recorder, stop_if_asked)
+    request, printer = plan.request, Printer(jobs)
+    watch = Watch(recorder, printer)
     try:
-        with watch:
-            if args.serial:
-                schedule.run_serial(watch.jobs(), watch)
-            elif watch.jobs():
-                schedule.run_on_ray(watch.jobs(), watch, plan.scratch(), args.address)
+        with printer:
+            left = watch.take_over(jobs, force=request.force)
+            if request.serial:
+                schedule.run_serial(left, watch)
+            elif left:
+                scratch = request.data_dir / "ray" / f"{plan.study.name}-{os.getpid()}"
+                schedule.run_on_ray(left, watch, scratch, request.address)
     except (KeyboardInterrupt, SystemExit) as stop:
         return stop_code(stop)
-    finally:
-        recorder.stop_running()
-    return 130 if watch.unfinished() else 0  # Ray's fit() returns normally after Ctrl-C
-
-
-class _Parser(argparse.ArgumentParser):
-    """Complains in one line; --help has the rest."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message}; see python -m harness.run --help\n")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="python -m harness.run",
-        description="Train and compare the variants of a study. Trials that are done are not run again; an "
-        "interrupted study goes on where it stopped.",
-    )
-    add = parser.add_argument
-    add("study", help="a study file, such as studies/kernel_sizes.yaml")
-    add(
-        "--dry-run",
-        action="store_true",
-        help="print the plan, its costs and what is missing here; train nothing",
-    )
-    add("--serial", action="store_true", help="one trial after the other in this process, without Ray")
-    add("--seeds", type=_seeds, metavar="0,1,...", help="run only these seeds; new ones join the study's")
-    add("--variants", type=_names, metavar="A,B,...", help="run only these variants")
-    add("--parts", type=_names, metavar="A,B,...", help="run only these parts of a study that has parts")
-    add("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting: train.epochs=2")
-    add("--preset", default="", metavar="NAME", help="the study at another scale, as its file describes it")
-    add("--profile", type=_renamed, nargs="?", const="", help=argparse.SUPPRESS)
-    add(
-        "--force",
-        action="store_true",
-        help="run again what is done; an old result goes when the new one is there",
-    )
-    add("--networks", choices=("first", "all", "none"), default="first", help="which trained networks MLflow keeps as "
-        "models: those of the first seed (default), all, or none")  # fmt: skip
-    add("--data-dir", type=Path, default=default_data_dir(), metavar="DIR", help="data sets, caches, checkpoints "
-        "(default: %(default)s)")  # fmt: skip
-    add("--tracking-uri", default="", metavar="URI", help="MLflow store (default: $MLFLOW_TRACKING_URI, or "
-        "sqlite:///mlflow.db)")  # fmt: skip
-    add(
-        "--address",
-        default="",
-        help="an existing Ray cluster; needs --data-dir on storage that all nodes share",
-    )
-    return parser
-
-
-def _renamed(name: str) -> NoReturn:
-    raise argparse.ArgumentTypeError(
-        f"a study at another scale is called a preset now: --preset {name or 'NAME'}"
-    )
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _seeds(text: str) -> list[int]:
-    try:
-        seeds = [int(name) for name in _names(text)]
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers, as in 0,1,2") from None
-    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        raise argparse.ArgumentTypeError(f"{text!r}: give each seed once, none below 0, as in 0,1,2")
-    return seeds
+    return 130 if len(watch.ended_ids) < len(jobs) else 0  # Ray's fit() returns normally after Ctrl-C
 
 
 if __name__ == "__main__":

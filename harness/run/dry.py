@@ -15,8 +15,8 @@ from harness.cost.memory import StepMemory, step_memory
 from harness.data import DataConfig, DataSet, missing_data
 from harness.errors import StudyError
 from harness.model import weights
+from harness.run.checks import check_recipes
 from harness.run.plan import Plan
-from harness.run.request import check_recipes
 from harness.stats.distributions import MIN_SEEDS
 from harness.stats.power import NOISE_CLIPS, NOISE_SD, OTHER_OPERATOR, RETRAINED, detection
 from harness.study.protocol import protocol
@@ -25,7 +25,7 @@ from harness.units import geometry, giga
 
 
 def show(plan: Plan) -> None:
-    """Print it, after what `plan.show()` says."""
+    """Print it, after what `printer.show_plan` says."""
     print("\nprotocol")
     data = plan.data[plan.study.baseline]
     for name, words in protocol(plan.study, data).items():

@@ -12,7 +12,7 @@ from typing import Any
 from harness.cost import CostConfig
 from harness.model import weights
 from harness.outside import operator_source
-from harness.records import with_name
+from harness.records import flatten, with_name
 from harness.study.resources import Resources
 from harness.train.settings import Settings, plain
 
@@ -112,12 +112,3 @@ def trial_id(settings: Settings, seed: int, fingerprint: str, ranks: int = 1) ->
         "operator": operator_source(settings.model.operator["name"]),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"a": {"b": 1}} -> {"a.b": 1}; lists stay whole."""
-    flat: dict[str, Any] = {}
-    for key, value in nested.items():
-        name = f"{prefix}{key}"
-        flat |= flatten(value, f"{name}.") if isinstance(value, dict) and value else {name: value}
-    return flat

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from harness.records import CostRecord, StudyRecord, TrialRecord, to_json
+from harness.records import CostRecord, StudyRecord, TrialRecord, flatten, to_json
 from harness.tracking import artifacts
 from harness.tracking.connection import DRIVER, KIND, REASON, TRIAL_ID, is_alive, sqlite_file, this_driver
 from harness.tracking.descriptions import describe_study, describe_trial
@@ -79,8 +79,6 @@ class Recorder:
         Args:
             data: the data set's name, fingerprint and numbers of clips, for MLflow's list of inputs.
         """
-        from harness.study.study import flatten  # with torch: a report attaches without it
-
         with self._connection.named_errors():
             left = self._search(f"tags.`{TRIAL_ID}` = '{trial_id}' and attributes.status != 'FINISHED'")
             if left:

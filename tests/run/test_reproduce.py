@@ -14,7 +14,7 @@ from harness.cost import __main__ as cost_command
 from harness.cost.memory import step_memory
 from harness.data import __main__ as data_command
 from harness.report import __main__ as report_command
-from harness.run import __main__ as run_command
+from harness.run import request as run_request
 from harness.study.load import load_studies, load_study
 from harness.study.study import Study
 
@@ -38,7 +38,7 @@ def parse(command: list[str]) -> None:
     """
     name, *words = command
     if name == "run":
-        run_command._parser().parse_args(words)
+        run_request.read(words)
     elif name == "report":
         report_command._parse(words)
     elif name == "data":
@@ -58,16 +58,18 @@ def test_every_command_of_a_document_is_one_that_exists(path: Path) -> None:
 
 
 def test_every_study_command_of_the_walk_is_accepted_by_its_study() -> None:
-    walk = [run_command._parser().parse_args(words) for name, *words in commands(REPRODUCE) if name == "run"]
+    walk = [run_request.read(words) for name, *words in commands(REPRODUCE) if name == "run"]
     assert len(walk) >= 8
     loaded: dict[tuple[object, ...], list[Study]] = {}
     for args in walk:
-        parts = tuple(args.parts or ())
-        key = (args.study, args.preset, tuple(args.set), parts)
+        parts = args.parts
+        key = (args.study, args.preset, args.overrides, parts)
         if key not in loaded:
-            loaded[key] = load_studies(ROOT / args.study, preset=args.preset, overrides=args.set, parts=parts)
+            loaded[key] = load_studies(
+                ROOT / args.study, preset=args.preset, overrides=args.overrides, parts=parts
+            )
         for study in loaded[key]:
-            assert set(args.variants or []) <= set(study.variants)
+            assert set(args.variants) <= set(study.variants)
 
 
 def test_the_figures_of_the_walk_are_what_is_computed() -> None:

@@ -1,0 +1,86 @@
+"""Whatever can be checked of a request before anything is written."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+
+from harness.data import missing_data
+from harness.errors import DataError, StudyError, nearest
+from harness.model import weights
+from harness.outside import import_from
+from harness.run import schedule
+from harness.run.request import Request
+from harness.study.load import load_studies
+from harness.study.study import Study
+from operators import stencil
+
+
+def checked_studies(request: Request) -> list[Study]:
+    """The study that is asked for, or each of its parts; of a dry run only what it says is checked.
+
+    Raises:
+        UserError: the study, the choice of variants, the resources or the data folder cannot be used.
+    """
+    import_from(Path.cwd())
+    studies = load_studies(
+        request.study, preset=request.preset, overrides=request.overrides, parts=request.parts
+    )
+    for study in studies:
+        for name in request.variants:
+            if name not in study.variants:
+                raise StudyError(f"--variants: no variant {name!r}{nearest(name, study.variants)}")
+        if not request.dry_run:
+            _check_possible(study, request.address)
+    if not request.dry_run:
+        _check_writable(request.data_dir)
+    return studies
+
+
+def _check_possible(study: Study, address: str) -> None:
+    if address:
+        schedule.check_address(address)
+    else:
+        study.resources.resolved().check({"cpus": os.cpu_count() or 1, "gpus": torch.cuda.device_count()})
+    check_recipes(study, elsewhere=bool(address))
+    for settings in study.variants.values():
+        if settings.model.weights:
+            weights.find(settings.model.weights, settings.model.backbone)
+        if gone := missing_data(settings.data):
+            raise DataError(gone)
+
+
+def check_recipes(study: Study, elsewhere: bool = False) -> None:
+    """Refuse what the device that a study asks for cannot train.
+
+    Args:
+        elsewhere: on another machine, of which nothing is known.
+
+    Raises:
+        StudyError: names the variant and the setting.
+    """
+    resources = study.resources.resolved()
+    for name, settings in study.variants.items():
+        try:
+            settings.train.check(on_gpu=bool(resources.gpus), ranks=resources.ranks)
+        except ValueError as error:
+            raise StudyError(f"variants.{name}: train.{error}") from None
+        if elsewhere or settings.model.stencil == stencil.AUTO:
+            continue
+        try:
+            stencil.choose(settings.model.stencil, torch.device("cuda" if resources.gpus else "cpu"))
+        except ValueError as error:
+            raise StudyError(f"variants.{name}: model.stencil: {error}") from None
+
+
+def _check_writable(folder: Path) -> None:
+    """Without leaving anything: a later check may refuse the request. Only trying tells, for root above all."""
+    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise DataError(f"--data-dir {folder}: cannot be written: {there}: {error.strerror}") from None

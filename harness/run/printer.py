@@ -1,0 +1,130 @@
+"""What a person sees of a run: its plan, its costs, bars and a line for each trial, the comparison."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+from harness import cost
+from harness.console import bars, console, duration
+from harness.data import missing_data
+from harness.records import CostRecord, StudyRecord, TrialRecord
+from harness.report.terminal import final_table, time_spent
+from harness.run.plan import Plan
+from harness.train.trial import Job
+from harness.units import geometry
+
+
+def show_plan(plan: Plan) -> None:
+    """Print what the study asks and what will be run."""
+    study, each = plan.study, plan.resources
+    print(f"study    {study.name}: {study.question}")
+    size = f"{len(study.variants)} variants x {len(plan.seeds)} seeds = {len(plan.trials)} trials"
+    done = sum(trial.trial_id in plan.done for trial in plan.trials)
+    left_out = len(plan.trials) - len(plan.chosen)
+    rest = f", {left_out} left out by --variants or --seeds" if left_out else ""
+    print(f"plan     {size}; {done} done before, {len(plan.pending)} to run{rest}")
+    name, first = next(iter(study.variants.items()))
+    data = plan.data[name]
+    made = data.fingerprint[:12] if data else "not made yet"
+    place = "(not on this machine)" if missing_data(first.data) else f"({made}) in {plan.request.data_dir}"
+    print(f"data     {first.data.dataset_name} {place}")
+    together = f" in {each.ranks} processes" if each.ranks != 1 else ""
+    work = f"{first.train.epochs} epochs of {first.model.backbone}"
+    print(f"each     {each.cpus:g} cpu, {each.gpus:g} gpu{together}, {work}")
+
+
+def announce_costs(plan: Plan) -> None:
+    """Print that measuring begins, where anything is measured."""
+    config = plan.study.cost
+    if config.latency:
+        networks = f"{len(plan.study.variants)} networks of {config.backbone}"
+        print(f"cost     measuring {networks}, unless kept from before")
+
+
+def show_costs(costs: Mapping[str, CostRecord], seconds: float) -> None:
+    """Print where costs were taken, how long that took, and what is doubtful."""
+    for warning in cost.warnings(costs):
+        print(f"warning  cost of {warning}")
+    print(f"cost     {geometry([next(iter(costs.values()))])}, {seconds:.0f} s")
+
+
+def show_results(record: StudyRecord, results: Sequence[TrialRecord], *, stopped: bool) -> None:
+    """Print the comparison and the next step.
+
+    Args:
+        results: of the trials that this call was to see done.
+        stopped: by a signal.
+    """
+    table, lines = final_table(record)
+    print()
+    console.print(table)
+    print("\n".join(lines))
+    if line := time_spent(results):
+        print(f"time     {line}")
+    if stopped:
+        done, failed = (sum(trial.status == status for trial in results) for status in ("done", "failed"))
+        count = f"{done} done, {failed} failed, {len(results) - done - failed} still to run"
+        print(f"stopped  {count}; the same command goes on from here")
+    else:
+        print("next     python -m harness.report --out reports/   or browse: make ui")
+
+
+class Printer:
+    """Draws live bars on a terminal, and prints a line for each trial that ends.
+
+    Use it as a context manager around the schedule.
+    """
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self._trials = len(jobs)
+        self._epochs = sum(job.settings.train.epochs for job in jobs)
+        self._ended = 0
+        self._reached: dict[str, int] = {}  # epochs, by trial
+        self._trained = 0  # of these, the ones that this call trained
+        self._begin = time.monotonic()
+        self._bars = bars("{task.description:<26}", "{task.fields[text]}")
+        self._tasks = {"": self._bars.add_task("all trials", total=self._epochs, text="")}
+
+    def __enter__(self) -> Printer:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bars.stop()
+
+    def started(self, job: Job) -> None:
+        """Add a bar."""
+        name = f"{job.variant} seed={job.seed}"
+        self._tasks[job.trial_id] = self._bars.add_task(name, total=job.settings.train.epochs, text="starts")
+
+    def epoch(self, job: Job, entry: dict[str, float], *, new: bool) -> None:
+        """Move the bars on.
+
+        Args:
+            new: trained by this call, not by the one that it goes on from.
+        """
+        self._trained += new
+        done = int(entry["epoch"])
+        self._reached[job.trial_id] = done
+        text = f"epoch {done}/{job.settings.train.epochs}  top1 {entry['val/top1']:.1f} %"
+        self._bars.update(self._tasks[job.trial_id], completed=done, text=text)
+        self._bars.update(self._tasks[""], completed=sum(self._reached.values()), text=self._left())
+
+    def ended(self, job: Job, record: TrialRecord) -> None:
+        """Print its line, and take its bar away."""
+        self._ended += 1
+        self._reached[job.trial_id] = job.settings.train.epochs
+        self._bars.remove_task(self._tasks.pop(job.trial_id))
+        name = f"[{self._ended}/{self._trials}] {job.variant} seed={job.seed}"
+        result = record.reason
+        if record.last:
+            result = f"top1 {record.last['top1']:5.1f} %  {duration(record.seconds):>7}"
+        console.print(f"{name:<28} {record.status:<7} {result}   {self._left()}".rstrip(), soft_wrap=True)
+
+    def _left(self) -> str:
+        """The remaining time, at the pace of the epochs that this call trained."""
+        left = self._epochs - sum(self._reached.values())
+        if self._trained == 0 or left <= 0:
+            return ""
+        return f"{duration((time.monotonic() - self._begin) * left / self._trained)} left"

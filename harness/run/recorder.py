@@ -1,0 +1,126 @@
+"""What is kept of a run: its plan and its trials in the tracking store, and until then the trials' folders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.data import DataSet
+from harness.records import CostRecord, StudyRecord, TrialRecord
+from harness.run.plan import Plan
+from harness.study.protocol import protocol
+from harness.tracking.recorder import Recorder
+from harness.train.result import discard, saved_result
+from harness.train.settings import plain
+from harness.train.trial import Job
+
+
+def study_record(
+    plan: Plan,
+    data: Mapping[str, DataSet],
+    costs: dict[str, CostRecord],
+    environment: dict[str, str],
+) -> StudyRecord:
+    """The plan as the store keeps it, all results empty."""
+    study = plan.study
+    first = data[next(iter(study.variants))]
+    trials = [
+        TrialRecord(trial_id=trial.trial_id, variant=trial.variant, seed=trial.seed, status="missing")
+        for trial in plan.trials
+    ]
+    return StudyRecord(
+        name=study.name,
+        question=study.question,
+        source=study.source,
+        reference=study.reference,
+        baseline=study.baseline,
+        variants=list(study.variants),
+        seeds=plan.seeds,
+        settings={name: plain(settings) for name, settings in study.variants.items()},
+        differs=study.differs(),
+        protocol=protocol(study, first),
+        classes=first.classes,
+        groups=first.groups,
+        trials=trials,
+        costs=costs,
+        environment=environment,
+        twins=[list(pair) for pair in first.twins],
+        margin=study.margin,
+        hypotheses=list(study.hypotheses),
+        pairs=list(study.pairs),
+        file=_as_typed(study.path),
+        preset=study.preset,
+        part=study.part,
+    )
+
+
+def left_behind(jobs: Sequence[Job], *, force: bool) -> list[tuple[Job, TrialRecord]]:
+    """Results in the folders of trials: a run was killed before it could track them.
+
+    Args:
+        force: forget them, and the checkpoints of trials that were under way.
+    """
+    if force:
+        for job in jobs:
+            discard(job.folder)
+    found = [(job, saved_result(job.folder)) for job in jobs]
+    return [(job, record) for job, record in found if record is not None]
+
+
+class RunRecorder:
+    """Keeps what happens to a study's trials."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        plan: Plan,
+        data: Mapping[str, DataSet],
+        costs: Mapping[str, CostRecord],
+    ) -> None:
+        self._recorder, self._plan, self._data, self._costs = recorder, plan, data, costs
+
+    def started(self, job: Job) -> None:
+        """Open the trial's run in the store."""
+        self._recorder.start_trial(
+            job.trial_id,
+            job.variant,
+            job.seed,
+            plain(job.settings),
+            self._costs[job.variant],
+            job.environment,
+            self._data_input(job.variant),
+        )
+
+    def epoch(self, job: Job, entry: dict[str, float]) -> bool:
+        """Add an epoch to it. False where an earlier run did."""
+        return self._recorder.log_epoch(job.trial_id, entry)
+
+    def ended(self, job: Job, record: TrialRecord) -> None:
+        """Add the result; its folder, which serves going on, is needed no more."""
+        classes = self._data[job.variant].classes
+        network = plain(job.settings) if self._keeps_network(job) else None
+        self._recorder.end_trial(record, job.folder, classes, network)
+        if record.status == "done":
+            discard(job.folder)
+
+    def _keeps_network(self, job: Job) -> bool:
+        networks = self._plan.request.networks
+        return networks == "all" or (networks == "first" and job.seed == self._plan.seeds[0])
+
+    def _data_input(self, variant: str) -> dict[str, Any]:
+        """What the store's list of data sets says of a variant's data."""
+        data = self._data[variant]
+        return {
+            "name": self._plan.study.variants[variant].data.dataset_name,
+            "fingerprint": data.fingerprint,
+            "classes": len(data.classes),
+            "training clips": len(data.split("train")),
+            "validation clips": len(data.split("val")),
+        }
+
+
+def _as_typed(path: Path) -> str:
+    """A study file as one names it here. A place outside the working directory is nobody else's business."""
+    here = Path.cwd()
+    return path.relative_to(here).as_posix() if path.is_relative_to(here) else path.name
