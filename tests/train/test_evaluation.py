@@ -12,9 +12,11 @@ import torch
 from builders.place import TINY
 from torch import Tensor, nn
 
-from harness.data import PROTOCOLS, DataConfig, DataSet, EvalConfig, normalise, open_data, reordered
+from harness.data import PROTOCOLS, DataConfig, DataSet, normalise, open_data
+from harness.data.clips import reordered
 from harness.data.frames import first_frames, open_frames
 from harness.data.sampling import segment_test
+from harness.data.views import EvalConfig
 from harness.errors import DataError
 from harness.model.config import ModelConfig
 from harness.model.mstnet import MSTNet
