@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -24,20 +25,7 @@ from operators import MixTConv, Shift, TemporalOp
 
 CPU = torch.device("cpu")
 CASE = Case(shape="8@5", clips=3, frames=4, dtype="fp32", format="channels_last", threads=1)
-FAST = [
-    "--shapes",
-    "8@5",
-    "--clips",
-    "3",
-    "--frames",
-    "4",
-    "--dtype",
-    "fp32",
-    "--rounds",
-    "3",
-    "--seconds",
-    "0",
-]
+FAST = shlex.split("--shapes 8@5 --clips 3 --frames 4 --dtype fp32 --rounds 3 --seconds 0")
 
 
 def timed(op: torch.nn.Module, name: str = "mixtconv", case: Case = CASE) -> timing.Timed:
@@ -122,8 +110,8 @@ def test_macs_of_a_row_count_both_gradients() -> None:
 
 
 def test_sixteen_insertions_are_the_weighted_sum_over_all_five_shapes_or_nothing() -> None:
-    row = {"operator": "shift", "path": "triton", "pass": "forward", "dtype": "bf16", "format": "contiguous",
-           "threads": 0, "failed": "", "clips": 8, "frames": 8, "latency_ms": {"p50": 0.1}}  # fmt: skip
+    row = {"operator": "shift", "path": "triton", "pass": "forward", "dtype": "bf16", "format": "contiguous"}
+    row |= {"threads": 0, "failed": "", "clips": 8, "frames": 8, "latency_ms": {"p50": 0.1}}
     shapes = ["64@56", "256@56", "512@28", "1024@14", "2048@7"]
     (line,) = tables.insertions([row | {"shape": shape} for shape in shapes])
     assert line.endswith("all 16 insertions of ResNet-50, 64 frames: 1.60 ms")
@@ -131,11 +119,9 @@ def test_sixteen_insertions_are_the_weighted_sum_over_all_five_shapes_or_nothing
 
 
 def result(**changes: Any) -> dict[str, Any]:
-    row = {
-        "operator": "shift", "path": "eager", "pass": "forward", "shape": "8@5", "clips": 3, "frames": 4,
-        "dtype": "fp32", "format": "contiguous", "threads": 1, "failed": "",
-        "x_copy": {"median": 2.0, "low": 1.9, "high": 2.1},
-    }  # fmt: skip
+    row = {"operator": "shift", "path": "eager", "pass": "forward", "shape": "8@5", "clips": 3, "frames": 4}
+    row |= {"dtype": "fp32", "format": "contiguous", "threads": 1, "failed": ""}
+    row |= {"x_copy": {"median": 2.0, "low": 1.9, "high": 2.1}}
     return {"machine": {"device": "a"}, "rows": [row | changes]}
 
 
@@ -176,11 +162,12 @@ def test_two_threads_are_never_gated_and_other_devices_never_compared() -> None:
         (["--threads", "0"], "--threads: 0 is below 1"),
         (["--device", "tpux"], "'tpux' is none of cpu, cuda"),
         pytest.param(
-            ["--device", "cuda"], "sees no CUDA device here",
+            ["--device", "cuda"],
+            "sees no CUDA device here",
             marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is one"),
         ),
     ],
-)  # fmt: skip
+)
 def test_a_request_that_cannot_be_met_is_one_line(args: list[str], words: str) -> None:
     with pytest.raises(DataError, match=words):
         check(parse(args))

@@ -24,7 +24,6 @@ def test_a_workers_memory_stays_flat_however_many_videos_it_opens(tmp_path: Path
 def test_every_source_of_clips_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["speed", "--clips", "16", "--seconds", "0", "--workers", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split("  ")[0].split(",")[0] for line in lines[1:]] == [
-        "pictures (jpg)", "pictures (jpg)", "videos", "decoded frames",
-    ]  # fmt: skip
+    sources = [line.split("  ")[0].split(",")[0] for line in lines[1:]]
+    assert sources == ["pictures (jpg)", "pictures (jpg)", "videos", "decoded frames"]
     assert all(float(line.split(" clips/s")[0].split()[-1]) > 0 for line in lines[1:])

@@ -105,9 +105,14 @@ def test_tensorboard_plugin_lists_the_operators_of_a_trace(tmp_path: Path) -> No
         str(port),
     ]
     server = subprocess.Popen(
-        command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
+        command,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     try:
         base = f"http://127.0.0.1:{port}/data/plugin/pytorch_profiler"
         runs = answer(f"{base}/runs", server, until=lambda found: found["runs"])["runs"]

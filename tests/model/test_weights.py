@@ -254,10 +254,14 @@ def test_a_result_names_the_file_that_it_started_from(ready: Workplace) -> None:
 def test_a_file_that_changed_after_the_plan_fails_the_trial(tmp_path: Path) -> None:
     file = tiny_weights(tmp_path / "start.pth", 0.5)
     job = Job(
-        trial_id="0", variant="tsn", seed=0, data_dir=tmp_path, folder=tmp_path / "trial",
+        trial_id="0",
+        variant="tsn",
+        seed=0,
+        data_dir=tmp_path,
+        folder=tmp_path / "trial",
         settings=Settings(model=ModelConfig(backbone="resnet_tiny", weights=str(file))),
         environment={"weights": weights.describe(file)},
-    )  # fmt: skip
+    )
     tiny_weights(file, 0.25)
     record = run_trial(job)
     assert record.status == "failed"

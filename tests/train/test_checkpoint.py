@@ -97,13 +97,19 @@ def test_a_damaged_checkpoint_is_one_line_that_says_what_to_do(
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"operator": {"name": "identity"}}, r"another network \(unknown layer1\.0\.temporal\.\S+ and \d+ more\)"),
-        ({"operator": {"name": "mixtconv", "kernel_sizes": [3, 5, 7]}}, r"another network \(.*layer1\.0\.temporal\."),
+        (
+            {"operator": {"name": "identity"}},
+            r"another network \(unknown layer1\.0\.temporal\.\S+ and \d+ more\)",
+        ),
+        (
+            {"operator": {"name": "mixtconv", "kernel_sizes": [3, 5, 7]}},
+            r"another network \(.*layer1\.0\.temporal\.",
+        ),
         ({"optimizer": "adamw"}, "another optimiser or grouping"),
         ({"groups": "tsm"}, "another optimiser or grouping"),
         ({"freeze_batch_norm": "all"}, "another optimiser or grouping"),
     ],
-)  # fmt: skip
+)
 def test_a_checkpoint_of_another_architecture_is_one_line_that_says_what_to_do(
     data: DataSet, checkpoint: Path, changes: dict[str, Any], words: str
 ) -> None:

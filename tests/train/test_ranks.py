@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from builders import training
 from builders.place import TINY
 
 from harness.data import DataConfig, open_data
@@ -64,9 +65,7 @@ def job(
     settings = Settings(
         model=ModelConfig(**model), data=DataConfig(**TINY["data"]), train=TrainConfig(**recipe)
     )
-    return Job(
-        trial_id="t", variant="v", seed=0, settings=settings, data_dir=data_dir, folder=folder, ranks=ranks, gpus=gpus,
-    )  # fmt: skip
+    return training.job(folder, data_dir, settings, ranks=ranks, gpus=gpus)
 
 
 def curve(record: TrialRecord) -> list[float]:

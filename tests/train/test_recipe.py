@@ -233,18 +233,23 @@ def test_batch_norm_over_processes_is_refused_on_a_cpu(data: DataSet) -> None:
         fit(settings(sync_batch_norm=True), 0, data, CPU)
 
 
+SHARED = "64 clips, shared out among 8 processes; batch norm is over the clips"
+
+
 @pytest.mark.parametrize(
     ("recipe", "ranks", "words"),
     [
         ({}, 1, "64 clips; batch norm is over the clips of the batch"),
-        ({}, 8, "64 clips, shared out among 8 processes; batch norm is over the clips of the batch of each process "
-         "by itself"),
+        ({}, 8, f"{SHARED} of the batch of each process by itself"),
         ({"micro_batch": 16}, 1, "64 clips, at most 16 at once; batch norm is over the clips at once"),
-        ({"freeze_batch_norm": "all", "micro_batch": 16}, 1, "64 clips, at most 16 at once; batch norm frozen"),
-        ({"sync_batch_norm": True}, 8, "64 clips, shared out among 8 processes; batch norm is over the clips that "
-         "all processes have at once"),
+        (
+            {"freeze_batch_norm": "all", "micro_batch": 16},
+            1,
+            "64 clips, at most 16 at once; batch norm frozen",
+        ),
+        ({"sync_batch_norm": True}, 8, f"{SHARED} that all processes have at once"),
     ],
-)  # fmt: skip
+)
 def test_the_protocol_says_over_which_clips_batch_norm_is(
     recipe: dict[str, Any], ranks: int, words: str
 ) -> None:

@@ -105,7 +105,7 @@ OUT_OF_MEMORY = (
         (ZeroDivisionError(), "ZeroDivisionError"),
         (TrainingError("loss is nan"), "loss is nan"),
     ],
-)  # fmt: skip
+)
 def test_the_reason_of_a_failure_is_one_line_with_advice(error: Exception, reason: str) -> None:
     assert reason_of(error, settings()) == reason
 
