@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from harness.analysis.summary import Row, summarize
 from harness.console import Table
 from harness.records import StudyRecord, TrialRecord
+from harness.report.format import estimate
 from harness.units import geometry_of_macs, giga
 
 
@@ -39,10 +40,7 @@ def final_table(record: StudyRecord) -> tuple[Table, list[str]]:
 
 def _accuracy(row: Row) -> str:
     top1 = row.accuracy["top1"]
-    if not top1.n:
-        return f"none of {row.planned} done"
-    spread = f" ± {top1.half_width:.1f}" if top1.half_width is not None else ""
-    return f"{top1.mean:.1f}{spread} (n={top1.n})"
+    return estimate(top1) if top1.n else f"none of {row.planned} done"
 
 
 def _mean(row: Row, metric: str) -> str:

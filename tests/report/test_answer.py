@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from builders.scores import FOUR
-from builders.studies import failed, small_study, study, trial
+from builders.studies import failed, predictions, small_study, study, trial
 
 from harness.analysis.summary import summarize
 from harness.records import StudyRecord, TrialRecord
@@ -21,11 +21,6 @@ def said(record: StudyRecord) -> str:
 
 def seeds(variant: str, *top1: float, **changes: Any) -> list[TrialRecord]:
     return [trial(variant, seed, value, **changes) for seed, value in enumerate(top1)]
-
-
-def predictions(hits: str) -> dict[str, list[Any]]:
-    ids = [f"c{i}" for i in range(len(hits))]
-    return {"clip": ids, "cluster": ids, "label": [1] * len(hits), "predicted": [int(hit) for hit in hits]}
 
 
 def test_luck_is_called_that_of_training_where_no_clips_were_kept() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from builders.studies import cost, failed, small_study, study, trial
+from builders.studies import cost, failed, predictions, small_study, study, trial
 
 from harness.errors import StudyError
 from harness.records import StudyRecord
@@ -17,13 +17,11 @@ from harness.stats.differences import NEW_TRAININGS_AND_CLIPS
 
 def test_two_studies_stand_side_by_side_with_their_differences(tmp_path: Path) -> None:
     """By hand: 70, 73, 76 against 71, 75, 78: differences 1, 2, 2; mean 5/3, sd 0.577, half width 1.434."""
-    second = study(
-        [trial("tsn", s, 20.0 + 2 * s) for s in (0, 1, 2)]
-        + [trial("ks3", s, (71.0, 75.0, 78.0)[s]) for s in (0, 1, 2)],
-        ["tsn", "ks3"],
-        costs={v: cost(v, latency_ms=[20.0, 21.0, 22.0], measured_on={"device": "gpu"}) for v in ("tsn", "ks3")},
-        environment={"commit": "def5678"},
-    )  # fmt: skip
+    trials = [trial("tsn", s, 20.0 + 2 * s) for s in (0, 1, 2)]
+    trials += [trial("ks3", s, top1) for s, top1 in enumerate((71.0, 75.0, 78.0))]
+    faster = {"latency_ms": [20.0, 21.0, 22.0], "measured_on": {"device": "gpu"}}
+    costs = {variant: cost(variant, **faster) for variant in ("tsn", "ks3")}
+    second = study(trials, ["tsn", "ks3"], costs=costs, environment={"commit": "def5678"})
     folder = write_comparison(small_study(), second, tmp_path)
     assert folder.name == "kernel_sizes-abc1234-vs-kernel_sizes-def5678"
     text = (folder / "README.md").read_text(encoding="utf-8")
@@ -41,11 +39,8 @@ def test_a_comparison_is_for_new_clips_too_where_predictions_were_kept() -> None
     """One clip of four is gained and one lost in every seed, which no accuracy tells."""
 
     def of(hits: str) -> StudyRecord:
-        ids = [f"c{i}" for i in range(len(hits))]
-        predictions = {
-            "clip": ids, "cluster": ids, "label": [1] * len(hits), "predicted": [int(hit) for hit in hits],
-        }  # fmt: skip
-        trials = [trial("tsn", s, top1, predictions=predictions) for s, top1 in enumerate((50.0, 50.1, 50.3))]
+        made = predictions(hits)
+        trials = [trial("tsn", s, top1, predictions=made) for s, top1 in enumerate((50.0, 50.1, 50.3))]
         return study(trials, ["tsn"])
 
     compared = compare_studies(of("0110"), of("1100"))

@@ -144,10 +144,8 @@ def test_the_latex_tables_compile(tmp_path: Path) -> None:
         "\\documentclass{article}\\usepackage{booktabs,graphicx}\\begin{document}\n"
         "\\input{kernel_sizes/tables}\\input{nasty}\\end{document}\n"
     )
-    done = subprocess.run(
-        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "main.tex"],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "main.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:]
     assert "Overfull" not in done.stdout
 

@@ -129,9 +129,13 @@ def test_what_was_measured_beyond_a_forward_pass_is_shown(tmp_path: Path, no_fig
     """Ten steps of 100 to 190 ms: p50 145, p95 185.5, 1000 / 145 = 6.90 clips a second."""
     heaviest = [{"kernel": "aten::convolution_backward", "calls": 53.0, "ms": 61.25, "share": 0.4226}]
     measured = cost(
-        "ks3", samples_ms={"step": [100.0 + 10 * i for i in range(10)]}, activation_mib=827.4,
-        peak_memory_mib={"step": 1234.4}, temporal_share={"forward": 0.051, "step": 0.0625}, heaviest=heaviest,
-    )  # fmt: skip
+        "ks3",
+        samples_ms={"step": [100.0 + 10 * i for i in range(10)]},
+        activation_mib=827.4,
+        peak_memory_mib={"step": 1234.4},
+        temporal_share={"forward": 0.051, "step": 0.0625},
+        heaviest=heaviest,
+    )
     record = dataclasses.replace(small_study(), costs={"tsn": cost("tsn"), "ks3": measured})
     text = text_of(record, tmp_path)
     (row,) = [line for line in text.splitlines() if line.startswith("| `ks3`") and "185.5" in line]

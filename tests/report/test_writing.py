@@ -42,10 +42,8 @@ def test_a_report_can_be_written_again_from_its_json(tmp_path: Path, no_figures:
 
 def test_json_and_csv_hold_whatever_the_page_says(tmp_path: Path, no_figures: None) -> None:
     alike = [trial("ks3", s, 22.0 + (2 * s - 2) + 0.1 * (s - 1)) for s in (0, 1, 2)]
-    record = study(
-        [*small_study().trials[:3], *alike], ["tsn", "ks3"], margin=1.0, hypotheses=["ks3 ~ tsn"],
-        pairs=["ks3 vs tsn"],
-    )  # fmt: skip
+    stated = {"margin": 1.0, "hypotheses": ["ks3 ~ tsn"], "pairs": ["ks3 vs tsn"]}
+    record = study([*small_study().trials[:3], *alike], ["tsn", "ks3"], **stated)
     folder = write_study(record, tmp_path)
     data = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     assert [one["text"] for one in data["hypotheses"]] == ["ks3 ~ tsn"]
