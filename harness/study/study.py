@@ -21,6 +21,10 @@ RESULTS_VERSION = 2
 
 _NOT_DECISIVE = {("train", "workers"), ("train", "probes")}  # settings that cannot change a result
 
+ADDED_SINCE: dict[str, Any] = {"train.validate_every": 1, "train.label_smoothing": 0.0}
+"""Settings that came when there were results already, with the value that does what was done before. At that value a
+setting is no part of a trial's id, and results of earlier versions still count."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
@@ -93,12 +97,16 @@ class Study:
 
 
 def trial_id(settings: Settings, seed: int, fingerprint: str, ranks: int = 1) -> str:
-    """A hash of all that decides a trial's result: the settings, the seed, the data, the code's results version,
-    the content of the weights that it starts from, the number of processes among which a batch is shared out (each
-    takes batch norm over its own part), and the source of an operator that is not ours."""
+    """A hash of all that decides a trial's result: the settings (see `ADDED_SINCE`), the seed, the data, the code's
+    results version, the content of the weights that it starts from, the number of processes among which a batch is
+    shared out (each takes batch norm over its own part), and the source of an operator that is not ours."""
     decisive = plain(settings)
     for section, key in _NOT_DECISIVE:
         decisive[section].pop(key, None)
+    for name, as_before in ADDED_SINCE.items():
+        section, key = name.split(".")
+        if decisive[section].get(key) == as_before:
+            del decisive[section][key]
     dataset = with_name(settings.data.dataset)
     dataset.pop("root", None)  # where the data lies decides nothing: its fingerprint does
     decisive["data"]["dataset"] = dataset["name"] if list(dataset) == ["name"] else dataset

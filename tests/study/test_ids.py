@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from builders import training
 from builders.place import ROOT
 
 from harness.study.load import load_studies
+from harness.study.study import ADDED_SINCE, trial_id
 
 KNOWN = json.loads((ROOT / "tests/golden/trial_ids.json").read_text())
 """Of the shipped studies, as they were before the house had rooms (commit 17242e5); data fingerprints all zeros."""
@@ -30,3 +32,14 @@ def test_a_shipped_study_has_the_ids_that_it_had(name: str, monkeypatch: pytest.
     stem, *preset = name.split("-")
     found = ids(ROOT / "studies" / f"{stem}.yaml", preset[0] if preset else "")
     assert found[name] == KNOWN[name]
+
+
+def test_a_setting_added_since_is_no_part_of_an_id_until_it_is_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    usual, other = training.settings(gamma=0.1), training.settings(gamma=0.2)
+    before = [trial_id(settings, 0, "0") for settings in (usual, other)]
+    monkeypatch.setitem(ADDED_SINCE, "train.gamma", 0.1)
+    after = [trial_id(settings, 0, "0") for settings in (usual, other)]
+    assert after[0] not in before
+    assert after[1] == before[1]
