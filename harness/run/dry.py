@@ -89,11 +89,10 @@ def _show_variants(plan: Plan) -> None:
         if memory and (largest is None or memory.total > largest.total):
             largest = memory
         pending = sum(trial.variant == name for trial in plan.pending)
-        table.add_row(
-            name, f"{operator['name']} {words}".strip(), str(pending), f"{record.params_total:,}",
-            f"+{record.params_added:,}", giga(record.macs_total), giga(record.macs_added, "+.5f"),
-            mib(memory.total) if memory else "not known",
-        )  # fmt: skip
+        counted = (f"{record.params_total:,}", f"+{record.params_added:,}")
+        macs = (giga(record.macs_total), giga(record.macs_added, "+.5f"))
+        size = mib(memory.total) if memory else "not known"
+        table.add_row(name, f"{operator['name']} {words}".strip(), str(pending), *counted, *macs, size)
     console.print(table)
     for key, values in _differences(plan.study).items():
         print(f"differs  {key}: {values}")
@@ -113,11 +112,9 @@ def _differences(study: Study) -> dict[str, str]:
 
 def _memory(plan: Plan, variant: str) -> StepMemory:
     settings = plan.study.variants[variant]
-    ranks = plan.resources.ranks
+    ranks, classes = plan.resources.ranks, plan.study.cost.num_classes
     clips = settings.train.clips_at_once(ranks)
-    return step_memory(
-        settings.model, settings.data, settings.train, plan.study.cost.num_classes, clips, ranks
-    )
+    return step_memory(settings.model, settings.data, settings.train, classes, clips, ranks)
 
 
 def _memory_words(plan: Plan, memory: StepMemory) -> str:
@@ -128,12 +125,12 @@ def _memory_words(plan: Plan, memory: StepMemory) -> str:
     share = ", ".join(f"{name} {mib(size)}" for name, size in parts.items())
     device = "GPU" if plan.resources.gpus else "process"
     batch = plan.study.variants[plan.study.baseline].train.batch_size
-    clips = f"{memory.clips} clip{'s' * (memory.clips > 1)}" + (
-        f" of the {batch}" if memory.clips < batch else ""
-    )
+    part = f" of the {batch}" if memory.clips < batch else ""
+    clips = f"{memory.clips} clip{'s' * (memory.clips > 1)}{part}"
+    context = ", and the CUDA context," if device == "GPU" else ""
     return (
         f"of one training step on each {device}, {clips}, in the largest row {mib(memory.total)} MiB: {share}; "
-        f"computed from shapes; the libraries' workspaces{', and the CUDA context,' * (device == 'GPU')} come on top"
+        f"computed from shapes; the libraries' workspaces{context} come on top"
     )
 
 
@@ -142,14 +139,10 @@ def missing(plan: Plan) -> list[str]:
     lines: list[str] = []
     for name, settings in plan.study.variants.items():
         model = settings.model
-        if (
-            plan.data[name] is None
-            and not missing_data(settings.data)
-            and settings.data.dataset_name != "generated"
-        ):
-            lines.append("data: no index yet; the first run makes it, or python -m harness.data prepare ROOT")
         if gone := missing_data(settings.data):
             lines.append(f"data: {gone}")
+        elif plan.data[name] is None and settings.data.dataset_name != "generated":
+            lines.append("data: no index yet; the first run makes it, or python -m harness.data prepare ROOT")
         try:
             if model.weights:
                 weights.find(model.weights, model.backbone)

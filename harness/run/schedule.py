@@ -101,11 +101,14 @@ def run_on_ray(
                 trial_dirname_creator=lambda trial: f"trial_{trial.trial_id}",
             ),
             run_config=tune.RunConfig(
-                storage_path=str(scratch), name="tune", verbose=0, callbacks=[watcher],
+                storage_path=str(scratch),
+                name="tune",
+                verbose=0,
+                callbacks=[watcher],
                 stop=lambda trial_id, result: watcher.error is not None,
                 failure_config=tune.FailureConfig(max_failures=0),
             ),
-        )  # fmt: skip
+        )
         tuner.fit()
         if watcher.error is not None:
             raise watcher.error
@@ -203,10 +206,13 @@ def _watcher(jobs: Sequence[Job], observer: Observer) -> Any:
             job = jobs[index]
             # Python exceptions come as records; what arrives here is a process that died.
             record = TrialRecord(
-                trial_id=job.trial_id, variant=job.variant, seed=job.seed, status="failed",
+                trial_id=job.trial_id,
+                variant=job.variant,
+                seed=job.seed,
+                status="failed",
                 reason="its process died; the system may have been out of memory (see resources.cpus)",
                 environment=dict(job.environment),
-            )  # fmt: skip
+            )
             self.ended.add(index)
             self._pass(observer.ended, job, record)
 

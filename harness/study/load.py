@@ -31,6 +31,9 @@ from harness.train.settings import Settings, plain
 from operators.base import find_operator
 
 _SECTIONS = ("model", "data", "train")
+_APART = ("variants", "presets", "parts")  # keys that hold changes to the others
+_STATED = ("question", "source", "reference", "hypotheses", "pairs", "margin")
+"""Keys of what a study asks: another question is another file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +64,8 @@ def load_studies(
     known = list(_layers(Path(path), preset).parts)
     for part in parts:
         if part not in known:
-            raise StudyError(
-                f"{path}: parts: no part {part!r}{nearest(part, known) if known else '; the study has none'}"
-            )
+            hint = nearest(part, known) if known else "; the study has none"
+            raise StudyError(f"{path}: parts: no part {part!r}{hint}")
     chosen = [part for part in known if part in parts] if parts else known
     return [load_study(path, preset=preset, overrides=overrides, part=part) for part in chosen or [""]]
 
@@ -80,23 +82,22 @@ def _layers(path: Path, preset: str) -> _Layers:
     where = str(path)
     raw = read_yaml(path)
     _check_keys(raw, where)
-    apart = ("variants", "presets", "parts")
     variants, presets = mapping(raw, "variants", where), mapping(raw, "presets", where)
     parts = mapping(raw, "parts", where)
-    base = merged({}, {key: value for key, value in raw.items() if key not in apart})
+    base = merged({}, {key: value for key, value in raw.items() if key not in _APART})
     if preset:
         if preset not in presets:
-            known = nearest(preset, presets) if presets else "; the study has none"
-            raise StudyError(f"{where}: presets: no preset {preset!r}{known}")
+            hint = nearest(preset, presets) if presets else "; the study has none"
+            raise StudyError(f"{where}: presets: no preset {preset!r}{hint}")
         place = f"{where}: presets.{preset}"
         chosen = dict(mapping(presets, preset, f"{where}: presets"))
         _check_keys(chosen, place, without=("presets",))
         variants = merged(variants, mapping(chosen, "variants", place))
         parts = mapping(chosen, "parts", place) or parts
-        base = merged(base, {key: value for key, value in chosen.items() if key not in apart})
+        base = merged(base, {key: value for key, value in chosen.items() if key not in _APART})
     for name in parts:
         _check_name(name, f"{where}: parts")
-        _check_keys(mapping(parts, name, f"{where}: parts"), f"{where}: parts.{name}", without=apart)
+        _check_keys(mapping(parts, name, f"{where}: parts"), f"{where}: parts.{name}", without=_APART)
     return _Layers(base, variants, parts)
 
 
@@ -128,9 +129,8 @@ def load_study(path: str | Path, *, preset: str = "", overrides: Sequence[str] =
         given |= dict.fromkeys(paths({key: value}), f"--set {override}: ")
 
     def source(path: str) -> str:
-        return next(
-            (f"{words}{path}" for key, words in given.items() if overlap(key, path)), f"{where}: {path}"
-        )
+        override = next((words for key, words in given.items() if overlap(key, path)), f"{where}: ")
+        return f"{override}{path}"
 
     sections: dict[str, Any] = {key: base.pop(key) for key in _SECTIONS if key in base}
     for key, section in sections.items():
@@ -151,14 +151,13 @@ def load_study(path: str | Path, *, preset: str = "", overrides: Sequence[str] =
 
 
 def _check_keys(raw: dict[str, Any], where: str, *, without: Sequence[str] = ()) -> None:
-    known = [item.name for item in dataclasses.fields(_Head)] + [*_SECTIONS, "variants", "presets", "parts"]
+    known = [item.name for item in dataclasses.fields(_Head)] + [*_SECTIONS, *_APART]
     known = [key for key in known if key not in without]
     for key in raw:
         first = str(key).split(".")[0]
         if first == "profiles":
-            raise StudyError(
-                f"{where}: {key}: a study at another scale is called a preset now: write presets"
-            )
+            rule = "a study at another scale is called a preset now: write presets"
+            raise StudyError(f"{where}: {key}: {rule}")
         if first not in known:
             raise StudyError(f"{where}: {key}: unknown key{nearest(first, known)}")
 
@@ -169,17 +168,7 @@ def _parse_override(override: str) -> tuple[str, Any]:
     if not equals or not key:
         raise StudyError(f"--set {override}: not key=value, as in --set train.epochs=2")
     first = key.split(".")[0]
-    if first in (
-        "variants",
-        "presets",
-        "parts",
-        "question",
-        "reference",
-        "source",
-        "hypotheses",
-        "pairs",
-        "margin",
-    ):
+    if first in _APART + _STATED:
         raise StudyError(f"--set {override}: {first} cannot be set here; edit the file")
     _check_keys({key: None}, f"--set {override}")
     try:
@@ -193,9 +182,8 @@ def _check_clash(override: str, key: str, value: Any, variants: dict[str, Any]) 
     for name, change in variants.items():
         for path in paths(change) if isinstance(change, dict) else ():
             if any(overlap(path, wanted) for wanted in paths({key: value})):
-                raise StudyError(
-                    f"--set {override}: variant {name!r} sets {path} itself; change it in the file"
-                )
+                rule = f"variant {name!r} sets {path} itself; change it in the file"
+                raise StudyError(f"--set {override}: {rule}")
 
 
 def _check_head(head: _Head, variants: dict[str, Any], source: Source) -> None:
@@ -216,7 +204,7 @@ def _check_head(head: _Head, variants: dict[str, Any], source: Source) -> None:
         raise StudyError(f"{source('seeds')}: {min(head.seeds)} is below 0")
     for name in variants:
         _check_name(name, source("variants"))
-    _check_claims(head, variants, source)
+    _check_stated(head, variants, source)
 
 
 def _check_name(name: Any, place: str) -> None:
@@ -224,33 +212,36 @@ def _check_name(name: Any, place: str) -> None:
         raise StudyError(f"{place}: {name!r} is no name; use letters, digits, _ + -")
 
 
-def _check_claims(head: _Head, variants: Collection[str], source: Source) -> None:
-    """What is stated beforehand names variants of the study, and nothing twice."""
+def _check_stated(head: _Head, variants: Collection[str], source: Source) -> None:
+    """Hypotheses and pairs name variants of the study, and say nothing twice, nor the other way round."""
     if head.margin < 0:
         raise StudyError(f"{source('margin')}: {head.margin:g} is below 0")
-    seen: set[tuple[str, ...]] = set()
-    for place, text in [
-        *((f"hypotheses[{i}]", text) for i, text in enumerate(head.hypotheses)),
-        *((f"pairs[{i}]", text) for i, text in enumerate(head.pairs)),
-    ]:
-        try:
-            if place.startswith("pairs"):
-                names = parse_pair(text)
-                claim: tuple[str, ...] = ("pair", *sorted(names))
-            else:
-                one = parse_hypothesis(text, head.margin)
-                names = (one.left, one.right)
-                claim = (one.relation, *sorted(names)) if one.relation == "~" else (">", *names)
-                if one.relation == "<":
-                    claim = (">", *names[::-1])
-        except ValueError as error:
-            raise StudyError(f"{source(place)}: {error}") from None
-        for name in names:
-            if name not in variants:
-                raise StudyError(f"{source(place)}: no variant {name!r}{nearest(name, variants)}")
-        if claim in seen:
-            raise StudyError(f"{source(place)}: {text!r} is stated twice")
-        seen.add(claim)
+    for key, texts in (("hypotheses", head.hypotheses), ("pairs", head.pairs)):
+        seen: set[tuple[str, ...]] = set()
+        for number, text in enumerate(texts):
+            place = source(f"{key}[{number}]")
+            try:
+                relation, left, right = _stated(key, text, head.margin)
+            except ValueError as error:
+                raise StudyError(f"{place}: {error}") from None
+            for name in (left, right):
+                if name not in variants:
+                    raise StudyError(f"{place}: no variant {name!r}{nearest(name, variants)}")
+            if relation == "<":
+                relation, left, right = ">", right, left
+            elif relation != ">":  # the order says nothing
+                left, right = sorted((left, right))
+            if (relation, left, right) in seen:
+                raise StudyError(f"{place}: {text!r} is stated twice")
+            seen.add((relation, left, right))
+
+
+def _stated(key: str, text: str, margin: float) -> tuple[str, str, str]:
+    """The relation and the two variants of a hypothesis, or of a pair."""
+    if key == "pairs":
+        return ("vs", *parse_pair(text))
+    one = parse_hypothesis(text, margin)
+    return one.relation, one.left, one.right
 
 
 def _check_distinct(variants: dict[str, Settings], where: str) -> None:
@@ -259,9 +250,8 @@ def _check_distinct(variants: dict[str, Settings], where: str) -> None:
     for name, settings in variants.items():
         other = first.setdefault(json.dumps(plain(settings), sort_keys=True), name)
         if other != name:
-            raise StudyError(
-                f"{where}: variants.{name}: has the same settings as {other}; every row must differ"
-            )
+            rule = f"has the same settings as {other}; every row must differ"
+            raise StudyError(f"{where}: variants.{name}: {rule}")
 
 
 def _variant(name: str, base: dict[str, Any], change: Any, where: str, study_source: Source) -> Settings:

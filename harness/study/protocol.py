@@ -31,28 +31,26 @@ def protocol(study: Study, data: DataSet | None) -> dict[str, str]:
     """
     s = study.variants[study.baseline]
     t, m, d = s.train, s.model, s.data
-    schedule = (
-        f"x{t.gamma:g} at epochs {', '.join(map(str, t.milestones))}"
-        if t.schedule == "step"
-        else f"one cycle, rising for {100 * t.warmup:g} % of the steps"
-    )
+    schedule = f"one cycle, rising for {100 * t.warmup:g} % of the steps"
+    if t.schedule == "step":
+        schedule = f"x{t.gamma:g} at epochs {', '.join(map(str, t.milestones))}"
     momentum = f" with momentum {t.momentum:g}" if t.optimizer == "sgd" else ""
     clip = f"gradient norm clipped at {t.clip_gradient:g}" if t.clip_gradient else "gradients not clipped"
     frames = " or ".join(map(str, sorted({one.data.num_frames for one in study.variants.values()})))
+    crops = f"multi-scale corner crops of x{list(d.scales)} to {d.crop}x{d.crop}"
+    places = f"`{m.placement}` of every block of stages {', '.join(map(str, m.stages))}"
+    rate = f"lr {t.lr:g} ({schedule}), weight decay {t.weight_decay:g}, {_GROUPS[t.groups]}"
     return {
         "data set": f"{d.dataset_name}, {_clips(s, data)}",
         "frames": f"{frames} a clip (T), {SAMPLING_WORDS[d.sampling]}",
-        "training crops": f"short side {d.short_side}, multi-scale corner crops of x{list(d.scales)} "
-        f"to {d.crop}x{d.crop}",
+        "training crops": f"short side {d.short_side}, {crops}",
         "mirroring": _mirroring(str(d.mirror), data),
         "unreadable clips": _unreadable(d.on_unreadable, data),
         "test": d.test.resolved().words(d.crop, d.short_side),
         "validation while training": PROTOCOLS["center_1clip"].words(d.crop, d.short_side),
         "consensus": "scores averaged over frames",
-        "network": f"{m.backbone}, operators at `{m.placement}` of every block of stages "
-        f"{', '.join(map(str, m.stages))}, dropout {m.dropout:g}, weights: {_start(m)}",
-        "optimiser": f"{t.optimizer}{momentum}, lr {t.lr:g} ({schedule}), weight decay {t.weight_decay:g}, "
-        f"{_GROUPS[t.groups]}, {clip}",
+        "network": f"{m.backbone}, operators at {places}, dropout {m.dropout:g}, weights: {_start(m)}",
+        "optimiser": f"{t.optimizer}{momentum}, {rate}, {clip}",
         "batch": batch(t, study.resources.resolved().ranks),
         "epochs": f"{t.epochs}; results are those of {_SELECT[t.select]}",
         "precision": f"{t.precision}, compiled" if t.compile else t.precision,
@@ -80,11 +78,10 @@ def batch(config: TrainConfig, ranks: int) -> str:
 
 def _clips(settings: Settings, data: DataSet | None) -> str:
     order = getattr(settings.data.source(), "label_order", "")
-    words = (
-        [f"classes numbered in {'sorted order' if order == 'sorted' else 'the order of their file'}"]
-        if order
-        else []
-    )
+    words = []
+    if order:
+        numbered = "sorted order" if order == "sorted" else "the order of their file"
+        words.append(f"classes numbered in {numbered}")
     if data is None:
         return ", ".join([*words, "not read yet"])
     words.append(f"{len(data.classes)} classes")
