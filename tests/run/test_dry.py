@@ -2,7 +2,83 @@
 
 from __future__ import annotations
 
+import pytest
+from builders.place import ROOT, TINY, Workplace
+
 from harness.run.dry import detects
+
+pytestmark = pytest.mark.usefixtures("no_trial_figures")
+
+
+def test_a_dry_run_prints_the_costs_of_table_2_and_writes_nothing(place: Workplace) -> None:
+    outcome = place.run(ROOT / "studies" / "kernel_sizes.yaml", "--dry-run")
+    assert outcome.code == 0
+    assert "10 variants x 3 seeds = 30 trials; 0 done before, 30 to run" in outcome.out
+    (detects,) = [line for line in outcome.out.splitlines() if line.startswith("detects  ")]
+    assert " points as one of 9 rows, " in detects
+    assert ", with 3 seeds and 480 validation clips at 80 % power; assumed: " in detects
+    rows = {line.split()[0]: line.split()[-5:-1] for line in outcome.out.splitlines() if " +" in line}
+    expected = {  # parameters and GMACs added to ResNet-50, 8 frames, 224x224: FACTS.md section 1
+        "tsn": ("+0", "+0.00000"),
+        "tsm": ("+0", "+0.00000"),
+        "ks3": ("+39,360", "+0.13487"),
+        "ks5": ("+65,600", "+0.22479"),
+        "ks7": ("+91,840", "+0.31470"),
+        "ks13": ("+26,240", "+0.08992"),
+        "ks135": ("+39,316", "+0.13455"),
+        "ks1357": ("+52,480", "+0.17983"),
+        "ks357": ("+39,360", "+0.13487"),
+    }
+    assert {name: (rows[name][1], rows[name][3]) for name in expected} == expected
+    assert rows["tsn"][0] == "23,864,558"
+    assert rows["tsn"][2] == "32.70"
+    assert round(float(rows["ordinary"][3]), 2) == 74.30
+    assert list(place.folder.iterdir()) == []
+
+
+def test_a_dry_run_names_the_protocol_the_memory_of_a_step_and_what_is_missing(place: Workplace) -> None:
+    model = {"backbone": "resnet50", "weights": str(place.folder / "none.pth")}
+    data = TINY["data"] | {"num_frames": 8, "short_side": 256, "crop": 224}
+    study = place.study(model=model, data=data, train={"batch_size": 64}, resources={"gpus": 10_000})
+    before = sorted(place.folder.rglob("*"))
+    outcome = place.run(study, "--dry-run")
+    assert outcome.code == 0, outcome.err
+    assert (
+        "optimiser                  sgd with momentum 0.9, lr 0.01 (x0.1 at epochs 30, 40, 45), weight decay "
+        in outcome.out
+    )
+    assert "batch                      64 clips, shared out among 10000 processes; " in outcome.out
+    assert f"missing  weights: model.weights: no file {place.folder}/none.pth\n" in outcome.out
+    assert "missing  GPUs: resources.gpus: 10000 asked for each trial, but there are " in outcome.out
+    assert "1 clip of the 64, in the largest row " in outcome.out
+    too_few = "variants.tsn: train.batch_size: 64 clips are too few for 10000 processes"
+    assert f"missing  recipe: {too_few}\n" in outcome.out
+    assert sorted(place.folder.rglob("*")) == before
+
+
+def test_a_dry_run_says_when_nothing_is_missing(place: Workplace) -> None:
+    outcome = place.run(place.study(resources={"gpus": 0}), "--dry-run")
+    assert "missing  nothing: this machine can run it\n" in outcome.out
+
+
+def test_a_dry_run_goes_on_where_an_operator_needs_real_tensors(place: Workplace) -> None:
+    (place.folder / "own_real.py").write_text(
+        "from operators import TemporalOp\n\n\nclass Real(TemporalOp):\n"
+        "    def forward(self, x):\n        return x + float(x.sum())\n"
+    )
+    study = place.study(variants=TINY["variants"] | {"own": {"model.operator": {"name": "own_real.Real"}}})
+    outcome = place.run(study, "--dry-run")
+    assert outcome.code == 0, outcome.err
+    assert "memory   of own is not known: its operator does not run on shapes alone (" in outcome.out
+
+
+def test_a_dry_run_knows_what_is_done_and_changes_nothing(ready: Workplace) -> None:
+    study = ready.study()
+    ready.run(study, "--variants", "tsn")
+    before = {path: path.stat().st_mtime_ns for path in ready.folder.rglob("*") if path.is_file()}
+    outcome = ready.run(study, "--dry-run")
+    assert "1 done before, 1 to run" in outcome.out
+    assert before == {path: path.stat().st_mtime_ns for path in ready.folder.rglob("*") if path.is_file()}
 
 
 def test_a_plan_says_what_it_can_detect_and_what_it_assumes() -> None:

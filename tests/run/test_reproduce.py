@@ -117,11 +117,18 @@ def test_the_walk_from_an_unpacked_data_set_to_the_report_of_table_2(
     assert data_command.main(["check", str(root)]) == 0
     assert data_command.main(["prepare", str(root), "--data-dir", str(ready.data)]) == 0
 
-    study, small = ROOT / "studies" / "kernel_sizes.yaml", [
-        "model.backbone=resnet_tiny", "model.weights=''", "data.short_side=24", "data.crop=16", "train.epochs=1",
-        "train.batch_size=4", "train.workers=0", "resources={cpus: 1, gpus: 0}", "cost={backbone: resnet_tiny, "
-        "size: 32, latency: false}",
-    ]  # fmt: skip
+    study = ROOT / "studies" / "kernel_sizes.yaml"
+    small = [
+        "model.backbone=resnet_tiny",
+        "model.weights=''",
+        "data.short_side=24",
+        "data.crop=16",
+        "train.epochs=1",
+        "train.batch_size=4",
+        "train.workers=0",
+        "resources={cpus: 1, gpus: 0}",
+        "cost={backbone: resnet_tiny, size: 32, latency: false}",
+    ]
     chosen = [word for setting in small for word in ("--set", setting)]
     planned = ready.run(study, "--preset", "paper", *chosen, "--dry-run")
     assert "data     something_v1 (" in planned.out

@@ -121,10 +121,14 @@ def test_ranks_that_do_not_fit_their_gpus_are_refused(resources: dict[str, Any],
 @pytest.mark.parametrize(
     ("resources", "ranks"),
     [
-        ({"gpus": 0.0}, 1), ({"gpus": 0.25}, 1), ({"gpus": 1.0}, 1), ({"gpus": 8.0}, 8),
-        ({"gpus": 0.0, "ranks": 3}, 3), ({"gpus": 4.0, "ranks": 4}, 4),
+        ({"gpus": 0.0}, 1),
+        ({"gpus": 0.25}, 1),
+        ({"gpus": 1.0}, 1),
+        ({"gpus": 8.0}, 8),
+        ({"gpus": 0.0, "ranks": 3}, 3),
+        ({"gpus": 4.0, "ranks": 4}, 4),
     ],
-)  # fmt: skip
+)
 def test_each_whole_gpu_of_a_trial_has_a_process(resources: dict[str, Any], ranks: int) -> None:
     assert Resources(**resources).resolved().ranks == ranks
 
@@ -158,10 +162,19 @@ def cluster() -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [
-        sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=4", "--num-gpus=2",
-        "--node-ip-address=127.0.0.1", f"--port={port}", "--include-dashboard=false",
+        sys.executable,
+        "-m",
+        "ray.scripts.scripts",
+        "start",
+        "--head",
+        "--block",
+        "--num-cpus=4",
+        "--num-gpus=2",
+        "--node-ip-address=127.0.0.1",
+        f"--port={port}",
+        "--include-dashboard=false",
         f"--object-store-memory={80 * 2**20}",
-    ]  # fmt: skip
+    ]
     head = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )

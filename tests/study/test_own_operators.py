@@ -1,0 +1,98 @@
+"""Operators of the user's own: found, part of an id, and placed where they are wrong."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders.place import Workplace
+from builders.study_files import change, ids, load, refusal
+
+OWN_OPERATOR = """
+from operators import TemporalOp
+
+class Late(TemporalOp):
+    def forward(self, x):
+        return x * 1.0
+"""
+
+
+def own(folder: Path, module: str, text: str, name: str = "Late", **settings: Any) -> dict[str, Any]:
+    """A study whose second variant is an operator of the user's, in a file beside it."""
+    (folder / f"{module}.py").write_text(text)
+    return change("variants/own", {"model.operator": {"name": f"{module}.{name}", **settings}})
+
+
+def test_an_operator_in_a_file_beside_the_study_is_found(place: Workplace) -> None:
+    study = load(place.folder, own(place.folder, "own_beside", OWN_OPERATOR))
+    assert study.variants["own"].model.operator == {"name": "own_beside.Late"}
+
+
+def test_a_changed_source_file_of_an_outside_operator_changes_its_ids_only(place: Workplace) -> None:
+    study = load(place.folder, own(place.folder, "own_changed", OWN_OPERATOR))
+    before = ids(study)
+    (place.folder / "own_changed.py").write_text(OWN_OPERATOR.replace("1.0", "2.0"))
+    after = ids(study)
+    assert before["own"] != after["own"]
+    assert before["ks13"] == after["ks13"]
+
+
+@pytest.mark.parametrize(
+    ("module", "text", "expected"),
+    [
+        ("own_syntax", "from operators import\n", r"own_syntax\.Late: .*own_syntax\.py:1: SyntaxError: "),
+        (
+            "own_import",
+            "import tourch\n",
+            r"own_import\.Late: .*own_import\.py:1: ModuleNotFoundError: No module named 'tourch'",
+        ),
+        (
+            "own_name",
+            "x = 1\ny = z\n",
+            r"own_name\.Late: .*own_name\.py:2: NameError: name 'z' is not defined",
+        ),
+        ("own_class", "class Other: ...\n", r"name: own_class has no 'Late'; known: Other"),
+        ("own_kind", "class Late: ...\n", r"name: 'own_kind\.Late' is not a subclass of TemporalOp"),
+        (
+            "own_init",
+            OWN_OPERATOR + "    def __init__(self, channels, num_frames):\n        1 / 0\n",
+            r"own_init\.Late: .*own_init\.py:8: ZeroDivisionError: division by zero",
+        ),
+    ],
+)
+def test_what_is_wrong_with_an_operator_of_the_users_own_is_placed(
+    place: Workplace, module: str, text: str, expected: str
+) -> None:
+    message = refusal(place.folder, own(place.folder, module, text))
+    assert re.match(r"tiny\.yaml: variants\.own\.model\.operator[:.] ?" + expected, message), message
+
+
+def test_a_missing_module_says_where_to_put_it(tmp_path: Path) -> None:
+    study = change("variants/own", {"model.operator": {"name": "own_nowhere.Late"}})
+    assert "no module 'own_nowhere' for operator 'own_nowhere.Late'; put its folder on PYTHONPATH" in refusal(
+        tmp_path, study
+    )
+
+
+def test_an_unknown_setting_of_an_operator_of_the_users_own_is_named(place: Workplace) -> None:
+    text = (
+        OWN_OPERATOR
+        + "    def __init__(self, channels, num_frames, width=1):\n        super().__init__(channels, num_frames)\n"
+    )
+    study = own(place.folder, "own_setting", text, widht=3)
+    assert (
+        "variants.own.model.operator.widht: operator 'own_setting.Late' has no such setting; did you mean 'width'?"
+        in (refusal(place.folder, study))
+    )
+
+
+def test_an_operator_of_the_users_own_needs_its_dotted_path(place: Workplace) -> None:
+    # A short name is known only to the process that happened to import the file.
+    text = OWN_OPERATOR.replace("Late(TemporalOp)", 'Late(TemporalOp, name="own_late")')
+    study = own(place.folder, "own_short", text)
+    study["variants"]["short"] = {"model.operator": {"name": "own_late"}}
+    assert "name: 'own_late' is not of the zoo; write its dotted path, own_short.Late" in refusal(
+        place.folder, study
+    )
