@@ -17,9 +17,10 @@ class TrialRecord:
 
     status: "done", "failed" (reason says why), "running", or "missing" (never started).
     last: metrics of the last epoch: "top1", "top5", "loss", "group/<name>"; percentages.
-    best: {"epoch": e, "top1": p} of the epoch with the highest top-1 (first of equals).
-    history: one dict an epoch: "epoch" (1-based), "train/loss", "train/top1", "train/lr", "val/loss",
-        "val/top1", "val/top5", "group/<name>", "time/epoch_s".
+    best: {"epoch": e, "top1": p} of the validated epoch with the highest top-1 (first of equals).
+    history: one dict an epoch: "epoch" (1-based), "train/loss", "train/top1", "train/lr", "time/epoch_s"; where the
+        epoch was validated (`train.validate_every`; the last one always) also "val/loss", "val/top1", "val/top5",
+        "group/<name>".
     spent: seconds in the training process by what they went to: "start" (opening data, building the network), "data"
         (waiting for clips), "input" (to the device, normalised), "forward" (with the loss), "backward", "optimizer",
         "evaluate", "report" (handing epochs on), "save" (checkpoints). A GPU's work counts where it is waited for.

@@ -65,12 +65,13 @@ def curves(path: Path, history: Sequence[Mapping[str, float]]) -> None:
 
     def draw(figure: Figure) -> None:
         figure.set_size_inches(8.5, 3.8)
-        epochs = [epoch["epoch"] for epoch in history]
         for axis, metric, title in zip(
             figure.subplots(1, 2), ("loss", "top1"), ("loss [nats]", "top-1 [%]"), strict=True
         ):
             for part, colour, style, marker in (("train", ORANGE, "--", "s"), ("val", BLUE, "-", "o")):
-                values = [epoch.get(f"{part}/{metric}", np.nan) for epoch in history]
+                name = f"{part}/{metric}"
+                known = [epoch for epoch in history if name in epoch]  # not every epoch is validated
+                epochs, values = [epoch["epoch"] for epoch in known], [epoch[name] for epoch in known]
                 label = "training" if part == "train" else "validation"
                 axis.plot(epochs, values, style, color=colour, marker=marker, markersize=4, label=label)
             axis.set_title(f"{title.split(' ')[0]} per epoch")

@@ -107,7 +107,9 @@ class Printer:
         self._trained += new
         done = int(entry["epoch"])
         self._reached[job.trial_id] = done
-        text = f"epoch {done}/{job.settings.train.epochs}  top1 {entry['val/top1']:.1f} %"
+        text = f"epoch {done}/{job.settings.train.epochs}"
+        if "val/top1" in entry:
+            text += f"  top1 {entry['val/top1']:.1f} %"
         self._bars.update(self._tasks[job.trial_id], completed=done, text=text)
         self._bars.update(self._tasks[""], completed=sum(self._reached.values()), text=self._left())
 

@@ -36,6 +36,7 @@ def protocol(study: Study, data: DataSet | None) -> dict[str, str]:
         schedule = f"x{t.gamma:g} at epochs {', '.join(map(str, t.milestones))}"
     momentum = f" with momentum {t.momentum:g}" if t.optimizer == "sgd" else ""
     clip = f"gradient norm clipped at {t.clip_gradient:g}" if t.clip_gradient else "gradients not clipped"
+    smoothing = f", labels smoothed by {t.label_smoothing:g}" if t.label_smoothing else ""
     frames = " or ".join(map(str, sorted({one.data.num_frames for one in study.variants.values()})))
     crops = f"multi-scale corner crops of x{list(d.scales)} to {d.crop}x{d.crop}"
     places = f"`{m.placement}` of every block of stages {', '.join(map(str, m.stages))}"
@@ -47,14 +48,20 @@ def protocol(study: Study, data: DataSet | None) -> dict[str, str]:
         "mirroring": _mirroring(str(d.mirror), data),
         "unreadable clips": _unreadable(d.on_unreadable, data),
         "test": d.test.resolved().words(d.crop, d.short_side),
-        "validation while training": PROTOCOLS["center_1clip"].words(d.crop, d.short_side),
+        "validation while training": f"{_validated(t)}{PROTOCOLS['center_1clip'].words(d.crop, d.short_side)}",
         "consensus": "scores averaged over frames",
         "network": f"{m.backbone}, operators at {places}, dropout {m.dropout:g}, weights: {_start(m)}",
-        "optimiser": f"{t.optimizer}{momentum}, {rate}, {clip}",
+        "optimiser": f"{t.optimizer}{momentum}, {rate}, {clip}{smoothing}",
         "batch": batch(t, study.resources.resolved().ranks),
         "epochs": f"{t.epochs}; results are those of {_SELECT[t.select]}",
         "precision": f"{t.precision}, compiled" if t.compile else t.precision,
     }
+
+
+def _validated(config: TrainConfig) -> str:
+    if config.validate_every == 0:
+        return "after the last epoch only, "
+    return f"every {config.validate_every} epochs, " if config.validate_every > 1 else ""
 
 
 def batch(config: TrainConfig, ranks: int) -> str:

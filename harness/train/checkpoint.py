@@ -37,8 +37,9 @@ class State:
 
     @property
     def best_entry(self) -> dict[str, float]:
-        """The epoch with the highest top-1 on the validation clips, the first of equals."""
-        return max(self.history, key=lambda entry: entry["val/top1"])
+        """Of the epochs that were validated, the one with the highest top-1 on those clips, the first of equals."""
+        validated = [entry for entry in self.history if "val/top1" in entry]
+        return max(validated, key=lambda entry: entry["val/top1"])
 
 
 @dataclass(frozen=True)

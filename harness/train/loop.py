@@ -86,16 +86,18 @@ def fit(
         begin = time.perf_counter()
         entry = {"epoch": float(state.epoch + 1)}
         entry |= training.epoch(state.epoch)
-        tested = training.evaluate(validation)
-        watch.lap("evaluate")
-        if not len(tested.labels):
-            raise TrainingError(f"no validation clip can be read; {_CHECK}")
-        entry |= validation_metrics(tested, data)
+        validated = config.validates(state.epoch + 1)
+        if validated:
+            tested = training.evaluate(validation)
+            watch.lap("evaluate")
+            if not len(tested.labels):
+                raise TrainingError(f"no validation clip can be read; {_CHECK}")
+            entry |= validation_metrics(tested, data)
         entry["time/epoch_s"] = time.perf_counter() - begin
         state.unreadable = sorted(training.unreadable.union(state.unreadable))
         state.history.append(entry)
         state.seconds += entry["time/epoch_s"]
-        if config.select == "best" and state.best_entry is entry:
+        if validated and config.select == "best" and state.best_entry is entry:
             state.best = {name: value.cpu().clone() for name, value in training.model.state_dict().items()}
         on_epoch(entry)
         watch.lap("report")
@@ -214,7 +216,9 @@ class _Training:
             with contextlib.nullcontext() if last else world.unsynchronised(self.network):
                 with autocast(config, self.device):
                     scores = self.network(inputs)
-                    loss = nn.functional.cross_entropy(scores.float(), wanted)
+                    loss = nn.functional.cross_entropy(
+                        scores.float(), wanted, label_smoothing=config.label_smoothing
+                    )
                 if not torch.isfinite(loss):
                     raise TrainingError(f"loss is {loss.item()} at {place}; try a lower train.lr")
                 self.watch.lap("forward")

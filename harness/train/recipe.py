@@ -39,9 +39,12 @@ class TrainConfig:
         sync_batch_norm: normalise over the clips of all processes of a trial, not of each one (CUDA only).
         schedule: "step" multiplies lr by `gamma` at each of the `milestones` (epochs); "one_cycle" rises over the
             first `warmup` part of all steps and falls along a cosine to nothing.
+        label_smoothing: this part of a clip's label is shared out among all classes, in the training loss alone.
+        validate_every: epochs from one validation to the next; the last epoch is always validated. 0: it alone.
         clip_gradient: largest norm of a step's gradient; 0 switches clipping off.
         select: which epoch's network is the result: the "last", or the "best" by top-1 on the validation clips, the
-            first of equals. "best" is chosen on the clips that it is then reported on, and so flatters.
+            first of equals, where they were validated. "best" is chosen on the clips that it is then reported on, and
+            so flatters.
         precision: "fp32", or autocast to "bf16" or "fp16" (the latter scaled, on CUDA only).
         channels_last: keep channels innermost in memory; the same numbers, faster on most devices.
         compile: train and evaluate through torch.compile, which needs a C++ compiler on a CPU.
@@ -63,7 +66,9 @@ class TrainConfig:
     milestones: tuple[int, ...] = (30, 40, 45)
     gamma: float = 0.1
     warmup: float = 0.25
+    label_smoothing: float = 0.0
     clip_gradient: float = 20.0
+    validate_every: int = 1
     select: str = "last"
     precision: str = "fp32"
     channels_last: bool = True
@@ -80,9 +85,11 @@ class TrainConfig:
         for name in ("lr", "gamma"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}: {getattr(self, name)} is not above 0")
-        for name in ("momentum", "weight_decay", "clip_gradient", "micro_batch", "workers"):
+        for name in ("momentum", "weight_decay", "clip_gradient", "micro_batch", "validate_every", "workers"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: {getattr(self, name)} is below 0")
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"label_smoothing: {self.label_smoothing} is not in [0, 1)")
         if not 0 < self.warmup < 1:
             raise ValueError(f"warmup: {self.warmup} is not in (0, 1)")
         for name, known in (
@@ -101,6 +108,10 @@ class TrainConfig:
         """Most clips that each of `ranks` processes takes through its network in one pass."""
         share = math.ceil(self.batch_size / ranks)
         return min(share, self.micro_batch or share)
+
+    def validates(self, epoch: int) -> bool:
+        """Whether the network is validated after this epoch, counted from 1."""
+        return epoch == self.epochs or (self.validate_every > 0 and epoch % self.validate_every == 0)
 
     def check(self, on_gpu: bool, ranks: int) -> None:
         """Refuse what cannot be trained on that device, by that many processes.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from builders.scores import FOUR
-from builders.studies import study
+from builders.studies import study, trial
 
 from harness.analysis.summary import summarize
 from harness.records import CostRecord, TrialRecord
@@ -39,3 +39,14 @@ def test_a_summary_tests_what_the_study_stated_and_calls_the_rest_exploratory() 
     (pair,) = found.pairs
     assert (pair.variant, pair.other, pair.verdict) == ("high", "alike", Verdict.EQUIVALENT)
     assert [(one.by, one.variants) for one in found.cheapest] == [("MACs", ("alike",))]
+
+
+def test_a_band_has_the_epochs_that_were_validated() -> None:
+    history = [
+        {"epoch": 1.0, "train/loss": 1.0},
+        {"epoch": 2.0, "val/top1": 40.0},
+        {"epoch": 3.0, "val/top1": 50.0},
+    ]
+    record = study([trial("tsn", seed, 50.0, history=history) for seed in (0, 1)], ["tsn"])
+    (band,) = summarize(record).bands
+    assert (band.epochs, band.mean) == ([2, 3], [40.0, 50.0])

@@ -155,3 +155,15 @@ def test_global_matplotlib_settings_are_left_alone(tmp_path: Path) -> None:
     before = matplotlib.rcParams.copy()
     plots.curves(tmp_path / "x", HISTORY)
     assert matplotlib.rcParams == before
+
+
+def test_curves_join_the_epochs_that_were_validated(tmp_path: Path, figures: list[Any]) -> None:
+    history = [
+        {"epoch": e, "train/top1": 10.0 * e} | ({} if e % 2 else {"val/top1": 9.0 * e}) for e in range(1, 5)
+    ]
+    plots.curves(tmp_path / "x", history)
+    lines = {line.get_label(): line.get_xydata().tolist() for line in figures[-1].axes[1].lines}
+    assert lines == {
+        "training": [[1, 10], [2, 20], [3, 30], [4, 40]],
+        "validation": [[2, 18], [4, 36]],
+    }

@@ -225,3 +225,17 @@ def test_asking_about_another_study_does_not_move_the_next_write(
     finish(recorder, folder)
     assert [run.info.run_name for run in ready.runs("pair")] == ["a-s0"]
     assert ready.runs("other") == []
+
+
+def test_the_store_gets_validation_only_where_there_was_one(
+    recorder: Recorder, folder: Path, ready: Workplace
+) -> None:
+    history = [{"epoch": 1.0, "train/loss": 2.0}, {"epoch": 2.0, "train/loss": 1.0, "val/top1": 50.0}]
+    finish(recorder, folder, dataclasses.replace(TRIAL, history=history))
+    (run,) = ready.runs("pair")
+    client = ready.client()
+    steps = {
+        name: [metric.step for metric in client.get_metric_history(run.info.run_id, name)]
+        for name in ("train/loss", "val/top1")
+    }
+    assert steps == {"train/loss": [1, 2], "val/top1": [2]}
