@@ -86,8 +86,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--compare",
         nargs=2,
         metavar=("A", "B"),
-        help="two studies side by side instead: names in the store, or reports' folders (of another store, device "
-        "or commit)",
+        help="two studies side by side instead: names in the store, "
+        "or reports' folders (of another store, device or commit)",
     )
     parser.add_argument(
         "--tracking-uri", default="", metavar="URI", help="MLflow store (default: the one of a run)"
