@@ -46,7 +46,8 @@ def _same_zoo() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with the tiny data set, generated and decoded. Not to be written to."""
-    from harness.data import DataConfig, open_data
+    from harness.data.config import DataConfig
+    from harness.data.dataset import open_data
 
     folder = tmp_path_factory.mktemp("data")
     open_data(DataConfig(**TINY["data"]), folder)

@@ -9,7 +9,8 @@ import pytest
 from builders.place import ROOT
 from builders.studies import ADDED, TAP
 
-from harness.cost import CostConfig, count
+from harness.cost.config import CostConfig
+from harness.cost.counting import count
 from harness.errors import StudyError
 from harness.model.config import ModelConfig
 from harness.published import added_gmacs, is_reproduced, load_reference, others, same_geometry

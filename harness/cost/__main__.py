@@ -63,8 +63,9 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _measure(study: Study, args: argparse.Namespace, data_dir: Path, folder: Path) -> dict[str, CostRecord]:
-    from harness import cost, machine
+    from harness import machine
     from harness.console import bar
+    from harness.cost import cache
     from harness.outside import operator_source
 
     how = machine.keep_freed_memory()
@@ -74,7 +75,7 @@ def _measure(study: Study, args: argparse.Namespace, data_dir: Path, folder: Pat
     chosen = {name: study.variants[name] for name in args.variants or study.variants}
     first = next(iter(chosen.values()))
     with bar("cost", "rounds") as advance:
-        return cost.costs(
+        return cache.costs(
             dataclasses.replace(study.cost, step=True),
             {name: (s.model, s.data.num_frames) for name, s in chosen.items()},
             {name: operator_source(s.model.operator["name"]) for name, s in chosen.items()},
@@ -168,7 +169,7 @@ def _times_table(records: dict[str, CostRecord], way: str, title: str, baseline:
 
 
 def _print_notes(records: dict[str, CostRecord], reference: dict[str, Any]) -> None:
-    from harness.cost import warnings
+    from harness.cost.cache import warnings
 
     record = next(iter(records.values()))
     print(f"\n{geometry([record])}, one clip; kept: for the backward pass. One multiply-add is 1 MAC.")

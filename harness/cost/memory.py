@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from harness.data import DataConfig
+from harness.data.config import DataConfig
 from harness.model.config import ModelConfig
 from harness.model.mstnet import MSTNet
 from harness.train.recipe import PRECISIONS, TrainConfig

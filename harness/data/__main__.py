@@ -124,7 +124,7 @@ def _show(problems: Sequence[Problem]) -> None:
 
 def _config(args: argparse.Namespace) -> ReaderConfig:
     """The data set's settings as a study would read them."""
-    from harness.data import DataConfig
+    from harness.data.config import DataConfig
     from harness.data.sources.readers import READERS, ReaderConfig, guess_format
     from harness.errors import nearest
 

@@ -19,7 +19,8 @@ from harness.run.request import Request, read
 from harness.run.signals import interrupt, received, stop_code, terminate
 
 if TYPE_CHECKING:
-    from harness.data import DataConfig, DataSet
+    from harness.data.config import DataConfig
+    from harness.data.dataset import DataSet
     from harness.records import CostRecord
     from harness.run.plan import Plan
     from harness.run.recorder import RunRecorder
@@ -81,7 +82,7 @@ def _store(request: Request) -> Store | None:
 
 
 def _dry_run(study: Study, request: Request, done: Collection[str]) -> int:
-    from harness.data import find_data
+    from harness.data.dataset import find_data
     from harness.run import dry
     from harness.run.plan import Plan, by_variant
     from harness.run.printer import show_plan
@@ -123,7 +124,7 @@ def _carry_out(study: Study, request: Request, done: Collection[str], store: Sto
 
 def _open(config: DataConfig, request: Request) -> DataSet:
     from harness.console import bar
-    from harness.data import open_data
+    from harness.data.dataset import open_data
 
     with bar("data", "clips") as advance:
         return open_data(config, request.data_dir, progress=advance)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from harness.data import missing_data
+from harness.data.dataset import missing_data
 from harness.errors import DataError, StudyError, nearest
 from harness.model import weights
 from harness.outside import import_from

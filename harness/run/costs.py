@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from harness import cost, machine
+from harness import machine
+from harness.cost import cache
 from harness.outside import operator_source
 from harness.records import CostRecord
 from harness.run.plan import Plan
@@ -17,7 +18,7 @@ def measure(plan: Plan, progress: Callable[[int, int], None]) -> dict[str, CostR
     """Costs by variant, alone on the device; those kept from before where nothing changed that decides them."""
     variants = plan.study.variants
     first = next(iter(variants.values()))
-    return cost.costs(
+    return cache.costs(
         plan.study.cost,
         {name: (settings.model, settings.data.num_frames) for name, settings in variants.items()},
         {name: operator_source(settings.model.operator["name"]) for name, settings in variants.items()},

@@ -9,10 +9,11 @@ import os
 
 import torch
 
-from harness import cost
 from harness.console import Table, console
+from harness.cost import counting
 from harness.cost.memory import StepMemory, step_memory
-from harness.data import DataConfig, DataSet, missing_data
+from harness.data.config import DataConfig
+from harness.data.dataset import DataSet, missing_data
 from harness.errors import StudyError
 from harness.model import weights
 from harness.run.checks import check_recipes
@@ -77,7 +78,7 @@ def _show_variants(plan: Plan) -> None:
     unknown: dict[str, str] = {}
     costs, largest = [], None
     for name, settings in plan.study.variants.items():
-        record = cost.count(plan.study.cost, settings.model, settings.data.num_frames)
+        record = counting.count(plan.study.cost, settings.model, settings.data.num_frames)
         costs.append(record)
         operator = dict(settings.model.operator)
         words = ", ".join(f"{key} {value}" for key, value in operator.items() if key != "name")

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
-from harness.data import DataConfig, DataSet, located
+from harness.data.config import DataConfig
+from harness.data.dataset import DataSet, located
 from harness.model import weights
 from harness.records import StudyRecord, TrialRecord
 from harness.run.request import Request

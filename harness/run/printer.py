@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 
-from harness import cost
 from harness.console import bars, console, duration
-from harness.data import missing_data
+from harness.cost import cache
+from harness.data.dataset import missing_data
 from harness.records import CostRecord, StudyRecord, TrialRecord
 from harness.report.terminal import final_table, time_spent
 from harness.run.plan import Plan
@@ -44,7 +44,7 @@ def announce_costs(plan: Plan) -> None:
 
 def show_costs(costs: Mapping[str, CostRecord], seconds: float) -> None:
     """Print where costs were taken, how long that took, and what is doubtful."""
-    for warning in cost.warnings(costs):
+    for warning in cache.warnings(costs):
         print(f"warning  cost of {warning}")
     print(f"cost     {geometry([next(iter(costs.values()))])}, {seconds:.0f} s")
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.data import DataSet
+from harness.data.dataset import DataSet
 from harness.records import CostRecord, StudyRecord, TrialRecord
 from harness.run.plan import Plan
 from harness.study.protocol import protocol

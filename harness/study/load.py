@@ -18,7 +18,7 @@ from typing import Any
 import torch
 import yaml
 
-from harness.cost import CostConfig
+from harness.cost.config import CostConfig
 from harness.errors import StudyError, nearest
 from harness.model.mstnet import MSTNet
 from harness.outside import import_from, is_ours, place_of

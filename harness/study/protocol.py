@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from harness.data import PROTOCOLS, SAMPLING_WORDS, DataSet
+from harness.data.dataset import DataSet
 from harness.data.mirror import swapped_pairs
+from harness.data.sampling import SAMPLING_WORDS
+from harness.data.views import PROTOCOLS
 from harness.errors import StudyError
 from harness.model import weights
 from harness.model.config import ModelConfig

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.cost import CostConfig
+from harness.cost.config import CostConfig
 from harness.model import weights
 from harness.outside import operator_source
 from harness.records import flatten, with_name

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 import yaml
 
-from harness.data import normalise
+from harness.data.transforms import normalise
 from harness.model.config import ModelConfig
 from harness.model.mstnet import MSTNet
 

@@ -10,7 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from harness import metrics
-from harness.data import DataSet, TestProtocol, eval_batches, normalise
+from harness.data.batches import eval_batches
+from harness.data.dataset import DataSet
+from harness.data.transforms import normalise
+from harness.data.views import TestProtocol
 from harness.train.recipe import PRECISIONS, TrainConfig
 from harness.train.settings import Settings
 

@@ -17,7 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness.data import PROTOCOLS, DataSet, TestProtocol, TrainBatches
+from harness.data.batches import TrainBatches
+from harness.data.dataset import DataSet
+from harness.data.views import PROTOCOLS, TestProtocol
 from harness.errors import TrainingError
 from harness.model.mstnet import MSTNet, to_memory_format
 from harness.seeds import seed_for

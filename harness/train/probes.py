@@ -12,7 +12,10 @@ import torch
 from torch import Tensor
 
 from harness import metrics
-from harness.data import ORDERS, PROTOCOLS, DataSet, eval_batches
+from harness.data.batches import eval_batches
+from harness.data.clips import ORDERS
+from harness.data.dataset import DataSet
+from harness.data.views import PROTOCOLS
 from harness.model.mstnet import MSTNet
 from harness.seeds import seed_for
 from harness.train.evaluation import evaluate, to_device

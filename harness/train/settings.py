@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from harness.data import DataConfig
+from harness.data.config import DataConfig
 from harness.model.config import ModelConfig
 from harness.train.recipe import TrainConfig
 

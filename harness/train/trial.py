@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from harness import machine, metrics
-from harness.data import DataSet, open_data
+from harness.data.dataset import DataSet, open_data
 from harness.errors import TrainingError, UserError
 from harness.model import weights
 from harness.model.mstnet import MSTNet

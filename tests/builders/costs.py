@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from builders.operators import TABLE2
-from harness import cost
-from harness.cost import CostConfig
+from harness.cost import cache
+from harness.cost.config import CostConfig
 from harness.model.config import ModelConfig
 from harness.records import CostRecord
 
@@ -24,6 +24,6 @@ VARIANTS = {
 def take(folder: Path, profiles: Path | None = None, **sources: str) -> dict[str, CostRecord]:
     """Measure both once, and keep it in a folder."""
     config = dataclasses.replace(TINY, repeats=1)
-    return cost.costs(
+    return cache.costs(
         config, VARIANTS, sources, CPU, folder, channels_last=True, allocator="default", profiles=profiles
     )

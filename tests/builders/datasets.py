@@ -11,7 +11,8 @@ import av
 import numpy as np
 from PIL import Image
 
-from harness.data import DataConfig, DataSet, open_data
+from harness.data.config import DataConfig
+from harness.data.dataset import DataSet, open_data
 
 FORMATS = ("something_v1", "something_v2", "jester", "list", "folders")
 

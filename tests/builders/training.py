@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from builders.place import TINY
-from harness.data import DataConfig
+from harness.data.config import DataConfig
 from harness.model.config import ModelConfig
 from harness.train.recipe import TrainConfig
 from harness.train.settings import Settings

@@ -12,8 +12,7 @@ import pytest
 from builders.costs import take
 from builders.place import ROOT, Workplace
 
-from harness import cost
-from harness.cost import profiling
+from harness.cost import cache, profiling
 from harness.cost.__main__ import main
 from harness.records import CostRecord, to_json
 
@@ -35,7 +34,7 @@ def test_a_profile_asked_for_later_leaves_the_latencies(tmp_path: Path) -> None:
     with (tmp_path / "profiles" / "operators.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["variant"] for row in rows} == {"tsn", "ks1357"}
-    trace = json.loads(cost.trace_file(tmp_path / "profiles", "ks1357").read_text())
+    trace = json.loads(cache.trace_file(tmp_path / "profiles", "ks1357").read_text())
     names = [event.get("name", "") for event in trace["traceEvents"]]
     assert names.count("temporal_op::mixtconv") == 4 * profiling.STEPS
     assert "ProfilerStep#1" in names

@@ -7,7 +7,7 @@ from builders.costs import TINY
 from builders.operators import TABLE2
 from torch import Tensor, nn
 
-from harness.cost import CostConfig
+from harness.cost.config import CostConfig
 from harness.cost.counting import count_by_torch, counted
 from harness.model.config import ModelConfig
 from operators import TemporalOp

@@ -11,8 +11,8 @@ import pytest
 import torch
 from builders.costs import CPU, TINY, VARIANTS
 
-from harness import cost, machine
-from harness.cost import latency
+from harness import machine
+from harness.cost import cache, latency
 from harness.records import CostRecord
 
 
@@ -88,7 +88,7 @@ def test_a_warning_that_all_share_is_printed_once() -> None:
         geometry={}, params_total=1, params_added=0, macs_total=1, macs_added=0, warnings=["load: busy; wait"]
     )
     own = dataclasses.replace(record, warnings=["load: busy; wait", "spread: wide; repeat"])
-    assert cost.warnings({"a": record, "b": own}) == [
+    assert cache.warnings({"a": record, "b": own}) == [
         "all variants: load: busy; wait",
         "b: spread: wide; repeat",
     ]

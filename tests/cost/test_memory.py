@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.cost.memory import saved_bytes, step_memory
-from harness.data import DataConfig
+from harness.data.config import DataConfig
 from harness.model.config import ModelConfig
 from harness.model.mstnet import MSTNet
 from harness.train.recipe import TrainConfig

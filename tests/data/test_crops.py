@@ -4,8 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from harness.data import normalise
-from harness.data.transforms import OFFSETS, crop_sizes, draw_crop, place_crop, resize_short_side, train_crop
+from harness.data.transforms import (
+    OFFSETS,
+    crop_sizes,
+    draw_crop,
+    normalise,
+    place_crop,
+    resize_short_side,
+    train_crop,
+)
 
 
 def test_crop_sizes_are_those_of_the_public_code() -> None:

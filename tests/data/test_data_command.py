@@ -17,8 +17,9 @@ from builders.datasets import LABELS, make, moving_bar, write_pictures, write_we
 from builders.place import ROOT
 from PIL import Image
 
-from harness.data import DataConfig, open_data
 from harness.data.__main__ import main
+from harness.data.config import DataConfig
+from harness.data.dataset import open_data
 from harness.data.parallel import in_parallel
 from harness.data.sources.readers import READERS, guess_format
 from harness.data.video import read_frames

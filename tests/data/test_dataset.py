@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from harness.data import DataConfig, DataSet, TrainBatches, eval_batches, find_data, open_data
+from harness.data.batches import TrainBatches, eval_batches
 from harness.data.clips import TrainKey
+from harness.data.config import DataConfig
+from harness.data.dataset import DataSet, find_data, open_data
 from harness.data.frames import frames_file, open_frames
 from harness.data.sampling import segment_test
 from harness.data.video import count_frames, read_frames

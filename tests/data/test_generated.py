@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from builders.place import ROOT
 
-from harness.data import DataConfig, open_data, parallel
+from harness.data import parallel
+from harness.data.config import DataConfig
+from harness.data.dataset import open_data
 from harness.data.generated.config import GeneratedConfig
 from harness.data.generated.making import find, prepare
 from harness.data.generated.scenes import CLASSES, Stage, draw_clip

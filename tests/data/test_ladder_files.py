@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.data import DataConfig, DataSet, open_data
 from harness.data.clips import TrainKey
+from harness.data.config import DataConfig
+from harness.data.dataset import DataSet, open_data
 from harness.data.generated.config import GeneratedConfig
 from harness.data.generated.tasks import find_task
 from harness.data.views import PROTOCOLS

@@ -6,8 +6,10 @@ import pytest
 import torch
 from builders.datasets import open_
 
-from harness.data import DataConfig, DataSet, TrainBatches
+from harness.data.batches import TrainBatches
 from harness.data.clips import TrainKey
+from harness.data.config import DataConfig
+from harness.data.dataset import DataSet
 from harness.errors import DataError
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.data import DataConfig, TrainBatches, eval_batches
+from harness.data.batches import TrainBatches, eval_batches
 from harness.data.clips import ClipDataset, TrainKey
+from harness.data.config import DataConfig
 from harness.data.frames import read_clip
 from harness.data.index import Clip, Index
 from harness.data.views import PROTOCOLS

@@ -11,7 +11,8 @@ import pytest
 from builders.datasets import LABELS, make, write_csv
 from builders.place import Workplace
 
-from harness.data import DataConfig, located, open_data
+from harness.data.config import DataConfig
+from harness.data.dataset import located, open_data
 from harness.data.views import EvalConfig
 from harness.model.config import ModelConfig
 from harness.records import TrialRecord

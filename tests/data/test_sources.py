@@ -12,7 +12,8 @@ from builders.datasets import FORMATS, LABELS, SMALL, config, moving_bar, open_,
 from builders.place import ROOT
 from PIL import Image
 
-from harness.data import DataConfig, find_data, missing_data, open_data
+from harness.data.config import DataConfig
+from harness.data.dataset import find_data, missing_data, open_data
 from harness.data.sources.annotations import checked, classes_csv, clips_csv, clips_json, refuse
 from harness.errors import DataError
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from builders.datasets import LABELS, moving_bar, open_, write_pictures, write_webm
 
-from harness.data import TrainBatches, eval_batches
+from harness.data.batches import TrainBatches, eval_batches
 from harness.errors import DataError
 
 

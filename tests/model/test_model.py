@@ -9,7 +9,8 @@ import torch
 from builders.operators import TABLE2
 from torch import Tensor
 
-from harness.cost import CostConfig, count
+from harness.cost.config import CostConfig
+from harness.cost.counting import count
 from harness.errors import StudyError
 from harness.model.config import ModelConfig
 from harness.model.mstnet import MSTNet, SeededDropout

@@ -17,7 +17,7 @@ import pytest
 import torch
 from builders.place import TINY
 
-from harness.data import DataConfig
+from harness.data.config import DataConfig
 from harness.errors import StudyError, TrackingError
 from harness.model.config import ModelConfig
 from harness.records import TrialRecord

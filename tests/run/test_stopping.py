@@ -16,7 +16,7 @@ from builders.own import operators
 from builders.place import TINY, TINY_DATA, Workplace
 from builders.processes import leftovers
 
-from harness.data import open_data
+from harness.data.dataset import open_data
 from harness.study.load import load_study
 from harness.train.loop import fit
 

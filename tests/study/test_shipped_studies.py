@@ -9,7 +9,7 @@ import torch
 import yaml
 from builders.place import ROOT, TINY_DATA
 
-from harness.data import open_data
+from harness.data.dataset import open_data
 from harness.study.load import load_studies, load_study
 from harness.train.loop import fit
 

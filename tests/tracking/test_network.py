@@ -11,7 +11,7 @@ import torch
 from builders.place import ROOT, Workplace
 from builders.tracked import PLAN, TRIAL, finish, start
 
-from harness.data import normalise
+from harness.data.transforms import normalise
 from harness.model.config import ModelConfig
 from harness.model.mstnet import MSTNet
 from harness.tracking.recorder import Recorder

@@ -14,7 +14,7 @@ import torch
 from builders.training import DATA, job, same_weights, settings
 from torch import Tensor
 
-from harness.data import DataSet, open_data
+from harness.data.dataset import DataSet, open_data
 from harness.errors import TrainingError
 from harness.train.loop import fit
 from harness.train.trial import run_trial

@@ -12,11 +12,13 @@ import torch
 from builders.place import TINY
 from torch import Tensor, nn
 
-from harness.data import PROTOCOLS, DataConfig, DataSet, normalise, open_data
 from harness.data.clips import reordered
+from harness.data.config import DataConfig
+from harness.data.dataset import DataSet, open_data
 from harness.data.frames import first_frames, open_frames
 from harness.data.sampling import segment_test
-from harness.data.views import EvalConfig
+from harness.data.transforms import normalise
+from harness.data.views import PROTOCOLS, EvalConfig
 from harness.errors import DataError
 from harness.model.config import ModelConfig
 from harness.model.mstnet import MSTNet

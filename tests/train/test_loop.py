@@ -12,7 +12,9 @@ import torch
 from builders.training import DATA, same_weights, settings
 from torch import Tensor
 
-from harness.data import DataSet, TrainBatches, normalise, open_data
+from harness.data.batches import TrainBatches
+from harness.data.dataset import DataSet, open_data
+from harness.data.transforms import normalise
 from harness.errors import TrainingError
 from harness.model.mstnet import MSTNet
 from harness.train.loop import fit

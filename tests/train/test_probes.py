@@ -9,7 +9,8 @@ import pytest
 import torch
 from builders.place import TINY
 
-from harness.data import DataConfig, DataSet, open_data
+from harness.data.config import DataConfig
+from harness.data.dataset import DataSet, open_data
 from harness.model.config import ModelConfig
 from harness.model.mstnet import MSTNet
 from harness.train.probes import DRAWN_CHANNELS, filters, measure, order, reach

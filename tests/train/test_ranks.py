@@ -16,7 +16,8 @@ import torch
 from builders import training
 from builders.place import TINY
 
-from harness.data import DataConfig, open_data
+from harness.data.config import DataConfig
+from harness.data.dataset import open_data
 from harness.errors import TrainingError
 from harness.model.config import ModelConfig
 from harness.model.mstnet import MSTNet

@@ -12,7 +12,10 @@ import torch
 from builders.place import TINY
 from torch import Tensor, nn
 
-from harness.data import DataConfig, DataSet, TrainBatches, normalise, open_data
+from harness.data.batches import TrainBatches
+from harness.data.config import DataConfig
+from harness.data.dataset import DataSet, open_data
+from harness.data.transforms import normalise
 from harness.errors import TrainingError
 from harness.model.config import ModelConfig
 from harness.model.mstnet import MSTNet, SeededDropout

@@ -12,7 +12,7 @@ import pytest
 import torch
 from builders.training import DATA, job, same_weights, settings
 
-from harness.data import DataSet, open_data
+from harness.data.dataset import DataSet, open_data
 from harness.errors import TrainingError
 from harness.model.mstnet import MSTNet
 from harness.train.loop import fit
