@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.data.generated.config import GeneratedConfig
+from harness.data.generated.tasks import find_task
 from harness.data.sampling import SAMPLING_WORDS, WINDOW
 from harness.data.sources.readers import READERS, ReaderConfig
 from harness.data.views import MIRRORS, EvalConfig
@@ -88,6 +89,13 @@ class DataConfig:
     def dataset_name(self) -> str:
         """The data set's key."""
         return str(with_name(self.dataset)["name"])
+
+    def levels(self) -> tuple[str, tuple[float, ...]]:
+        """What the levels of clips are called, and which there are; "" and none where clips have no level."""
+        source = self.source()
+        if not isinstance(source, GeneratedConfig):
+            return "", ()
+        return find_task(source.task).level_name, source.levels
 
     def source(self) -> GeneratedConfig | ReaderConfig:
         """The checked settings of the data set itself.

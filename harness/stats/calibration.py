@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from harness.seeds import seed_for
-from harness.stats.clips import PairedClips, variances
+from harness.stats.clips import PairedClips, agreeing_errors, variances
 from harness.stats.differences import holm
 from harness.stats.distributions import ALPHA, half_width, p_value
 from harness.stats.estimates import SAME
@@ -29,7 +29,7 @@ ROWS = 9  # and the baseline
 
 DIFFERENCES = (0.5, 1.0, 2.0)  # points, of the first rows of a study in which not all are equal
 
-MARGIN = 1.0  # points
+LESS = (-1.0, -2.0, -4.0)  # the same at the ceiling
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +40,12 @@ class Truth:
         clips: in the validation set. pair: clips that belong together, 1 where all are independent.
         top1: the baseline's, in percent.
         seed_sd: of one variant's top-1 over trainings, in points, on given clips.
-        retrained: percentage of clips on which two trainings of one operator disagree.
+        retrained: percentage of clips on which two trainings of one operator disagree, at a top-1 near 50 %; near
+            the ceiling few clips are left to disagree on.
         other_operator: the same for two operators.
+        margin: of the test of equivalence, in points.
+        collapsing: percentage of trainings, of all variants but the baseline, that lose `fall` points; the others are
+            as much better as makes up for it, so that true means stay what they are.
     """
 
     name: str
@@ -52,6 +56,9 @@ class Truth:
     retrained: float = 20.0
     other_operator: float = 20.0
     differences: tuple[float, ...] = ()
+    margin: float = 1.0
+    collapsing: float = 0.0
+    fall: float = 0.0
 
     @property
     def gaps(self) -> np.ndarray:
@@ -63,6 +70,8 @@ _SAME = "A against A"
 
 _OTHER = "equal operators that are right about other clips"
 
+_CEILING = "at the ceiling of 99.7 %, 320 clips in pairs, three rows with less"
+
 TRUTHS = (
     Truth(name=_SAME),
     Truth(name=_OTHER, other_operator=30.0),
@@ -72,6 +81,17 @@ TRUTHS = (
     Truth(name="A against A, whole trainings luckier or not", retrained=4.0, other_operator=4.0),
     Truth(name="A against A, three rows with a difference", differences=DIFFERENCES),
     Truth(name="other operators, three rows with a difference", other_operator=30.0, differences=DIFFERENCES),
+    Truth(name=f"A against A {_CEILING}", clips=320, pair=2, top1=99.7, differences=LESS, margin=2.0),
+    Truth(
+        name=f"other operators {_CEILING}",
+        clips=320,
+        pair=2,
+        top1=99.7,
+        other_operator=30.0,
+        differences=LESS,
+        margin=2.0,
+    ),
+    Truth(name="equal means, one training in ten of a row falls by 10 points", collapsing=10.0, fall=10.0),
 )
 
 
@@ -87,9 +107,11 @@ class Simulator:
         churn = 100 * math.sqrt(truth.retrained / 200 / truth.clips)
         density = normal.pdf(normal.inv_cdf(truth.top1 / 100))
         self._shift = math.sqrt(max(0.0, truth.seed_sd**2 - churn**2)) / 100 / density
-        top1 = np.array([truth.top1, *(truth.top1 + truth.gaps)]) / 100
+        top1 = np.array([truth.top1, *(truth.top1 + truth.gaps + truth.fall * truth.collapsing / 100)]) / 100
         total = math.sqrt(1 + self._shift**2)
         self._level = np.array([normal.inv_cdf(p) for p in top1], dtype=np.float32) * total
+        fallen = np.array([normal.inv_cdf(p - truth.fall / 100) for p in top1], dtype=np.float32) * total
+        self._fall = fallen - self._level  # (variants,)
 
     def study(self, generator: np.random.Generator, seeds: int) -> np.ndarray:
         """(variants, seeds, clips) bool: right or wrong; the first variant is the baseline."""
@@ -104,6 +126,10 @@ class Simulator:
         if own > 1e-9:
             ease = ease + math.sqrt(own) * clips(variants)
         shift = self._shift * generator.standard_normal((variants, seeds, 1), dtype=np.float32)
+        if truth.collapsing:
+            falls = generator.random((variants, seeds, 1)) < truth.collapsing / 100
+            falls[0] = False
+            shift = shift + falls * self._fall[:, None, None]
         luck = generator.standard_normal((variants, seeds, truth.clips), dtype=np.float32)
         result: np.ndarray = luck * np.float32(math.sqrt(1 - self._ease)) > -(ease[:, None] + shift)
         return result
@@ -124,7 +150,7 @@ class Outcome:
         uncorrected p below 5 %. coverage: of the quoted interval, over all rows; `trainings`: of the t interval over
         seeds alone; `bootstrap`: of the resampling that is never quoted, over few studies.
     power, hypothesis: by true difference, how often it is decided in the table, and how often where it was the one
-        hypothesis stated beforehand. equivalent: by true difference, rows called equivalent within MARGIN.
+        hypothesis stated beforehand. equivalent: by true difference, rows called equivalent within the truth's margin.
     """
 
     truth: Truth
@@ -149,6 +175,7 @@ def simulate(truth: Truth, studies: int, *, bootstraps: int = 50) -> list[Outcom
     simulator = Simulator(truth)
     shape = (len(SEEDS), studies, ROWS)
     gap, seed_error, clip_error = np.empty(shape), np.empty(shape), np.empty(shape)
+    alone = np.empty(shape)  # the spread of the seeds as it is, 0 where they agree
     resampled: list[list[bool]] = [[] for _ in SEEDS]
     clusters = truth.clips // truth.pair
     for study in range(studies):
@@ -157,14 +184,19 @@ def simulate(truth: Truth, studies: int, *, bootstraps: int = 50) -> list[Outcom
         for k, seeds in enumerate(SEEDS):
             by_seed = 100 * nets[:, :seeds].sum(axis=2, dtype=float) / truth.clips
             gap[k, study] = by_seed.mean(axis=1)
-            seed_error[k, study] = by_seed.std(axis=1, ddof=1) / math.sqrt(seeds)
-            clip_error[k, study] = [max(0.0, variances(net[:seeds], sizes)[1]) ** 0.5 for net in nets]
+            alone[k, study] = by_seed.std(axis=1, ddof=1) / math.sqrt(seeds)
+            for row, net in enumerate(nets):
+                total, clips_alone = variances(net[:seeds], sizes)
+                errors = alone[k, study, row], max(0.0, clips_alone) ** 0.5
+                if errors[0] <= SAME:
+                    errors = agreeing_errors(total, clips_alone, seeds, clusters)
+                seed_error[k, study, row], clip_error[k, study, row] = errors
             if study < bootstraps:
                 clips = PairedClips(seeds=tuple(range(seeds)), net=nets[0, :seeds], sizes=sizes)
                 drawn = clips.bootstrap(generator, 400)
                 resampled[k].append(drawn.holds(float(truth.gaps[0])))
     return [
-        _outcome(truth, seeds, gap[k], seed_error[k], clip_error[k], clusters, resampled[k])
+        _outcome(truth, seeds, gap[k], seed_error[k], clip_error[k], alone[k], clusters, resampled[k])
         for k, seeds in enumerate(SEEDS)
     ]
 
@@ -175,22 +207,22 @@ def _outcome(
     gap: np.ndarray,
     seed_error: np.ndarray,
     clip_error: np.ndarray,
+    alone: np.ndarray,
     clusters: int,
     resampled: list[bool],
 ) -> Outcome:
     gaps = truth.gaps
-    same = seed_error <= SAME  # in few clips, a row's seeds may all differ by as much: no interval, no t test
-    seed_error = np.where(same, 1.0, seed_error)
     parts = (seed_error, clip_error, seeds - 1, clusters - 1)
-    p = np.where(same, 2.0 ** (1 - seeds), p_value(gap, *parts))
+    p = p_value(gap, *parts)
     p_holm = np.array([holm(row) for row in p.tolist()])
-    above, below = _one_sided(gap + MARGIN, *parts), _one_sided(MARGIN - gap, *parts)
+    above, below = _one_sided(gap + truth.margin, *parts), _one_sided(truth.margin - gap, *parts)
     p_margin = np.array([holm(row) for row in np.maximum(above, below).tolist()])
     equivalent = (p_margin < ALPHA) & ~(p_holm < ALPHA)
-    stated = _one_sided(gap, *parts)
+    stated = _one_sided(np.where(gaps < 0, -gap, gap), *parts)
     false = gaps == 0
-    covered = (np.abs(gap - gaps) <= half_width(*parts))[~same]
-    alone = (np.abs(gap - gaps) <= half_width(seed_error, 0.0, seeds - 1, 0))[~same]
+    covered = np.abs(gap - gaps) <= half_width(*parts)
+    has_spread = alone > SAME  # the t interval over seeds alone is none where they all agree
+    over_seeds = (np.abs(gap - gaps) <= half_width(alone, 0.0, seeds - 1, 0))[has_spread]
 
     def rate(hits: Any) -> float:
         return 100 * float(np.mean(hits))
@@ -202,7 +234,7 @@ def _outcome(
         family=rate((p_holm < ALPHA)[:, false].any(axis=1)),
         single=rate((p < ALPHA)[:, false]),
         coverage=rate(covered),
-        trainings=rate(alone),
+        trainings=rate(over_seeds),
         bootstrap=rate(resampled) if resampled else math.nan,
         power={d: rate((p_holm < ALPHA)[:, gaps == d]) for d in truth.differences},
         hypothesis={d: rate((stated < ALPHA)[:, gaps == d]) for d in truth.differences},
@@ -232,8 +264,8 @@ def calibrate(studies: int = 1000, *, quick: bool = False) -> str:
     powers = [
         "| truth | seeds | true difference [points] | "
         "decided in the table [%] | decided as the one hypothesis [%] | "
-        f"called equivalent within {MARGIN:g} [%] |",
-        "|:--|--:|--:|--:|--:|--:|",
+        "margin [points] | called equivalent within it [%] |",
+        "|:--|--:|--:|--:|--:|--:|--:|",
     ]
     for truth in TRUTHS:
         if quick:
@@ -245,6 +277,7 @@ def calibrate(studies: int = 1000, *, quick: bool = False) -> str:
             )
             for d in (0.0, *truth.differences) if truth.differences else ():
                 decided = f"{one.power[d]:.1f} | {one.hypothesis[d]:.1f}" if d else "- | -"
-                powers.append(f"| {truth.name} | {one.seeds} | {d:g} | {decided} | {one.equivalent[d]:.1f} |")
+                equivalent = f"{truth.margin:g} | {one.equivalent[d]:.1f}"
+                powers.append(f"| {truth.name} | {one.seeds} | {d:g} | {decided} | {equivalent} |")
     took = f"{time.monotonic() - begin:.0f} s"
     return "\n".join([*lines, "", *powers, "", f"Simulated in {took}."])

@@ -22,11 +22,26 @@ class Hits:
     """Which clips the networks of one variant got right.
 
     by_seed: (clips,) bool each. ids: (clips,). cluster: (clips,), numbers.
+    level: (clips,); None where clips have no levels.
     """
 
     ids: tuple[str, ...]
     cluster: np.ndarray
     by_seed: dict[int, np.ndarray]
+
+    level: np.ndarray | None = None
+
+    def at(self, level: float) -> Hits | None:
+        """On the clips of one level; None where there are none."""
+        places = np.array([], dtype=int) if self.level is None else np.flatnonzero(self.level == level)
+        if not len(places):
+            return None
+        return Hits(
+            ids=tuple(self.ids[place] for place in places),
+            cluster=self.cluster[places],
+            by_seed={seed: right[places] for seed, right in self.by_seed.items()},
+            level=np.full(len(places), level),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +94,10 @@ class PairedClips:
     def clip_error(self) -> float:
         """What other clips add to the standard error over seeds, in points."""
         return max(0.0, self.variances()[1]) ** 0.5
+
+    def agreeing_errors(self) -> tuple[float, float]:
+        """The standard errors over seeds and over clips where all seeds give the very same difference."""
+        return agreeing_errors(*self.variances(), len(self.seeds), self.clusters)
 
     def difference(self) -> ClipDifference:
         """The difference between these trained networks."""
@@ -134,6 +153,22 @@ def variances(net: np.ndarray, sizes: np.ndarray) -> tuple[float, float]:
     return total, total - interplay
 
 
+def agreeing_errors(total: float, clips_alone: float, seeds: int, clusters: int) -> tuple[float, float]:
+    """The standard errors over seeds and over clips where all seeds give the very same difference, in points.
+
+    Their spread is then unknown, not zero. One cluster more or less is what no count of k clusters can exclude: a part
+    of 0.5 / (k + 1) of them. That much may fall out otherwise in each training, and that much on other clips, whatever
+    was seen. More is taken where the clips say more: seeds whose sums agree may differ clip by clip.
+
+    Args:
+        total, clips_alone: what `PairedClips.variances` says.
+    """
+    part = 0.5 / (clusters + 1)
+    one_cluster = 1e4 * part * (1 - part) / clusters
+    over_seeds = max(one_cluster / seeds, total - clips_alone)
+    return over_seeds**0.5, max(clips_alone, one_cluster - over_seeds, 0.0) ** 0.5
+
+
 def hits(predictions: Mapping[int, Mapping[str, Sequence[Any]]]) -> Hits | None:
     """From the predictions of one variant's finished trials, on the clips that all of them have.
 
@@ -151,16 +186,43 @@ def hits(predictions: Mapping[int, Mapping[str, Sequence[Any]]]) -> Hits | None:
         seed: np.asarray(one["label"]) == np.asarray(one["predicted"]) for seed, one in predictions.items()
     }
     cluster = np.unique([str(name) for name in first["cluster"]], return_inverse=True)[1]
+    level = np.array(first["level"], dtype=float) if "level" in first else None
     if all(one["clip"] == first["clip"] for one in kept[1:]):
-        return Hits(ids=tuple(ids), cluster=cluster, by_seed=by_seed)
+        return Hits(ids=tuple(ids), cluster=cluster, by_seed=by_seed, level=level)
     places = {seed: {str(clip): i for i, clip in enumerate(one["clip"])} for seed, one in predictions.items()}
     common = [clip for clip in ids if all(clip in known for known in places.values())]
     in_first = {clip: i for i, clip in enumerate(ids)}
+    chosen = [in_first[clip] for clip in common]
     return Hits(
         ids=tuple(common),
-        cluster=cluster[[in_first[clip] for clip in common]],
+        cluster=cluster[chosen],
+        level=None if level is None else level[chosen],
         by_seed={seed: by_seed[seed][[known[clip] for clip in common]] for seed, known in places.items()},
     )
+
+
+def resampled_levels(
+    hits: Hits, levels: Sequence[float], generator: np.random.Generator, resamples: int = 1000
+) -> np.ndarray:
+    """Accuracy at each level, in per cent, when seeds and clusters of clips are both drawn again, with replacement.
+
+    Returns:
+        (resamples, levels); NaN where no clip of a level was drawn.
+    """
+    members = np.unique(hits.cluster, return_inverse=True)[1]
+    seeds, clusters = len(hits.by_seed), int(members.max()) + 1
+    drawn_seeds = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples) / seeds
+    drawn = generator.multinomial(clusters, np.full(clusters, 1 / clusters), size=resamples)
+    accuracy = np.empty((resamples, len(levels)))
+    for place, level in enumerate(levels):
+        here = hits.level == level
+        sizes = np.bincount(members[here], minlength=clusters)
+        right = np.empty((seeds, clusters))
+        for row, hit in zip(right, hits.by_seed.values(), strict=True):
+            row[:] = np.bincount(members[here], weights=hit[here], minlength=clusters)
+        with np.errstate(invalid="ignore"):
+            accuracy[:, place] = 100 * ((drawn_seeds @ right) * drawn).sum(axis=1) / (drawn @ sizes)
+    return accuracy
 
 
 def pair_clips(variant: Hits | None, other: Hits | None) -> PairedClips | None:

@@ -100,8 +100,8 @@ def paired_difference(
 ) -> Difference:
     """`variant` minus `baseline` over the seeds that both have. Arguments: accuracy by seed.
 
-    Differences that are all the same and not zero leave a t test undefined; they get the sign test's p value,
-    2 ** (1 - n), or the one over clips where that is larger, and no interval.
+    Differences that are all the same leave a t test undefined. Their standard error is then what the clips let it be
+    at least (`agreeing_errors`); without clips they get the sign test's p value, 2 ** (1 - n), and no interval.
 
     Args:
         clips: the same trained networks clip by clip; without it the interval is for these very clips.
@@ -125,7 +125,10 @@ def paired_difference(
         return base
     covers = NEW_TRAININGS
     if clips is not None and clips.seeds == seeds and clips.clusters > 1:
-        error = replace(error, clips=clips.clip_error(), clusters=clips.clusters)
+        over_seeds, over_clips = error.seeds, clips.clip_error()
+        if over_seeds <= SAME:
+            over_seeds, over_clips = clips.agreeing_errors()
+        error = replace(error, seeds=over_seeds, clips=over_clips, clusters=clips.clusters)
         covers = NEW_TRAININGS_AND_CLIPS
     half, mean = error.half_width(), base.mean
     return replace(
@@ -133,7 +136,7 @@ def paired_difference(
         low=None if half is None else mean - half,
         high=None if half is None else mean + half,
         covers=covers,
-        trainings=trainings if half is not None else None,
+        trainings=trainings if trainings.low is not None else None,
         error=error,
         p=error.p(mean),
         p_margin=max(error.p_above(margin + mean), error.p_above(margin - mean)) if margin else None,

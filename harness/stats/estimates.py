@@ -44,8 +44,9 @@ class StandardError:
 
     Attributes:
         n: seeds.
-        seeds: from training again on other seeds: sd of the paired differences / sqrt(n). 0: they are all the
-            same, so that their spread is unknown, not zero.
+        seeds: from training again on other seeds: sd of the paired differences / sqrt(n); where they are all the
+            same, what the clips let it be at least. 0: they are all the same and no clips were kept, so that their
+            spread is unknown, not zero.
         clips: from drawing other clips, beyond what `seeds` holds; 0 where it is unknown or none.
         clusters: of clips, behind `clips`.
     """
@@ -63,11 +64,8 @@ class StandardError:
 
     def p(self, gap: float) -> float:
         """Two-sided: that the true difference is `gap` away from the one found."""
-        if self.seeds <= SAME:  # the sign test, which decides nothing that clips, where known, leave open
-            over_seeds = 1.0 if abs(gap) <= SAME else 2.0 ** (1 - self.n)
-            if self.clips <= 0 or self.clusters < 2:
-                return over_seeds
-            return max(over_seeds, float(p_value(gap, self.clips, 0.0, self.clusters - 1, 0)))
+        if self.seeds <= SAME:  # the sign test
+            return 1.0 if abs(gap) <= SAME else 2.0 ** (1 - self.n)
         return float(p_value(gap, self.seeds, self.clips, self.n - 1, self.clusters - 1))
 
     def p_above(self, gap: float) -> float:

@@ -18,11 +18,18 @@ class Scores:
 
     accuracy: top-1 by seed, by variant. hits: the same clip by clip, where it was kept.
     margin: points that do not matter; 0 where the study names none.
+    at_level: top-1 by seed, by variant, by level, where clips have levels.
     """
 
     accuracy: Mapping[str, Mapping[int, float]]
     hits: Mapping[str, Hits | None] = field(default_factory=dict)
     margin: float = 0.0
+    at_level: Mapping[float, Mapping[str, Mapping[int, float]]] = field(default_factory=dict)
+
+    def at(self, level: float) -> Scores:
+        """On the clips of one level alone; empty where there are none."""
+        hits = {variant: one.at(level) if one else None for variant, one in self.hits.items()}
+        return Scores(accuracy=self.at_level.get(level, {}), hits=hits, margin=self.margin)
 
     def difference(self, variant: str, other: str, margin: float | None = None) -> Difference:
         """variant - other, on its own: no correction, no verdict."""

@@ -141,6 +141,7 @@ def load_study(path: str | Path, *, preset: str = "", overrides: Sequence[str] =
     import_from(path.resolve().parent)  # an operator of the user's own may lie beside the study
     resolved = {name: _variant(name, sections, change, where, source) for name, change in variants.items()}
     _check_distinct(resolved, where)
+    _check_levels(head, resolved, source)
     return Study(
         path=path.resolve(),
         preset=preset,
@@ -217,11 +218,11 @@ def _check_stated(head: _Head, variants: Collection[str], source: Source) -> Non
     if head.margin < 0:
         raise StudyError(f"{source('margin')}: {head.margin:g} is below 0")
     for key, texts in (("hypotheses", head.hypotheses), ("pairs", head.pairs)):
-        seen: set[tuple[str, ...]] = set()
+        seen: set[tuple[str, str, str, float | None]] = set()
         for number, text in enumerate(texts):
             place = source(f"{key}[{number}]")
             try:
-                relation, left, right = _stated(key, text, head.margin)
+                relation, left, right, level = _stated(key, text, head.margin)
             except ValueError as error:
                 raise StudyError(f"{place}: {error}") from None
             for name in (left, right):
@@ -229,19 +230,38 @@ def _check_stated(head: _Head, variants: Collection[str], source: Source) -> Non
                     raise StudyError(f"{place}: no variant {name!r}{nearest(name, variants)}")
             if relation == "<":
                 relation, left, right = ">", right, left
-            elif relation != ">":  # the order says nothing
+            elif relation in ("~", "vs"):  # the order says nothing
                 left, right = sorted((left, right))
-            if (relation, left, right) in seen:
+            if (relation, left, right, level) in seen:
                 raise StudyError(f"{place}: {text!r} is stated twice")
-            seen.add((relation, left, right))
+            seen.add((relation, left, right, level))
 
 
-def _stated(key: str, text: str, margin: float) -> tuple[str, str, str]:
-    """The relation and the two variants of a hypothesis, or of a pair."""
+def _stated(key: str, text: str, margin: float) -> tuple[str, str, str, float | None]:
+    """The relation, the two variants and the level of a hypothesis, or of a pair."""
     if key == "pairs":
-        return ("vs", *parse_pair(text))
+        return ("vs", *parse_pair(text), None)
     one = parse_hypothesis(text, margin)
-    return one.relation, one.left, one.right
+    return one.relation, one.left, one.right, one.level
+
+
+def _check_levels(head: _Head, variants: dict[str, Settings], source: Source) -> None:
+    """A hypothesis about a level names one that the clips of both its variants have."""
+    for place, text in enumerate(head.hypotheses):
+        one = parse_hypothesis(text, head.margin)
+        for name in (one.left, one.right) if one.level is not None else ():
+            level_name, levels = variants[name].data.levels()
+            if not levels:
+                problem = f"the clips of {name} have no levels"
+            elif one.level_name != level_name:
+                problem = f"the level of its clips is called {level_name}"
+            elif one.level not in levels:
+                problem = (
+                    f"{name} has no such clips; known: {level_name} {', '.join(f'{x:g}' for x in levels)}"
+                )
+            else:
+                continue
+            raise StudyError(f"{source(f'hypotheses[{place}]')}: {text!r}: {problem}")
 
 
 def _check_distinct(variants: dict[str, Settings], where: str) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from harness.stats.__main__ import main
-from harness.stats.calibration import DIFFERENCES, ROWS, Simulator, Truth, simulate
+from harness.stats.calibration import DIFFERENCES, LESS, ROWS, Simulator, Truth, simulate
 from harness.stats.clips import Hits
 from harness.stats.scores import Scores
 
@@ -37,11 +37,29 @@ def test_clips_that_belong_together_are_alike() -> None:
     assert (right[:, 0] == right[:, 1]).mean() > 0.7
 
 
-def test_it_judges_as_a_report_does() -> None:
+def test_one_training_in_ten_of_a_row_falls_and_the_true_means_stay_equal() -> None:
+    truth = Truth(name="test", clips=2000, collapsing=10.0, fall=10.0)
+    top1 = 100 * Simulator(truth).study(np.random.default_rng(3), 400).mean(axis=2)  # (variants, seeds)
+    gaps = top1[1:] - top1[0].mean()  # all have the same clips
+    assert gaps.mean(axis=1) == pytest.approx([0.0] * ROWS, abs=0.6)
+    fallen = gaps < -4  # between the fallen at -9 and the others at 1
+    assert 100 * fallen.mean() == pytest.approx(10.0, abs=2.0)
+    assert gaps[fallen].mean() == pytest.approx(-9.0, abs=0.3)
+    assert np.ptp(top1[0]) < 5  # none of the baseline's falls
+
+
+@pytest.mark.parametrize(
+    "truth",
+    [
+        Truth(name="test", clips=300, pair=2, seed_sd=2.0, other_operator=30.0),
+        Truth(name="at the ceiling", clips=300, pair=2, top1=99.7, differences=LESS),  # many seeds agree
+    ],
+    ids=lambda truth: truth.name,
+)
+def test_it_judges_as_a_report_does(truth: Truth) -> None:
     """The vectorised path of the calibration against the one that reports take, on the same study."""
     from harness.seeds import seed_for
 
-    truth = Truth(name="test", clips=300, pair=2, seed_sd=2.0, other_operator=30.0)
     generator = np.random.default_rng(seed_for("calibration", truth.name, 0))
     right = Simulator(truth).study(generator, 10)[:, :3]
     results = Scores(
@@ -58,10 +76,11 @@ def test_it_judges_as_a_report_does() -> None:
     rows = list(results.against("0").values())
     assert len(rows) == ROWS
     (outcome, *_) = simulate(truth, 1, bootstraps=0)
-    covered = [row.low is not None and row.high is not None and row.low <= 0 <= row.high for row in rows]
+    covered = [row.holds(gap) for row, gap in zip(rows, truth.gaps, strict=True)]
     assert outcome.coverage == pytest.approx(100 * np.mean(covered))
+    equal = [row for row, gap in zip(rows, truth.gaps, strict=True) if gap == 0]
     assert outcome.single == pytest.approx(
-        100 * np.mean([row.p is not None and row.p < 0.05 for row in rows])
+        100 * np.mean([row.p is not None and row.p < 0.05 for row in equal])
     )
 
 

@@ -62,6 +62,21 @@ def test_trials_with_clips_left_out_are_compared_on_those_that_all_have() -> Non
     assert found.by_seed[1].tolist() == [True, False]
 
 
+def test_clips_of_one_level_are_paired_alone() -> None:
+    levels = [1, 2, 1, 2]
+    one = hits({seed: kept("1101", clusters=["x", "y", "x", "y"]) | {"level": levels} for seed in (0, 1)})
+    other = hits({seed: kept("1000", clusters=["x", "y", "x", "y"]) | {"level": levels} for seed in (0, 1)})
+    assert one is not None
+    assert other is not None
+    found = pair_clips(one.at(2), other.at(2))
+    assert found is not None
+    assert (found.sizes.tolist(), found.net.tolist()) == ([2.0], [[2.0], [2.0]])
+    assert one.at(3) is None
+    without = hits({0: kept("11")})
+    assert without is not None
+    assert without.at(1) is None
+
+
 def test_one_seed_gives_an_interval_for_these_networks_by_hand() -> None:
     """4 clips, net 1, 1, 0, 1: mean 75 points, sd 50, standard error 25; t with 3 degrees of freedom 3.1824."""
     found = clips([[1, 1, 0, 1]]).difference()

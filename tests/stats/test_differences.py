@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from harness.stats.clips import PairedClips
-from harness.stats.differences import Verdict, holm, paired_difference
+from harness.stats.differences import Verdict, correct, holm, paired_difference
 
 
 def seeds(*values: float) -> dict[int, float]:
@@ -106,9 +106,56 @@ def test_the_same_difference_six_times_decides_nothing_that_clips_leave_open() -
     net[:, 0] = 1.0
     clips = PairedClips(seeds=tuple(range(6)), net=net, sizes=np.ones(100))
     row = paired_difference(seeds(*[51.0] * 6), seeds(*[50.0] * 6), clips)
-    assert row.low is None
-    assert row.p == pytest.approx(0.3197, abs=1e-4)  # t = 1 with 99 degrees of freedom
+    over_clips = clips.difference().p
+    assert over_clips == pytest.approx(0.3197, abs=1e-4)  # t = 1 with 99 degrees of freedom
+    assert row.p is not None
+    assert row.p > over_clips
     many = np.zeros((6, 100))
     many[:, :30] = 1.0
     sure = PairedClips(seeds=clips.seeds, net=many, sizes=clips.sizes)
-    assert paired_difference(seeds(*[80.0] * 6), seeds(*[50.0] * 6), sure).p == 1 / 32
+    assert (paired_difference(seeds(*[80.0] * 6), seeds(*[50.0] * 6), sure).p or 1) < 0.001
+
+
+def clips_of(net: list[list[float]]) -> PairedClips:
+    array = np.array(net)
+    return PairedClips(seeds=tuple(range(len(net))), net=array, sizes=np.ones(array.shape[1]))
+
+
+def test_operators_that_are_always_right_are_within_one_cluster_more_or_less() -> None:
+    """By hand, 160 clusters and 3 seeds: p = 0.5 / 161, so p (1 - p) / 160 = 0.19350 points^2, of which a third
+    over seeds (t = 4.3027, 2 degrees of freedom) and the rest over clips (t = 1.9750, 159):
+    (4.3027 x 0.06450 + 1.9750 x 0.12900) / 0.43988 = 1.2101."""
+    always = clips_of([[0.0] * 160] * 3)
+    row = paired_difference(seeds(100.0, 100.0, 100.0), seeds(100.0, 100.0, 100.0), always, margin=2.0)
+    assert (row.mean, row.p) == (0.0, 1.0)
+    assert (row.low, row.high) == pytest.approx((-1.2101, 1.2101), abs=1e-4)
+    assert row.p_margin is not None
+    # 2 points are 7.875 of the standard errors over seeds; t with 2 degrees of freedom: (1 - t / sqrt(2 + t^2)) / 2
+    assert row.p_margin == pytest.approx((1 - 7.875 / math.sqrt(2 + 7.875**2)) / 2, rel=1e-3)
+    assert (row.trainings, row.effect, row.seeds_needed) == (None, None, None)
+
+
+def test_many_seeds_that_agree_say_no_more_than_their_clips_allow() -> None:
+    """A hundred trainings that are all right on 160 clusters saw 160 clusters: 1.9750 x 0.43988 = 0.869 and more."""
+    row = paired_difference(seeds(*[100.0] * 100), seeds(*[100.0] * 100), clips_of([[0.0] * 160] * 100))
+    assert row.half_width == pytest.approx(0.869, abs=0.001)
+    assert row.half_width > 1.9750 * 0.43988
+
+
+def test_seeds_whose_sums_agree_differ_as_much_as_their_clips_do() -> None:
+    """Each of 3 seeds gains one clip of 100 and loses another, never the same: residuals 2/3 at its own two and 1/3
+    at the others' four, so 4 in all, with 99 x 2 degrees of freedom."""
+    net = np.zeros((3, 100))
+    for seed in range(3):
+        net[seed, 2 * seed : 2 * seed + 2] = 1.0, -1.0
+    row = paired_difference(seeds(50.0, 51.0, 52.0), seeds(50.0, 51.0, 52.0), clips_of(net.tolist()))
+    assert row.error is not None
+    assert row.error.seeds**2 == pytest.approx(1e4 * 4 / (99 * 2) / (3 * 100))
+    assert row.low is not None
+
+
+def test_agreeing_seeds_decide_at_the_power_that_is_said() -> None:
+    """All right against a quarter right, on the same clips in every seed: no spread, and no doubt."""
+    net = [[1.0] * 120 + [0.0] * 40] * 3
+    found = correct([paired_difference(seeds(*[100.0] * 3), seeds(*[25.0] * 3), clips_of(net))])
+    assert [(row.verdict, row.seeds_needed) for row in found] == [(Verdict.BETTER, 3)]

@@ -18,12 +18,16 @@ def around(mean: float, spread: float = 0.1, n: int = 5) -> dict[int, float]:
 @pytest.mark.parametrize(
     ("text", "rule"),
     [
-        ("a beats b", "is no hypothesis; write a > b, a < b or a ~ b within 0.5"),
+        ("a beats b", "is no hypothesis; write a > b, a < b, a ~ b within 0.5 or a >= b within 0.5, each"),
+        ("a > b at 5", "is no hypothesis"),
+        ("a > b within 1 at lag 5", "is no hypothesis"),
+        ("a > b at lag five", "'five' is not a level"),
         ("a > a", "compares a with itself"),
-        ("a > b within 1", "only ~ has a `within`"),
+        ("a > b within 1", "only ~ and >= have a `within`"),
+        ("a >= b", "needs points above 0; write a >= b within 0.5, or set margin"),
         ("a ~ b", "needs points above 0"),
         ("a ~ b within -1", "needs points above 0"),
-        ("a ~ b within nan", "needs points above 0"),
+        ("a ~ b within nan", "'nan' is not a number of points"),
         ("a ~ b within some", "'some' is not a number of points"),
     ],
 )
@@ -36,6 +40,15 @@ def test_what_is_no_hypothesis_is_named_with_its_rule(text: str, rule: str) -> N
 def test_equivalence_without_points_takes_the_studys_margin() -> None:
     assert parse_hypothesis("a ~ b", margin=0.7).within == 0.7
     assert parse_hypothesis("a ~ b within 0.5", margin=0.7).within == 0.5
+
+
+def test_a_hypothesis_may_name_a_level() -> None:
+    one = parse_hypothesis("ks7  > ks3 at lag 5")
+    assert (one.text, one.left, one.relation, one.right) == ("ks7 > ks3 at lag 5", "ks7", ">", "ks3")
+    assert (one.level_name, one.level, one.within) == ("lag", 5.0, 0.0)
+    both = parse_hypothesis("ks1357 ~ ks7 at contrast 0.5 within 2", margin=1.0)
+    assert (both.level_name, both.level, both.within) == ("contrast", 0.5, 2.0)
+    assert parse_hypothesis("a >= b", margin=1.5).within == 1.5
 
 
 def test_a_pair_is_two_names() -> None:
@@ -74,6 +87,30 @@ def test_two_one_sided_tests_agree_with_the_90_per_cent_interval() -> None:
         assert half is not None
         inside = found.mean - half > -0.3 and found.mean + half < 0.3
         assert inside == (found.p_margin < 0.05)
+
+
+def test_not_worse_is_one_sided_against_the_margin() -> None:
+    """mid is 5 below high and 5 above low: at most 6 below, not at most 4; nor is 5 above anywhere near too much."""
+    texts = ["mid >= high within 6", "mid >= high within 4", "mid >= low within 1"]
+    found = decide(FOUR, [parse_hypothesis(text) for text in texts])
+    assert [str(one.verdict) for one in found] == ["supported", "not supported", "supported"]
+    first = found[0]
+    assert first.difference.error is not None
+    assert first.p == pytest.approx(first.difference.error.p(first.difference.mean + 6) / 2)
+
+
+def test_a_hypothesis_about_a_level_is_tested_on_its_clips() -> None:
+    """Over all clips a and b are alike; at lag 5 a is 40 points above."""
+    at_five = {"a": around(70), "b": around(30, 0.12)}
+    results = Scores(
+        accuracy={"a": around(50), "b": around(50, 0.12)},
+        at_level={5.0: at_five},
+    )
+    found = decide(results, [parse_hypothesis(f"a > b{where}") for where in ("", " at lag 5", " at lag 6")])
+    few, no = Verdict.TOO_FEW, Verdict.NOT_SUPPORTED
+    assert [one.verdict for one in found] == [no, Verdict.SUPPORTED, few]
+    assert found[1].difference.mean == pytest.approx(40.0)
+    assert found[2].p_holm is None
 
 
 def test_too_few_seeds_decide_no_hypothesis_and_tighten_no_other() -> None:

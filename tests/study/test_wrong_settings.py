@@ -161,7 +161,8 @@ WRONG = {
     "no hypothesis": (
         "hypotheses",
         ["ks13 beats tsn"],
-        "tiny.yaml: hypotheses[0]: 'ks13 beats tsn' is no hypothesis; write a > b, a < b or a ~ b within 0.5",
+        "tiny.yaml: hypotheses[0]: 'ks13 beats tsn' is no hypothesis; write a > b, a < b, a ~ b within 0.5 or "
+        "a >= b within 0.5, each also for one level, as in a > b at lag 5",
     ),
     "hypothesis about nobody": (
         "hypotheses",
@@ -172,6 +173,11 @@ WRONG = {
         "hypotheses",
         ["ks13 > tsn", "tsn < ks13"],
         "tiny.yaml: hypotheses[1]: 'tsn < ks13' is stated twice",
+    ),
+    "hypothesis about a level twice": (
+        "hypotheses",
+        ["ks13 > tsn at lag 5", "ks13 > tsn at lag 6", "tsn < ks13 at lag 5.0"],
+        "tiny.yaml: hypotheses[2]: 'tsn < ks13 at lag 5.0' is stated twice",
     ),
     "equivalence without points": (
         "hypotheses",
