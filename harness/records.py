@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+LAG = "lag"
+"""The level name of levels that are distances in frames: how far a network can look predicts which it solves."""
+
 SCHEMA = 2
 """Raised when a stored record changes shape; a reader refuses a newer one."""
 
@@ -16,16 +19,17 @@ class TrialRecord:
     """One trial: variant x seed.
 
     status: "done", "failed" (reason says why), "running", or "missing" (never started).
-    last: metrics of the last epoch: "top1", "top5", "loss", "group/<name>"; percentages.
+    last: metrics of the last epoch: "top1", "top5", "loss", "group/<name>", and where there are such "pair" (both
+        twins right) and one for each level, "lag/3"; percentages.
     best: {"epoch": e, "top1": p} of the validated epoch with the highest top-1 (first of equals).
     history: one dict an epoch: "epoch" (1-based), "train/loss", "train/top1", "train/lr", "time/epoch_s"; where the
         epoch was validated (`train.validate_every`; the last one always) also "val/loss", "val/top1", "val/top5",
-        "group/<name>".
+        "val/pair", "group/<name>" and "lag/3" (levels).
     spent: seconds in the training process by what they went to: "start" (opening data, building the network), "data"
         (waiting for clips), "input" (to the device, normalised), "forward" (with the loss), "backward", "optimizer",
         "evaluate", "report" (handing epochs on), "save" (checkpoints). A GPU's work counts where it is waited for.
     predictions: "clip" (ids), "cluster" (clips with the same one are not independent), "label" and "predicted"
-        (class indices), parallel lists, last epoch.
+        (class indices) and, where clips have levels, "level"; parallel lists, last epoch.
     skipped: ids of the clips that were left out because they cannot be read, by split; `data.on_unreadable: skip`.
         Accuracies are those of the others, and `predictions` lists the others alone.
     probes: "order" (accuracy on reordered clips), "filters" (taps before and after) and "reach" of the trained
@@ -110,6 +114,11 @@ class StudyRecord:
     hypotheses, pairs: what the study stated beforehand, in its own words ("a > b", "a vs b").
     file: the study file as a command names it; "" in records from before this was kept.
     preset, part: which of the file's it is; "" for none.
+    level_name, chance: what the levels of validation clips are called, and the per cent right by chance; "" and None
+        where clips have none, or nobody knows.
+    horizons: what `MSTNet.horizon` predicts, by variant, in frames; empty where levels are no distances in frames.
+    sweep: one setting that varies over rows: "key", "values", and "rows": the variant at each value, by row, as in
+        {"key": "data.dataset.train_clips", "values": [200, 400], "rows": {"ks3": {"200": "ks3@200", ...}}}.
     """
 
     name: str
@@ -134,6 +143,10 @@ class StudyRecord:
     file: str = ""
     preset: str = ""
     part: str = ""
+    level_name: str = ""
+    chance: float | None = None
+    horizons: dict[str, int | None] = field(default_factory=dict)
+    sweep: dict[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA
 
     @property
@@ -147,9 +160,13 @@ class StudyRecord:
 def to_json(record: TrialRecord | CostRecord | StudyRecord) -> dict[str, Any]:
     """A record as plain dicts, lists and numbers."""
     data = dataclasses.asdict(record)
-    if isinstance(record, StudyRecord) and not record.file:  # from before: written back as it was
-        for key in ("file", "preset", "part"):
-            del data[key]
+    if isinstance(record, StudyRecord):
+        if not record.file:  # from before: written back as it was
+            for key in ("file", "preset", "part"):
+                del data[key]
+        for key in ("level_name", "chance", "horizons", "sweep"):
+            if not data[key]:
+                del data[key]
     return data
 
 

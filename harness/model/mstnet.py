@@ -122,6 +122,16 @@ class MSTNet(nn.Module):
             if isinstance(module, TemporalOp):
                 yield name, module
 
+    def horizon(self) -> int | None:
+        """The largest distance in frames of two frames that some feature depends on: twice the sum of the operators'
+        reach, at most T - 1; None where an operator does not state its reach."""
+        total = 0
+        for _, operator in self.operators():
+            if operator.reach is None:
+                return None
+            total += 2 * operator.reach
+        return min(total, self.num_frames - 1)
+
     def forward(self, clips: Tensor) -> Tensor:
         if clips.dim() != 5 or clips.shape[1] != self.num_frames:  # flattened, clips would mix
             raise ValueError(f"clips {tuple(clips.shape)} are not (N, {self.num_frames}, 3, H, W)")

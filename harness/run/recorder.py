@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from harness.data.dataset import DataSet
-from harness.records import CostRecord, StudyRecord, TrialRecord
+from harness.model.mstnet import MSTNet
+from harness.records import LAG, CostRecord, StudyRecord, TrialRecord
 from harness.run.plan import Plan
 from harness.study.protocol import protocol
+from harness.study.study import Study
 from harness.tracking.recorder import Recorder
 from harness.train.result import discard, saved_result
 from harness.train.settings import plain
@@ -52,7 +57,20 @@ def study_record(
         file=_as_typed(study.path),
         preset=study.preset,
         part=study.part,
+        level_name=first.level_name,
+        chance=first.chance,
+        horizons=_horizons(study) if first.level_name == LAG else {},
     )
+
+
+def _horizons(study: Study) -> dict[str, int | None]:
+    """How far apart each variant's network can relate two frames, from its shapes alone."""
+    found = {}
+    for name, settings in study.variants.items():
+        model = dataclasses.replace(settings.model, weights="")
+        with torch.device("meta"):
+            found[name] = MSTNet(model, settings.data.num_frames, num_classes=2).horizon()
+    return found
 
 
 def left_behind(jobs: Sequence[Job], *, force: bool) -> list[tuple[Job, TrialRecord]]:

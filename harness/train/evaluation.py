@@ -136,11 +136,21 @@ def autocast(config: TrainConfig, device: torch.device) -> torch.autocast:
 
 
 def validation_metrics(result: Evaluation, data: DataSet) -> dict[str, float]:
-    """An evaluation in numbers: accuracies, and the mean cross-entropy."""
+    """An evaluation of the validation videos in numbers: accuracies, and the mean cross-entropy."""
     scores, labels = result.scores, result.labels
     top = scores.max(axis=1, keepdims=True)
     log_sum = np.log(np.exp(scores - top).sum(axis=1)) + top[:, 0]
     numbers = {"val/loss": float((log_sum - scores[np.arange(len(labels)), labels]).mean())}
-    for name, value in metrics.accuracies(scores, labels, data.groups).items():
+    every = data.split("val").clips
+    clips = [every[index] for index in result.indices]
+    found = metrics.accuracies(
+        scores,
+        labels,
+        data.groups,
+        clusters=[clip.cluster or clip.id for clip in clips],
+        level_name=data.level_name,
+        levels=[clip.level for clip in clips],
+    )
+    for name, value in found.items():
         numbers[name if "/" in name else f"val/{name}"] = value
     return numbers

@@ -161,7 +161,16 @@ def _train(job: Job, environment: dict[str, str], on_epoch: OnEpoch, world: Worl
     world.leave()
     environment["peak_memory_mib"] = f"{memory:.0f}"
     scores, labels, indices = tested
-    clips = data.split("val").clips
+    every = data.split("val").clips
+    clips = [every[index] for index in indices]
+    predictions: dict[str, list[Any]] = {
+        "clip": [clip.id for clip in clips],
+        "cluster": [clip.cluster or clip.id for clip in clips],
+        "label": labels.tolist(),
+        "predicted": scores.argmax(axis=1).tolist(),
+    }
+    if data.level_name:
+        predictions["level"] = [clip.level for clip in clips]
     per_class = {
         name: metrics.topk(scores[labels == i], labels[labels == i], 1) for i, name in enumerate(data.classes)
     }
@@ -174,12 +183,7 @@ def _train(job: Job, environment: dict[str, str], on_epoch: OnEpoch, world: Worl
         best={"epoch": state.best_entry["epoch"], "top1": state.best_entry["val/top1"]},
         per_class=per_class,
         history=state.history,
-        predictions={
-            "clip": [clips[index].id for index in indices],
-            "cluster": [clips[index].cluster or clips[index].id for index in indices],
-            "label": labels.tolist(),
-            "predicted": scores.argmax(axis=1).tolist(),
-        },
+        predictions=predictions,
         skipped=_skipped(data, state, indices.tolist()),
         probes=after_fit(model, job.settings, job.seed, data, device) if world.rank == 0 else {},
         environment=environment,
