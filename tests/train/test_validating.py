@@ -10,7 +10,9 @@ import pytest
 import torch
 from builders.training import DATA, same_weights, settings
 
-from harness.data import DataSet, TrainBatches, normalise, open_data
+from harness.data.batches import TrainBatches
+from harness.data.dataset import DataSet, open_data
+from harness.data.transforms import normalise
 from harness.model.mstnet import MSTNet
 from harness.train.loop import fit
 from harness.train.recipe import TrainConfig
