@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.data.clips import ClipDataset
 from harness.data.config import DataConfig
-from harness.data.frames import decode_all
+from harness.data.frames import decode_all, decode_small
 from harness.data.generated import making
 from harness.data.generated.config import GeneratedConfig
 from harness.data.index import Index
@@ -23,7 +23,8 @@ def _silent(done: int, total: int) -> None:
 
 
 def open_data(config: DataConfig, data_dir: Path, progress: Progress = _silent) -> DataSet:
-    """The data set. The generated one is written and decoded first, another one indexed, where not done before.
+    """The data set, where not done before the generated one written, another one indexed. Clips that are few and
+    of one size are decoded.
 
     Args:
         progress: told (done, total) of each pass over the clips.
@@ -37,6 +38,8 @@ def open_data(config: DataConfig, data_dir: Path, progress: Progress = _silent) 
         decode_all(index, config.short_side, progress)
     else:
         index = index_files.prepare(source, data_dir, progress, look_again=config.on_unreadable == "error")
+        index.readable(config.on_unreadable)  # what is wrong is said before anything is decoded
+        index = decode_small(index, config.short_side, progress)
     return DataSet(config, index)
 
 

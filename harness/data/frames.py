@@ -1,12 +1,15 @@
 """All frames of a data set, decoded once and shared read-only by every trial.
 
-One flat uint8 file of (total frames, H, W, 3) beside the videos, mapped into memory: a clip of 8 frames is
-read some 40 times faster than it is decoded, and the pages are shared between processes.
+One flat uint8 file of (total frames, H, W, 3) in the index's folder, mapped into memory: a clip of 8 frames is
+read some 40 times faster than it is decoded, and the pages are shared between processes. So are the frames of
+generated clips kept, and those of a small data set from elsewhere, where all clips have one size.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +20,12 @@ from PIL import Image
 from harness.data.index import Clip, Index
 from harness.data.parallel import Progress, in_parallel
 from harness.data.transforms import resize_short_side, resized
-from harness.data.video import read_frames
+from harness.data.video import CHUNK_FRAMES, read_frames
 from harness.errors import DataError
 from harness.files import write_once
+
+LARGEST_BYTES = 2 * 2**30
+"""Of the decoded frames of clips from elsewhere: more are decoded anew each time, as they may not fit into memory."""
 
 
 def decode_all(index: Index, short_side: int, progress: Progress) -> Path:
@@ -34,9 +40,46 @@ def decode_all(index: Index, short_side: int, progress: Progress) -> Path:
     return file
 
 
+def decode_small(index: Index, short_side: int, progress: Progress) -> Index:
+    """Decode the clips of a data set from elsewhere, if they are few and alike, unless that was done before.
+
+    Returns:
+        The index with the clips' size. As it came where they have several sizes, one is damaged, or all their frames
+        are more than LARGEST_BYTES: then each clip is read when it is asked for, with the same pixels.
+
+    Raises:
+        DataError: the disk is too full.
+    """
+    clips = [clip for clip in index.clips if not clip.problem]
+    try:
+        _, height, width, _ = read_clip(clips[0], np.array([0]), None).shape
+    except DataError:
+        return index
+    sized = dataclasses.replace(index, height=height, width=width)
+    if int(np.prod(_shape(sized, short_side))) > LARGEST_BYTES:
+        return index
+    sized = dataclasses.replace(sized, files=_files(index.fingerprint, clips))
+    file = frames_file(sized, short_side)
+    write_once(file, lambda temporary: _write_alike(sized, short_side, temporary, progress))
+    return sized if file.stat().st_size else index
+
+
 def frames_file(index: Index, short_side: int) -> Path:
     """Where the frames are, or will be."""
-    return index.folder / f"frames-{short_side}.npy"
+    return index.folder / f"frames-{short_side}{index.files and '-'}{index.files}.npy"
+
+
+def _files(fingerprint: str, clips: list[Clip]) -> str:
+    """Changes whenever a clip does: size and time of each of its files."""
+    seen = hashlib.sha256(fingerprint.encode())
+    for clip in clips:
+        for file in [clip.file] if clip.is_video else map(clip.picture, range(clip.frames)):
+            try:
+                found = os.stat(file)
+                seen.update(f"{found.st_size} {found.st_mtime_ns}\n".encode())
+            except OSError:
+                seen.update(b"missing\n")
+    return seen.hexdigest()[:12]
 
 
 def first_frames(index: Index) -> np.ndarray:
@@ -86,8 +129,36 @@ def _write(index: Index, short_side: int, file: Path, progress: Progress) -> Non
     jobs = [
         _Job(clip, short_side, file, int(first))
         for clip, first in zip(index.clips, first_frames(index), strict=False)
+        if not clip.problem
     ]
-    in_parallel(_decode, jobs, progress)
+    in_parallel(_decode if not index.files else _decode_alike, jobs, progress)
+
+
+class _UnlikeError(Exception):
+    """A clip that does not fit into one file with the others."""
+
+
+def _write_alike(index: Index, short_side: int, file: Path, progress: Progress) -> None:
+    """An empty file where a clip is unlike the others: so that not every trial finds out anew."""
+    try:
+        _write(index, short_side, file, progress)
+    except _UnlikeError:
+        file.write_bytes(b"")
+
+
+def _decode_alike(job: _Job) -> None:
+    clip = job.clip
+    everything = np.load(job.file, mmap_mode="r+")
+    at_once = clip.frames if clip.is_video else CHUNK_FRAMES  # pictures are held before they are resized
+    for start in range(0, clip.frames, at_once):
+        wanted = np.arange(start, min(start + at_once, clip.frames))
+        try:
+            frames = read_clip(clip, wanted, job.short_side)
+        except DataError as error:
+            raise _UnlikeError(str(error)) from None
+        if frames.shape[1:] != everything.shape[1:]:
+            raise _UnlikeError(f"{clip.file}: {_size(frames[0])} pixels")
+        everything[job.first + wanted] = frames
 
 
 def _decode(job: _Job) -> None:
@@ -103,8 +174,11 @@ def _decode(job: _Job) -> None:
     everything[job.first : job.first + clip.frames] = frames
 
 
-def read_clip(clip: Clip, wanted: np.ndarray, short_side: int) -> np.ndarray:
+def read_clip(clip: Clip, wanted: np.ndarray, short_side: int | None) -> np.ndarray:
     """Frames of a clip, straight from its video or its pictures: (len(wanted), H, W, 3) uint8 RGB.
+
+    Args:
+        short_side: resize so that min(H, W) is this many pixels; the clip's own size without it.
 
     Raises:
         DataError: the clip cannot be read, or, of a video, has another number of frames than when it was indexed.
@@ -123,7 +197,8 @@ def read_clip(clip: Clip, wanted: np.ndarray, short_side: int) -> np.ndarray:
                 f"{file}: {_size(picture)} pixels, and {clip.picture(int(unique[0])).name} is {_size(first)}"
             )
         frames[place] = picture
-    frames = resize_short_side(frames, short_side)
+    if short_side is not None:
+        frames = resize_short_side(frames, short_side)
     return frames if len(unique) == len(wanted) and (np.diff(where) > 0).all() else frames[where]
 
 

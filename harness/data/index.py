@@ -56,8 +56,10 @@ class Index:
     folder: where what is made of it lies, such as decoded frames.
     fingerprint: changes whenever any clip or label does.
     groups: the group of each class, "" where a data set has none.
-    height, width: of every frame, in pixels; 0 where clips differ. Only clips of one size can be decoded into one
-        file (frames.py).
+    height, width: of every frame, in pixels; 0 where clips differ or nobody looked. Only clips of one size can be
+        decoded into one file (frames.py).
+    files: changes whenever the file of a clip does, and is part of the name of their decoded frames; "" for clips
+        that this project wrote itself, which know their own bytes.
     skipped: ids of the clips that were left out because they cannot be read, by split (`on_unreadable: skip`).
     named_classes: whether `classes` are words; else they are the numbers that the annotation gives.
     twins: pairs of class indices whose clips are each other's, played backwards.
@@ -72,6 +74,7 @@ class Index:
     clips: list[Clip]
     height: int = 0
     width: int = 0
+    files: str = ""
     skipped: dict[str, list[str]] = dataclasses.field(default_factory=dict)
     named_classes: bool = True
     twins: list[tuple[int, int]] = dataclasses.field(default_factory=list)
