@@ -36,7 +36,12 @@ DOORS = {  # package -> the modules that may import it
     "mlflow": {"harness.tracking.connection", "harness.tracking.recorder", "harness.tracking.network"},
     "sqlalchemy": {"harness.tracking.connection"},
     "decord": {"harness.data.video"},
-    "PIL": {"harness.data.frames", "harness.data.sources.extraction", "harness.bench.loading"},
+    "PIL": {
+        "harness.data.frames",
+        "harness.data.sources.extraction",
+        "harness.bench.loading",
+        "harness.data.generated.sheet",
+    },
     "av": {"harness.data.generated.making", "harness.data.video"},
     "scipy": {"harness.stats.distributions"},
     "matplotlib": {

@@ -1,4 +1,5 @@
 """python -m harness.data check|prepare ROOT: see whether a data set is whole, and make it ready.
+python -m harness.data sheet TASK: see what generated clips show.
 
 Exit code: 0 all is well, 1 some clips or annotations are not, 2 the request cannot be carried out, 130 stopped.
 """
@@ -114,6 +115,19 @@ def _prepare(args: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
+def _sheet(args: argparse.Namespace) -> int:
+    from harness.data.generated.config import GeneratedConfig
+    from harness.data.generated.sheet import FRAMES, sheet
+    from harness.files import writable, write_whole
+
+    file = args.out or Path(f"{args.task}.png")
+    picture = sheet(GeneratedConfig.seen(FRAMES, {"task": args.task}))
+    with writable(file, "choose another file"):
+        write_whole(file, picture)
+    print(f"picture  {file}")
+    return 0
+
+
 def _show(problems: Sequence[Problem]) -> None:
     for problem in problems[:SHOWN]:
         where = "" if problem.text.startswith(problem.place) else f"{problem.place}: "
@@ -152,11 +166,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m harness.data", description="See whether a data set is whole; make it ready."
     )
-    commands = parser.add_subparsers(required=True, metavar="check|prepare", parser_class=_Parser)
+    commands = parser.add_subparsers(required=True, metavar="check|prepare|sheet", parser_class=_Parser)
     check = commands.add_parser("check", help="read all annotations, look at all clips, list what is wrong")
     prepare = commands.add_parser("prepare", help="make the index; with --extract, videos to jpg frames")
     check.set_defaults(command=_check)
     prepare.set_defaults(command=_prepare)
+    show = commands.add_parser("sheet", help="draw a clip of every level of a generated task, frame by frame")
+    show.set_defaults(command=_sheet)
+    show.add_argument("task", help="strobe, scenes and so on; docs/data.md has them all")
+    show.add_argument("--out", type=Path, metavar="FILE", help="a PNG (default: <task>.png)")
     for command in (check, prepare):
         command.add_argument("root", type=Path, help="the folder with the annotations")
         add = command.add_argument

@@ -123,11 +123,18 @@ class DataConfig:
             raise DataError(f"dataset.{error}") from None
 
 
-_WORDS = {str: "text", int: "a whole number", tuple[int, ...]: "a list of whole numbers"}
+_WORDS: dict[Any, str] = {
+    str: "text",
+    int: "a whole number",
+    float | None: "a number",
+    tuple[int, ...]: "a list of whole numbers",
+}
 """What the settings of a data set are, in words."""
 
 
 def _is(value: object, kind: object) -> bool:
     if kind == tuple[int, ...]:
         return isinstance(value, list | tuple) and all(type(item) is int for item in value)
+    if kind == float | None:
+        return type(value) in (int, float)
     return type(value) is kind

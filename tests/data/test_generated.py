@@ -1,4 +1,4 @@
-"""The generated data set: what its classes can be told by, and that it is written whole or not at all."""
+"""The generated data set as files: what is written is what was drawn, whole or not at all."""
 
 import json
 import os
@@ -17,9 +17,9 @@ from harness.data.config import DataConfig
 from harness.data.dataset import open_data
 from harness.data.generated.config import GeneratedConfig
 from harness.data.generated.making import find, prepare
-from harness.data.generated.scenes import CLASSES, Stage, draw_clip
+from harness.data.generated.scenes import CLASSES
+from harness.data.generated.tasks import find_task
 from harness.data.index import Index
-from harness.data.sampling import segment_test
 from harness.errors import DataError
 
 TINY = GeneratedConfig(train_clips=32, val_clips=16)
@@ -32,97 +32,6 @@ def silent(done: int, total: int) -> None:
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Index:
     return prepare(TINY, tmp_path_factory.mktemp("generated"), silent)
-
-
-def class_named(name: str) -> int:
-    return [kind.name for kind in CLASSES].index(name)
-
-
-def moments(num_frames: int, rows: int = 48, columns: int = 64) -> Stage:
-    return Stage(height=rows, width=columns, times=(np.arange(num_frames) + 0.5) / num_frames)
-
-
-# --- What tells classes apart -------------------------------------------------------------------------------
-
-
-def test_groups_hold_six_short_six_long_and_four_static_classes() -> None:
-    assert Counter(kind.group for kind in CLASSES) == {"short": 6, "long": 6, "static": 4}
-
-
-def test_every_temporal_class_has_a_twin_that_is_its_time_reversal() -> None:
-    temporal = [kind for kind in CLASSES if kind.group != "static"]
-    for kind, twin in zip(temporal[::2], temporal[1::2], strict=True):
-        a, b = (draw_clip(k, 17, 48, 64, np.random.default_rng(5)) for k in (kind, twin))
-        np.testing.assert_array_equal(a, b[::-1])
-        assert not np.array_equal(a, b)
-
-
-@pytest.mark.parametrize(("name", "axis"), [("slide_left", "x"), ("slide_up", "y")])
-@pytest.mark.parametrize("num_frames", [16, 18])
-def test_a_slide_is_told_by_neighbouring_frames_and_not_by_the_ends(
-    name: str, axis: str, num_frames: int
-) -> None:
-    stage = moments(num_frames)
-    period = {"x": 64, "y": 48}[axis]
-    rng, ends = np.random.default_rng(0), []
-    for _ in range(400):
-        [body] = CLASSES[class_named(name)].scene(stage, rng)
-        position = np.asarray(getattr(body, axis))
-        for segments in (8, 4):
-            steps = np.diff(position[segment_test(num_frames, segments)])
-            assert (steps < -2).all()
-            assert (steps > -period / 2).all()
-        first, *_, last = position[segment_test(num_frames, 8)]
-        ends.append((last - first + period / 2) % period - period / 2)
-    assert abs(np.mean(ends)) < 0.06 * period  # 0 were the ends to say nothing; half a frame of rounding
-    assert min(np.mean(np.array(ends) > 0), np.mean(np.array(ends) < 0)) > 0.35
-
-
-def test_a_rotation_is_clockwise_by_less_than_half_a_turn_between_sampled_frames() -> None:
-    rng = np.random.default_rng(0)
-    for _ in range(100):
-        [body] = CLASSES[class_named("rotate_clockwise")].scene(moments(17), rng)
-        steps = np.diff(np.asarray(body.angle)[segment_test(17, 4)])
-        assert ((steps > 0.1) & (steps < np.pi)).all()
-
-
-def test_clockwise_means_clockwise_to_a_viewer() -> None:
-    # The half disc lies at the angle of its centre of mass; y points down, so clockwise angles grow.
-    frames = draw_clip(CLASSES[class_named("rotate_clockwise")], 18, 48, 64, np.random.default_rng(2))
-    bright = frames.max(axis=3) > 150
-    rows, columns = np.mgrid[:48, :64]
-    centres = np.array([[columns[b].mean(), rows[b].mean()] for b in bright])
-    spokes = centres - centres.mean(axis=0)
-    turned = np.diff(np.unwrap(np.arctan2(spokes[:, 1], spokes[:, 0])))
-    assert (turned > 0).mean() > 0.9
-
-
-@pytest.mark.parametrize("name", [kind.name for kind in CLASSES if kind.group == "long"])
-def test_events_of_a_long_class_are_three_to_five_sampled_frames_apart(name: str) -> None:
-    kind, rng = CLASSES[class_named(name)], np.random.default_rng(0)
-    for num_frames in (16, 24):
-        for _ in range(50):
-            early, late = kind.scene(moments(num_frames), rng)
-            sampled = segment_test(num_frames, 8)
-            seen_early = np.flatnonzero(np.asarray(early.visible)[sampled])
-            seen_late = np.flatnonzero(np.asarray(late.visible)[sampled])
-            assert len(seen_early) >= 1
-            assert len(seen_late) >= 1
-            assert 3 <= seen_late[0] - seen_early[-1] <= 5
-
-
-def test_both_events_are_seen_whichever_frames_training_draws() -> None:
-    rng = np.random.default_rng(0)
-    for _ in range(100):
-        for body in CLASSES[class_named("red_then_blue")].scene(moments(24), rng):
-            segments = np.asarray(body.visible).reshape(8, 3)  # one frame is drawn of each
-            assert segments.all(axis=1).any()
-
-
-@pytest.mark.parametrize("segments", [8, 16])
-def test_test_frames_of_a_reversed_clip_are_the_same_ones(segments: int) -> None:
-    frames = segment_test(24, segments)
-    assert sorted(23 - frames) == sorted(frames)
 
 
 # --- What is written ----------------------------------------------------------------------------------------
@@ -149,13 +58,13 @@ def test_what_is_decoded_is_what_was_drawn(tiny: Index) -> None:
     from harness.data.video import read_frames
 
     for number, clip in enumerate(tiny.clips):
-        kind = CLASSES[clip.label]
-        twin = kind.reverse and clip.split == "val"  # shows its neighbour's clip, reversed
-        rng = np.random.default_rng([TINY.seed, number - twin])
-        drawn = draw_clip(kind, TINY.frames, TINY.height, TINY.width, rng)
-        decoded = read_frames(clip.file)
-        assert decoded.shape == drawn.shape
-        assert np.abs(decoded.astype(int) - drawn).mean() < 10  # of 255: noise of 4, lossy colours
+        # A validation clip of the second of two twins shows its neighbour's clip, reversed.
+        backwards = clip.split == "val" and CLASSES[clip.label].reverse
+        rng = np.random.default_rng([TINY.seed, number - backwards])
+        drawn = find_task("scenes").draw(TINY.canvas, 0, clip.label - backwards, rng)
+        decoded = read_frames(clip.file)[:: -1 if backwards else 1]
+        assert decoded.shape == drawn.shape == (24, 48, 64, 3)
+        assert np.abs(decoded.astype(int) - drawn).mean() < 8  # of 255: noise of 4, lossy colours
 
 
 def test_validation_twins_show_one_clip_forwards_and_backwards(tiny: Index) -> None:
@@ -171,7 +80,7 @@ def test_validation_twins_show_one_clip_forwards_and_backwards(tiny: Index) -> N
             pairs += 1
         else:
             assert difference.mean() > 12
-    assert pairs == 6
+    assert pairs == 6  # short, long and half
 
 
 def test_the_same_settings_give_the_same_bytes_and_another_seed_others(tiny: Index, tmp_path: Path) -> None:

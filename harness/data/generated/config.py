@@ -21,6 +21,8 @@ class GeneratedConfig:
         width, height: pixels, even; the task's own where 0.
         frames: of each clip, the task's own where 0. Clips of tasks with levels are as long as what a network sees of
             them, data.num_frames.
+        noise: standard deviation in every frame, in grey levels; the task's own where None.
+        contrast: of objects, per cent.
 
     Raises:
         DataError: no such task, or a value that its clips cannot have.
@@ -33,6 +35,8 @@ class GeneratedConfig:
     width: int = 0
     height: int = 0
     frames: int = 0
+    noise: float | None = None
+    contrast: int = 100
     seed: int = 0
 
     @classmethod
@@ -59,6 +63,7 @@ class GeneratedConfig:
             ("width", self.width or task.width),
             ("height", self.height or task.height),
             ("frames", self.frames or task.frames),
+            ("noise", float(task.noise if self.noise is None else self.noise)),
         ):
             object.__setattr__(self, name, given)  # what was left open is filled in
         minimum = {"train_clips": 1, "val_clips": 1, "width": 16, "height": 16, "frames": 2, "seed": 0}
@@ -68,6 +73,10 @@ class GeneratedConfig:
         for name in ("width", "height"):
             if getattr(self, name) % 2:
                 raise DataError(f"{name}: {getattr(self, name)} is odd; H.264 needs an even size")
+        if self.canvas.noise < 0:
+            raise DataError(f"noise: {self.noise:g} is below 0")
+        if not 1 <= self.contrast <= 100:
+            raise DataError(f"contrast: {self.contrast} is no percentage; use 1 to 100")
         self._check_levels(task)
 
     def _check_levels(self, task: Task) -> None:
@@ -75,6 +84,8 @@ class GeneratedConfig:
             if self.levels:
                 raise DataError(f"levels: {list(self.levels)}: {task.name} has no levels; leave the key out")
             return
+        if self.contrast != 100 and task.level_name == "contrast":
+            raise DataError(f"contrast: {self.contrast}: it is the level of {task.name}; use levels")
         if len(set(self.levels)) < len(self.levels):
             raise DataError(f"levels: {list(self.levels)} names a level twice")
         for level in self.levels:
@@ -92,4 +103,11 @@ class GeneratedConfig:
     @property
     def canvas(self) -> Canvas:
         """What a clip is drawn on."""
-        return Canvas(num_frames=self.frames, height=self.height, width=self.width)
+        assert self.noise is not None  # filled in
+        return Canvas(
+            num_frames=self.frames,
+            height=self.height,
+            width=self.width,
+            noise=self.noise,
+            contrast=self.contrast,
+        )

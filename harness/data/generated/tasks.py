@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -19,9 +20,10 @@ class Task:
     Attributes:
         classes, groups: the name of each class and of its group; labels are positions in them.
         twins: pairs of labels, neighbours, whose clips are each other's, played backwards.
-        draw: (canvas, level, label, rng) -> a clip, (T, H, W, 3) uint8 RGB. Without levels it is given 0.
+        scene: (canvas, level, label, rng) -> what is to be seen. Without levels it is given 0.
         width, height: the clips' own, in pixels, where a study names none.
         frames: likewise; 0 where clips are as long as what a network sees of them.
+        noise: likewise, grey levels.
         level_name: what the level counts; "" for a task without levels.
         levels: those of a study that names none, from easy to hard.
         problem: why clips on this canvas cannot have a level, and what to do; "" where they can.
@@ -32,14 +34,19 @@ class Task:
     classes: tuple[str, ...]
     groups: tuple[str, ...]
     twins: tuple[tuple[int, int], ...]
-    draw: Callable[[Canvas, int, int, np.random.Generator], np.ndarray]
+    scene: Callable[[Canvas, int, int, np.random.Generator], list[Body]]
     width: int = 16
     height: int = 16
     frames: int = 0
+    noise: float = 4.0
     level_name: str = ""
     levels: tuple[int, ...] = ()
     problem: Callable[[Canvas, int], str] = lambda canvas, level: ""
     chance: float | None = None
+
+    def draw(self, canvas: Canvas, level: int, label: int, rng: np.random.Generator) -> np.ndarray:
+        """One clip, (T, H, W, 3) uint8 RGB."""
+        return render(canvas, self.scene(canvas, level, label, rng), rng)
 
 
 def find_task(name: str) -> Task:
@@ -53,20 +60,12 @@ def find_task(name: str) -> Task:
     return TASKS[name]
 
 
-def _scenes(canvas: Canvas, level: int, label: int, rng: np.random.Generator) -> np.ndarray:
-    return scenes.draw_clip(scenes.CLASSES[label], canvas.num_frames, canvas.height, canvas.width, rng)
-
-
-def _rendered(
-    scene: Callable[[Canvas, int, int, np.random.Generator], list[Body]],
-) -> Callable[[Canvas, int, int, np.random.Generator], np.ndarray]:
-    """A task's `draw` from its scene."""
-
-    def draw(canvas: Canvas, level: int, label: int, rng: np.random.Generator) -> np.ndarray:
-        return render(canvas, scene(canvas, level, label, rng), rng)
-
-    return draw
-
+_MOVING: dict[str, Any] = {
+    "classes": ladder.DIRECTIONS,
+    "groups": ("", ""),
+    "twins": ((0, 1),),
+    "chance": 50.0,
+}
 
 TASKS = {
     task.name: task
@@ -76,7 +75,7 @@ TASKS = {
             classes=tuple(kind.name for kind in scenes.CLASSES),
             groups=tuple(kind.group for kind in scenes.CLASSES),
             twins=tuple((label - 1, label) for label, kind in enumerate(scenes.CLASSES) if kind.reverse),
-            draw=_scenes,
+            scene=scenes.scene,
             width=64,
             height=48,
             # 8 or 16 test frames of 24 are the same ones when the clip is reversed (see sampling.py)
@@ -84,14 +83,55 @@ TASKS = {
         ),
         Task(
             name="strobe",
-            classes=tuple(ladder.DIRECTIONS),
-            groups=("", ""),
-            twins=((0, 1),),
-            draw=_rendered(ladder.strobe),
+            scene=ladder.strobe,
             level_name="lag",
             levels=(1, 2, 3, 4, 5, 6),
             problem=ladder.lag_problem,
-            chance=50.0,
+            **_MOVING,
+        ),
+        Task(
+            name="chain",
+            classes=ladder.CHAINS,
+            groups=("", "", "", ""),
+            twins=((0, 1), (2, 3)),
+            scene=ladder.chain,
+            level_name="events",
+            levels=(5, 6, 7, 8),
+            problem=ladder.events_problem,
+            chance=25.0,
+        ),
+        Task(
+            name="coherence",
+            scene=ladder.coherence,
+            level_name="coherence",
+            levels=(100, 80, 60, 40, 20),
+            problem=ladder.percent_problem,
+            **_MOVING,
+        ),
+        Task(
+            name="speed",
+            scene=ladder.speed,
+            level_name="speed",
+            levels=(3, 2, 1, 4, 5, 6),
+            problem=ladder.speed_problem,
+            **_MOVING,
+        ),
+        Task(
+            name="distractors",
+            scene=ladder.distractors,
+            level_name="flashes",
+            levels=(0, 2, 4, 8, 16),
+            problem=ladder.flashes_problem,
+            **_MOVING,
+        ),
+        Task(
+            name="contrast",
+            scene=ladder.contrast,
+            level_name="contrast",
+            levels=(100, 50, 35, 25, 15),
+            problem=ladder.percent_problem,
+            noise=ladder.CONTRAST_NOISE,
+            **_MOVING,
         ),
     )
 }
