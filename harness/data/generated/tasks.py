@@ -25,7 +25,7 @@ class Task:
         frames: likewise; 0 where clips are as long as what a network sees of them.
         noise: likewise, grey levels.
         level_name: what the level counts; "" for a task without levels.
-        levels: those of a study that names none, from easy to hard.
+        levels: those of a study that names none.
         problem: why clips on this canvas cannot have a level, and what to do; "" where they can.
         chance: top-1 of a network that guesses or sees no order, in per cent; None where classes differ in that.
     """
@@ -112,7 +112,7 @@ TASKS = {
             name="speed",
             scene=ladder.speed,
             level_name="speed",
-            levels=(3, 2, 1, 4, 5, 6),
+            levels=(1, 2, 3, 4, 5, 6),
             problem=ladder.speed_problem,
             **_MOVING,
         ),
