@@ -36,12 +36,47 @@ def costs(
     profiles: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, CostRecord]:
-    """Counts, latencies and shares of all variants; from the folder `cache` where they are known.
+    """Counts, latencies and shares of all variants, of each network once; from the folder `cache` where known.
 
     Args:
         sources: a fingerprint of each variant's operator code, so that a changed one is measured again.
-        profiles: a folder for traces of training steps, a timeline and a table of operators; None profiles none.
+        profiles: a folder for traces of training steps, a timeline and a table of operators, of each network once;
+            None profiles none.
     """
+    first = first_alike(variants)
+    once = {name: variants[name] for name in dict.fromkeys(first.values())}
+    taken = _of_networks(
+        config,
+        once,
+        {name: source for name, source in sources.items() if name in once},
+        device,
+        cache,
+        channels_last=channels_last,
+        allocator=allocator,
+        profiles=profiles,
+        progress=progress,
+    )
+    return {name: taken[alike] for name, alike in first.items()}
+
+
+def first_alike(variants: Variants) -> dict[str, str]:
+    """For every variant the first one with the same network: rows of a sweep differ in their training alone."""
+    found: dict[tuple[str, int], str] = {}
+    return {name: found.setdefault((repr(model), frames), name) for name, (model, frames) in variants.items()}
+
+
+def _of_networks(
+    config: CostConfig,
+    variants: Variants,
+    sources: Mapping[str, str],
+    device: torch.device,
+    cache: Path,
+    *,
+    channels_last: bool,
+    allocator: str,
+    profiles: Path | None,
+    progress: Callable[[int, int], None],
+) -> dict[str, CostRecord]:
     records = {name: counted(config, *variant) for name, variant in variants.items()}
     if not config.latency and profiles is None:
         return records

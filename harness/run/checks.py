@@ -20,7 +20,8 @@ from operators import stencil
 
 
 def checked_studies(request: Request) -> list[Study]:
-    """The study that is asked for, or each of its parts; of a dry run only what it says is checked.
+    """The study that is asked for, or each of its parts with a variant that is; of a dry run only what it says is
+    checked.
 
     Raises:
         UserError: the study, the choice of variants, the resources or the data folder cannot be used.
@@ -29,10 +30,12 @@ def checked_studies(request: Request) -> list[Study]:
     studies = load_studies(
         request.study, preset=request.preset, overrides=request.overrides, parts=request.parts
     )
+    known = {name for study in studies for name in study.names}
+    for name in request.variants:
+        if name not in known:
+            raise StudyError(f"--variants: no variant {name!r}{nearest(name, known)}")
+    studies = [study for study in studies if not request.variants or study.rows(request.variants)]
     for study in studies:
-        for name in request.variants:
-            if name not in study.variants:
-                raise StudyError(f"--variants: no variant {name!r}{nearest(name, study.variants)}")
         if not request.dry_run:
             _check_possible(study, request.address)
     if not request.dry_run:

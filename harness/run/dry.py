@@ -10,7 +10,7 @@ import os
 import torch
 
 from harness.console import Table, console
-from harness.cost import counting
+from harness.cost import cache, counting
 from harness.cost.memory import StepMemory, step_memory
 from harness.data.config import DataConfig
 from harness.data.dataset import DataSet, missing_data
@@ -34,9 +34,10 @@ def show(plan: Plan) -> None:
     print()
     _show_variants(plan)
     study = plan.study
-    rows, stated = len(study.variants) - 1, len(study.hypotheses)
+    compared = len(study.variants) - (len(study.sweep.changes) if study.sweep else 1)
+    stated = len(study.hypotheses)
     clips, clusters = _validation_clips(study.variants[study.baseline].data, data)
-    print(f"detects  {detects(len(plan.seeds), rows, stated, clips, clusters)}")
+    print(f"detects  {detects(len(plan.seeds), compared, stated, clips, clusters)}")
     print()
     for line in missing(plan) or ["nothing: this machine can run it"]:
         print(f"missing  {line}")
@@ -76,10 +77,12 @@ def _show_variants(plan: Plan) -> None:
     for title in ("to run", "parameters", "added", "MACs [G]", "added [G]", "memory [MiB]"):
         table.add_column(title, justify="right", no_wrap=True)
     unknown: dict[str, str] = {}
-    costs, largest = [], None
+    networks = {name: (one.model, one.data.num_frames) for name, one in plan.study.variants.items()}
+    alike = cache.first_alike(networks)
+    costs = {name: counting.count(plan.study.cost, *networks[name]) for name in dict.fromkeys(alike.values())}
+    largest = None
     for name, settings in plan.study.variants.items():
-        record = counting.count(plan.study.cost, settings.model, settings.data.num_frames)
-        costs.append(record)
+        record = costs[alike[name]]
         operator = dict(settings.model.operator)
         words = ", ".join(f"{key} {value}" for key, value in operator.items() if key != "name")
         try:
@@ -97,7 +100,11 @@ def _show_variants(plan: Plan) -> None:
     console.print(table)
     for key, values in _differences(plan.study).items():
         print(f"differs  {key}: {values}")
-    print(f"MACs     {geometry(costs)}; one multiply-add is 1")
+    if sweep := plan.study.sweep:
+        for key in sweep.keys:
+            values = ", ".join(str(change[key]) for change in sweep.changes.values())
+            print(f"sweep    {key}: {values}")
+    print(f"MACs     {geometry(list(costs.values()))}; one multiply-add is 1")
     if largest:
         print(f"memory   {_memory_words(plan, largest)}")
     for name, reason in unknown.items():
@@ -105,9 +112,11 @@ def _show_variants(plan: Plan) -> None:
 
 
 def _differences(study: Study) -> dict[str, str]:
-    """In which settings variants differ besides their operators, which have a column."""
+    """In which settings variants differ besides their operators, which have a column, and a sweep's settings."""
     rows = study.differs()
-    keys = dict.fromkeys(key for one in rows.values() for key in one if not key.startswith("model.operator"))
+    swept = study.sweep.keys if study.sweep else ()
+    every = dict.fromkeys(key for one in rows.values() for key in one)
+    keys = [key for key in every if not key.startswith("model.operator") and key not in swept]
     return {key: ", ".join(f"{name} {one.get(key)}" for name, one in rows.items()) for key in keys}
 
 

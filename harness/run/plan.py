@@ -54,8 +54,9 @@ class Plan:
     @cached_property
     def chosen(self) -> list[Trial]:
         """Trials that this call is to see done."""
-        seeds, variants = self.request.seeds or self.seeds, self.request.variants or self.study.variants
-        return [trial for trial in self.trials if trial.seed in seeds and trial.variant in variants]
+        seeds = self.request.seeds or self.seeds
+        rows = self.study.rows(self.request.variants) if self.request.variants else set(self.study.variants)
+        return [trial for trial in self.trials if trial.seed in seeds and trial.variant in rows]
 
     @cached_property
     def pending(self) -> list[Trial]:

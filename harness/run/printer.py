@@ -19,7 +19,10 @@ def show_plan(plan: Plan) -> None:
     """Print what the study asks and what will be run."""
     study, each = plan.study, plan.resources
     print(f"study    {study.name}: {study.question}")
-    size = f"{len(study.variants)} variants x {len(plan.seeds)} seeds = {len(plan.trials)} trials"
+    rows = f"{len(study.variants)} variants"
+    if study.sweep:
+        rows = f"{len(study.sweep.rows)} variants x {len(study.sweep.changes)} {study.sweep.axis}"
+    size = f"{rows} x {len(plan.seeds)} seeds = {len(plan.trials)} trials"
     done = sum(trial.trial_id in plan.done for trial in plan.trials)
     left_out = len(plan.trials) - len(plan.chosen)
     rest = f", {left_out} left out by --variants or --seeds" if left_out else ""
@@ -30,7 +33,8 @@ def show_plan(plan: Plan) -> None:
     place = "(not on this machine)" if missing_data(first.data) else f"({made}) in {plan.request.data_dir}"
     print(f"data     {first.data.dataset_name} {place}")
     together = f" in {each.ranks} processes" if each.ranks != 1 else ""
-    work = f"{first.train.epochs} epochs of {first.model.backbone}"
+    epochs = sorted({settings.train.epochs for settings in study.variants.values()})
+    work = f"{' to '.join(map(str, epochs[:: len(epochs) - 1 or 1]))} epochs of {first.model.backbone}"
     print(f"each     {each.cpus:g} cpu, {each.gpus:g} gpu{together}, {work}")
 
 
@@ -38,7 +42,8 @@ def announce_costs(plan: Plan) -> None:
     """Print that measuring begins, where anything is measured."""
     config = plan.study.cost
     if config.latency:
-        networks = f"{len(plan.study.variants)} networks of {config.backbone}"
+        variants = {name: (s.model, s.data.num_frames) for name, s in plan.study.variants.items()}
+        networks = f"{len(set(cache.first_alike(variants).values()))} networks of {config.backbone}"
         print(f"cost     measuring {networks}, unless kept from before")
 
 

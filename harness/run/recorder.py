@@ -60,6 +60,7 @@ def study_record(
         level_name=first.level_name,
         chance=first.chance,
         horizons=_horizons(study) if first.level_name == LAG else {},
+        sweep=study.sweep.record() if study.sweep else {},
     )
 
 

@@ -59,6 +59,7 @@ _DESCRIPTION = (
     "Train and compare the variants of a study. Trials that are done are not run again; an interrupted study goes on "
     "where it stopped."
 )
+_VARIANTS = "run only these variants; in a sweep ks3 is all of its rows, ks3@96 one of them"
 _FORCE = "run again what is done; an old result goes when the new one is there"
 _NETWORKS = "which trained networks MLflow keeps as models: those of the first seed (default), all, or none"
 _TRACKING_URI = "MLflow store (default: $MLFLOW_TRACKING_URI, or sqlite:///mlflow.db)"
@@ -77,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="0,1,...",
         help="run only these seeds; new ones join the study's",
     )
-    add("--variants", type=_names, default=(), metavar="A,B,...", help="run only these variants")
+    add("--variants", type=_names, default=(), metavar="A,B,...", help=_VARIANTS)
     add(
         "--parts",
         type=_names,

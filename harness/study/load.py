@@ -27,6 +27,7 @@ from harness.stats.hypotheses import parse_hypothesis, parse_pair
 from harness.study.reading import Loader, Source, coerce, mapping, merged, overlap, paths, read_yaml
 from harness.study.resources import Resources
 from harness.study.study import Study
+from harness.study.sweep import read_sweep
 from harness.train.settings import Settings, plain
 from operators.base import find_operator
 
@@ -51,6 +52,7 @@ class _Head:
     resources: Resources = field(default_factory=Resources)
     cost: CostConfig = field(default_factory=CostConfig)
     profile: bool = False
+    sweep: Any = None
 
 
 def load_studies(
@@ -93,11 +95,13 @@ def _layers(path: Path, preset: str) -> _Layers:
         chosen = dict(mapping(presets, preset, f"{where}: presets"))
         _check_keys(chosen, place, without=("presets",))
         variants = merged(variants, mapping(chosen, "variants", place))
-        parts = mapping(chosen, "parts", place) or parts
+        parts = mapping(chosen, "parts", place) if "parts" in chosen else parts
         base = merged(base, {key: value for key, value in chosen.items() if key not in _APART})
     for name in parts:
         _check_name(name, f"{where}: parts")
-        _check_keys(mapping(parts, name, f"{where}: parts"), f"{where}: parts.{name}", without=_APART)
+        _check_keys(
+            mapping(parts, name, f"{where}: parts"), f"{where}: parts.{name}", without=("presets", "parts")
+        )
     return _Layers(base, variants, parts)
 
 
@@ -117,10 +121,13 @@ def load_study(path: str | Path, *, preset: str = "", overrides: Sequence[str] =
     base, variants, parts = _layers(path, preset)
     if part not in parts and (part or parts):
         raise StudyError(f"{where}: parts: no part {part!r}; known: {', '.join(parts) or 'none'}")
-    base = merged(base, parts.get(part, {}))
     variants = {str(name): change for name, change in variants.items()}
     if not variants:
         raise StudyError(f"{where}: variants: missing; give at least one, as in tsn: {{model.operator: ...}}")
+    changed = dict(parts.get(part, {}))
+    if "variants" in changed:
+        variants = _of_part(changed.pop("variants"), variants, f"{where}: parts.{part}.variants")
+    base = merged(base, changed)
     given: dict[str, str] = {}  # path -> the --set that gave it
     for override in overrides:
         key, value = _parse_override(override)
@@ -138,17 +145,33 @@ def load_study(path: str | Path, *, preset: str = "", overrides: Sequence[str] =
             raise StudyError(f"{source(key)}: {section!r} is not a mapping")
     head = coerce(base, _Head, "", source)
     _check_head(head, variants, source)
+    sweep = read_sweep(head.sweep, variants, source)
+    if sweep:
+        sweep.check_alone(variants, given, where)
+    rows = sweep.rows if sweep else {name: {"": name} for name in variants}
+    _check_stated(head, [row for there in rows.values() for row in there.values()], source)
     import_from(path.resolve().parent)  # an operator of the user's own may lie beside the study
-    resolved = {name: _variant(name, sections, change, where, source) for name, change in variants.items()}
+    resolved = {}
+    for name, there in rows.items():
+        for value, row in there.items():
+            swept = sweep.changes[value] if sweep else {}
+            place = sweep.source(source) if sweep else source
+            resolved[row] = _variant(name, merged(sections, swept), variants[name], where, place)
     _check_distinct(resolved, where)
     _check_levels(head, resolved, source)
-    return Study(
-        path=path.resolve(),
-        preset=preset,
-        part=part,
-        variants=resolved,
-        **{item.name: getattr(head, item.name) for item in dataclasses.fields(_Head)},
-    )
+    stated = {item.name: getattr(head, item.name) for item in dataclasses.fields(_Head)}
+    stated |= {"baseline": next(iter(rows[head.baseline].values())), "sweep": sweep}
+    return Study(path=path.resolve(), preset=preset, part=part, variants=resolved, **stated)
+
+
+def _of_part(chosen: Any, variants: dict[str, Any], place: str) -> dict[str, Any]:
+    """Those of the study's variants that a part names, in the study's order."""
+    if not isinstance(chosen, list) or not chosen:
+        raise StudyError(f"{place}: {chosen!r} is not a list of the study's variants")
+    for name in chosen:
+        if str(name) not in variants:
+            raise StudyError(f"{place}: no variant {name!r}{nearest(name, variants)}")
+    return {name: change for name, change in variants.items() if name in map(str, chosen)}
 
 
 def _check_keys(raw: dict[str, Any], where: str, *, without: Sequence[str] = ()) -> None:
@@ -205,7 +228,6 @@ def _check_head(head: _Head, variants: dict[str, Any], source: Source) -> None:
         raise StudyError(f"{source('seeds')}: {min(head.seeds)} is below 0")
     for name in variants:
         _check_name(name, source("variants"))
-    _check_stated(head, variants, source)
 
 
 def _check_name(name: Any, place: str) -> None:

@@ -43,6 +43,7 @@ def protocol(study: Study, data: DataSet | None) -> dict[str, str]:
     crops = f"multi-scale corner crops of x{list(d.scales)} to {d.crop}x{d.crop}"
     places = f"`{m.placement}` of every block of stages {', '.join(map(str, m.stages))}"
     rate = f"lr {t.lr:g} ({schedule}), weight decay {t.weight_decay:g}, {_GROUPS[t.groups]}"
+    epochs = " or ".join(map(str, sorted({one.train.epochs for one in study.variants.values()})))
     return {
         "data set": f"{d.dataset_name}, {_clips(s, data)}",
         "frames": f"{frames} a clip (T), {SAMPLING_WORDS[d.sampling]}",
@@ -55,7 +56,7 @@ def protocol(study: Study, data: DataSet | None) -> dict[str, str]:
         "network": f"{m.backbone}, operators at {places}, dropout {m.dropout:g}, weights: {_start(m)}",
         "optimiser": f"{t.optimizer}{momentum}, {rate}, {clip}{smoothing}",
         "batch": batch(t, study.resources.resolved().ranks),
-        "epochs": f"{t.epochs}; results are those of {_SELECT[t.select]}",
+        "epochs": f"{epochs}; results are those of {_SELECT[t.select]}",
         "precision": f"{t.precision}, compiled" if t.compile else t.precision,
     }
 

@@ -16,7 +16,7 @@ import yaml
 from harness.errors import DataError, StudyError, nearest
 from harness.records import with_name
 
-_ATOMIC = {"operator", "dataset"}  # mappings that are replaced whole, never merged
+_ATOMIC = {"operator", "dataset", "sweep"}  # mappings that are replaced whole, never merged
 
 Source = Callable[[str], str]
 """From a setting's dotted path to where the user wrote it: the file, a variant in it, or --set."""

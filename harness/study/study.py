@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from harness.model import weights
 from harness.outside import operator_source
 from harness.records import flatten, with_name
 from harness.study.resources import Resources
+from harness.study.sweep import Sweep
 from harness.train.settings import Settings, plain
 
 RESULTS_VERSION = 2
@@ -44,7 +45,8 @@ class Study:
         path: the file, absolute; operators beside it can be imported.
         preset, part: which of the file's it is; "" for none.
         profile: write traces of a training step of every variant, beside its cost.
-        variants: resolved settings by variant name, in the file's order.
+        variants: resolved settings by variant name, in the file's order. In a sweep each of the file's variants is
+            there at each value, as `ks3@96`, and the baseline is its row at the first value.
         margin: a difference of so many points does not matter; 0 where none is named.
         hypotheses, pairs: as they stand in the file; checked.
     """
@@ -63,12 +65,24 @@ class Study:
     resources: Resources
     cost: CostConfig
     profile: bool
+    sweep: Sweep | None
     variants: dict[str, Settings]
 
     @property
     def name(self) -> str:
         """The file's stem, and the names of the preset and of the part where there are such."""
         return "-".join(word for word in (self.path.stem, self.preset, self.part) if word)
+
+    @property
+    def names(self) -> list[str]:
+        """Whatever --variants may name: rows, and in a sweep the file's variants too, each for all of its rows."""
+        return [*self.variants, *(self.sweep.rows if self.sweep else ())]
+
+    def rows(self, names: Collection[str]) -> set[str]:
+        """The rows that are named so."""
+        swept = self.sweep.rows if self.sweep else {}
+        of_variants = {row for name in names for row in swept.get(name, {}).values()}
+        return of_variants | {row for row in self.variants if row in names}
 
     def trials(self, fingerprints: Mapping[str, str], seeds: Sequence[int] | None = None) -> list[Trial]:
         """Every variant with the first seed, then with the second, so that an early stop leaves whole rows.

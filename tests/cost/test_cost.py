@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import gzip
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from builders.costs import take
+from builders.costs import CPU, TINY, VARIANTS, take
 from builders.place import ROOT, Workplace
 
 from harness.cost import cache, profiling
@@ -22,6 +23,31 @@ def test_costs_are_kept_until_something_that_decides_them_changes(tmp_path: Path
     assert take(tmp_path, ks1357="a") == first
     assert take(tmp_path, ks1357="b")["tsn"].latency_ms != first["tsn"].latency_ms
     assert all(CostRecord(**json.loads(json.dumps(to_json(record)))) == record for record in first.values())
+
+
+def test_rows_with_the_same_network_share_what_was_measured(tmp_path: Path) -> None:
+    tsn, other = VARIANTS["tsn"], VARIANTS["ks1357"]
+    rows = {"tsn@16": tsn, "tsn@32": tsn, "ks1357@16": other, "ks1357@32": other, "longer": (tsn[0], 6)}
+    assert cache.first_alike(rows) == {
+        "tsn@16": "tsn@16",
+        "tsn@32": "tsn@16",
+        "ks1357@16": "ks1357@16",
+        "ks1357@32": "ks1357@16",
+        "longer": "longer",
+    }
+    taken = cache.costs(
+        dataclasses.replace(TINY, repeats=1),
+        rows,
+        {},
+        CPU,
+        tmp_path,
+        channels_last=True,
+        allocator="default",
+    )
+    assert list(taken) == list(rows)
+    assert taken["tsn@32"].latency_ms == taken["tsn@16"].latency_ms != taken["longer"].latency_ms
+    (file,) = tmp_path.iterdir()
+    assert set(json.loads(file.read_text())) == {"tsn@16", "ks1357@16", "longer"}
 
 
 def test_a_profile_asked_for_later_leaves_the_latencies(tmp_path: Path) -> None:

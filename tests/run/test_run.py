@@ -81,6 +81,41 @@ def test_a_set_value_makes_other_trials(ready: Workplace) -> None:
     assert "2 done before, 0 to run" in ready.run(study, "--set", "train.workers=1").out
 
 
+def test_a_sweep_runs_every_variant_at_each_value(ready: Workplace) -> None:
+    sweep = [
+        {"data.dataset.train_clips": 16, "train.epochs": 2},
+        {"data.dataset.train_clips": 32, "train.epochs": 1},
+    ]
+    study = ready.study(sweep=sweep)
+    outcome = ready.run(study, "--variants", "ks13")
+    assert outcome.code == 0, outcome.err
+    assert (
+        "plan     2 variants x 2 train_clips x 1 seeds = 4 trials; 0 done before, 2 to run, 2 left"
+        in outcome.out
+    )
+    assert "each     1 cpu, 0 gpu, 1 to 2 epochs of resnet_tiny\n" in outcome.out
+    record = ready.load()
+    assert {t.variant: len(t.history) for t in record.trials} == {
+        "tsn@16": 0,
+        "tsn@32": 0,
+        "ks13@16": 2,
+        "ks13@32": 1,
+    }
+    assert record.sweep["rows"]["ks13"] == {"16": "ks13@16", "32": "ks13@32"}
+    again = ready.run(study, "--variants", "tsn@16,ks13")
+    assert "2 done before, 1 to run, 1 left out by --variants or --seeds" in again.out
+
+
+def test_a_part_without_the_chosen_variant_is_left_out(place: Workplace) -> None:
+    study = place.study(parts={"both": {}, "one": {"variants": ["tsn"]}})
+    outcome = place.run(study, "--variants", "ks13", "--dry-run")
+    assert "study    tiny-both: " in outcome.out
+    assert "tiny-one" not in outcome.out
+    assert place.run(study, "--variants", "ks3", "--dry-run").err == (
+        "error: --variants: no variant 'ks3'; did you mean 'ks13'?\n"
+    )
+
+
 def test_a_preset_is_a_study_of_its_own(ready: Workplace) -> None:
     study = ready.study("my-tiny", presets={"long": {"train.epochs": 2}})
     assert ready.run(study, "--preset", "long").code == 0

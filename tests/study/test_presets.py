@@ -53,11 +53,31 @@ def test_the_parts_of_a_preset_stand_in_its_name(tmp_path: Path) -> None:
     assert [study.name for study in load_studies(path)] == ["tiny"]
 
 
+def test_a_part_may_have_some_of_the_rows_in_the_studys_order(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.yaml"
+    more = {**TINY["variants"], "ks3": {"model.operator": {"name": "depthwise", "kernel_size": 3}}}
+    parts = {"all": {}, "two": {"variants": ["ks3", "tsn"]}}
+    path.write_text(yaml.safe_dump({**TINY, "variants": more, "parts": parts}, sort_keys=False))
+    every, two = load_studies(path)
+    assert list(every.variants) == ["tsn", "ks13", "ks3"]
+    assert list(two.variants) == ["tsn", "ks3"]
+
+
+def test_a_preset_may_be_without_the_parts_of_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump({**TINY, "parts": PARTS, "presets": {"whole": {"parts": {}}, "also": {}}}))
+    assert [study.name for study in load_studies(path, preset="whole")] == ["tiny-whole"]
+    assert [study.name for study in load_studies(path, preset="also")] == ["tiny-also-four", "tiny-also-two"]
+
+
 @pytest.mark.parametrize(
     ("parts", "chosen", "expected"),
     [
         ({"a": {"dat.num_frames": 2}}, [], "parts.a: dat.num_frames: unknown key; did you mean 'data'?"),
-        ({"a": {"variants": {}}}, [], "parts.a: variants: unknown key"),
+        ({"a": {"parts": {}}}, [], "parts.a: parts: unknown key"),
+        ({"a": {"variants": {}}}, [], "parts.a.variants: {} is not a list of the study's variants"),
+        ({"a": {"variants": ["ks31"]}}, [], "parts.a.variants: no variant 'ks31'; did you mean 'ks13'?"),
+        ({"a": {"variants": ["ks13"]}}, [], "baseline: no variant 'tsn'"),
         ({"a": {"data.num_frames": 0}}, [], "data.num_frames: 0 is too few; use 1 or more"),
         ({"a": 3}, [], "parts: a: 3 is not a mapping"),
         ({"a b": {}}, [], "parts: 'a b' is no name; use letters, digits, _ + -"),
