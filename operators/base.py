@@ -10,9 +10,37 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a table says of an operator, at its default settings.
+
+    The last three are expressions in C, T, H and W without a times sign: `3 C T H W`, `2 C^2 / 16`, `T - 1`.
+    Tests hold them to what the operator is.
+
+    Attributes:
+        title: what its paper calls it.
+        venue, year: where and when it was published.
+        formula: y, from x, in a line.
+        parameters, macs: how many numbers learn, and multiply-adds of one clip.
+        reach: frames to each side.
+        also: other names under which it is found.
+    """
+
+    title: str
+    venue: str
+    year: int
+    formula: str
+    parameters: str
+    macs: str
+    reach: str
+    also: tuple[str, ...] = ()
 
 
 class TemporalOp(nn.Module):
@@ -25,7 +53,8 @@ class TemporalOp(nn.Module):
     The contract, which `operators.contract.check` tests:
 
     - `forward` takes (N, T, C, H, W) and returns the same shape and dtype, and keeps the memory format;
-    - a clip never influences another clip, a frame never one further away than `reach`;
+    - in eval, a clip never influences another clip, a frame never one further away than `reach`; in training,
+      only batch norm inside the operator may mix clips;
     - every parameter learns;
     - the same seed gives the same parameters and the same output.
 
@@ -34,13 +63,24 @@ class TemporalOp(nn.Module):
         num_frames: T.
 
     Attributes:
-        reach: how many frames the operator looks to each side; None where that is not stated.
+        reach: how many frames the operator looks to each side, num_frames - 1 for all; None where that is not stated.
+        causal: it looks at the past alone.
+        circular: the first frame and the last are neighbours.
+        channels_multiple: C must be a multiple of it.
         stencil_path: which implementation `operators.stencil` takes, for operators that hand it on.
+        facts: what tables say of it, for operators of the zoo.
+
+    Raises:
+        ValueError: C or T is below 1, or C is no multiple of `channels_multiple`.
     """
 
     registry: ClassVar[dict[str, type[TemporalOp]]] = {}
     name: ClassVar[str] = ""
+    facts: ClassVar[Facts | None] = None
     reach: int | None = None
+    causal: bool = False
+    circular: bool = False
+    channels_multiple: ClassVar[int] = 1
     stencil_path: str = "auto"
 
     def __init_subclass__(cls, name: str = "", **kwargs: Any) -> None:
@@ -62,8 +102,17 @@ class TemporalOp(nn.Module):
         for what, value in (("channels", channels), ("num_frames", num_frames)):
             if value < 1:
                 raise ValueError(f"{what}: {value} is below 1")
+        if channels % self.channels_multiple:
+            raise ValueError(
+                f"channels: {channels} is no multiple of {self.channels_multiple}, as {self.name} needs"
+            )
         self.channels = channels
         self.num_frames = num_frames
+
+    @property
+    def uses_batch_statistics(self) -> bool:
+        """Whether clips meet in training, in the means of a batch norm."""
+        return any(isinstance(module, _BatchNorm) for module in self.modules())
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, T, C, H, W) -> the same shape, dtype and memory format."""
@@ -84,7 +133,8 @@ class TemporalOp(nn.Module):
 
 
 def find_operator(name: str) -> type[TemporalOp]:
-    """The class registered as `name`, or the one at a dotted path `package.module.Class`.
+    """The class registered as `name`, one known by it elsewhere (`tsm` is `shift`), or the one at a dotted path
+    `package.module.Class`.
 
     Raises:
         ValueError: nothing of that name; the message offers the nearest one.
@@ -107,9 +157,11 @@ def find_operator(name: str) -> type[TemporalOp]:
         if not (isinstance(found, type) and issubclass(found, TemporalOp)):
             raise ValueError(f"name: {name!r} is not a subclass of TemporalOp")
         return found
-    if name not in TemporalOp.registry:
-        raise ValueError(f"name: no operator {name!r}{_nearest(name, TemporalOp.registry)}")
-    return TemporalOp.registry[name]
+    others = {other: cls for cls in TemporalOp.registry.values() if cls.facts for other in cls.facts.also}
+    known = others | TemporalOp.registry  # a name goes before another's other name
+    if name not in known:
+        raise ValueError(f"name: no operator {name!r}{_nearest(name, known, shown=TemporalOp.registry)}")
+    return known[name]
 
 
 def make_operator(name: str, channels: int, num_frames: int, **settings: Any) -> TemporalOp:
@@ -134,8 +186,8 @@ def make_operator(name: str, channels: int, num_frames: int, **settings: Any) ->
     return cls(channels, num_frames, **settings)
 
 
-def _nearest(name: str, known: Any) -> str:
+def _nearest(name: str, known: Any, shown: Any = None) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     if close:
         return f"; did you mean {close[0]!r}?"
-    return f"; known: {', '.join(sorted(known)) or 'none'}"
+    return f"; known: {', '.join(sorted(shown or known)) or 'none'}"

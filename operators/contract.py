@@ -1,57 +1,134 @@
 """What every operator promises, as checks that run on any operator, also on one from outside.
 
-from operators.contract import check
-check(MyOperator, my_setting=3)
+    from operators.contract import check
+    check(MyOperator, channels=64, frames=8, my_setting=3)
+
+`python -m operators.check my_op.MyOperator` prints the same, promise by promise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from operators.base import TemporalOp
+from operators.stencil import layout
 
-CHANNELS, HEIGHT, WIDTH = 16, 5, 3  # sizes differ per axis, so that a swapped axis shows
+HEIGHT, WIDTH = 5, 3  # sizes differ per axis, so that a swapped axis shows
+SEEDS = range(4)  # a ReLU may be dead under one of them
+TOLERANCE = 1e-4  # relative, in fp32: two kernels of torch add up in another order
 
 
 class ContractError(AssertionError):
-    """An operator breaks the contract of TemporalOp; the text says which promise, and how."""
+    """An operator breaks the contract of TemporalOp; the text says which promises, and how."""
 
 
-def check(operator: type[TemporalOp], **settings: Any) -> None:
-    """Run every check of the contract.
+class BrokenError(Exception):
+    """A promise that is not kept: what was found, and what to do about it."""
 
-    Raises:
-        ContractError: the first promise that is broken.
+    def __init__(self, found: str, remedy: str) -> None:
+        super().__init__(found)
+        self.remedy = remedy
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One promise, tried.
+
+    Attributes:
+        promise: in words.
+        tried: what was tried, where it is kept.
+        found: what breaks it; "" where it is kept.
+        remedy: what to do about it; "" where it is kept.
     """
-    for one in CHECKS:
-        one(operator, settings)
+
+    promise: str
+    tried: str = ""
+    found: str = ""
+    remedy: str = ""
+
+    @property
+    def kept(self) -> bool:
+        return not self.found
 
 
-def _build(operator: type[TemporalOp], settings: dict[str, Any], frames: int | None = None) -> TemporalOp:
-    """As a study makes it, then moved a little as training would: many operators start as the identity, and keep
-    every promise there."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        if frames is None:  # enough frames for every tap to matter
-            frames = max(6, (operator(CHANNELS, 6, **settings).reach or 0) + 2)
-            torch.manual_seed(0)
-        op = operator(CHANNELS, frames, **settings)
-        with torch.no_grad():
-            for parameter in op.parameters():
-                parameter.add_(0.1 * torch.randn_like(parameter))
+@dataclass(frozen=True)
+class Case:
+    """An operator at one size, with the settings that a study would give it."""
+
+    operator: type[TemporalOp]
+    channels: int
+    frames: int
+    settings: dict[str, Any]
+
+    def build(self, seed: int = 0, channels: int | None = None, frames: int | None = None) -> TemporalOp:
+        """As a study makes it, then moved a little as training would: many operators start as the identity, and keep
+        every promise there."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            op = self.operator(channels or self.channels, frames or self.frames, **self.settings)
+            with torch.no_grad():
+                for parameter in op.parameters():
+                    parameter.add_(0.1 * torch.randn_like(parameter))
         return op
 
 
-def _clips(op: TemporalOp, n: int = 2, channels_last: bool = False) -> Tensor:
-    generator = torch.Generator().manual_seed(1)
+def examine(
+    operator: type[TemporalOp], *, channels: int = 64, frames: int = 8, **settings: Any
+) -> list[Outcome]:
+    """Try every promise of the contract.
+
+    Args:
+        channels: C.
+        frames: T; more are taken where the operator reaches further than they are.
+        settings: the operator's own.
+
+    Raises:
+        ValueError, TypeError: the operator refuses its settings or these channels.
+    """
+    with torch.random.fork_rng(devices=[]):
+        reach = operator(channels, frames, **settings).reach or 0
+    case = Case(operator, channels, frames if reach < frames else reach + 2, settings)
+    return [_outcome(promise, case) for promise in PROMISES]
+
+
+def check(operator: type[TemporalOp], *, channels: int = 64, frames: int = 8, **settings: Any) -> None:
+    """`examine`, for those who want to hear of broken promises only.
+
+    Raises:
+        ContractError: names every promise that is broken, and what to do.
+        ValueError, TypeError: the operator refuses its settings or these channels.
+    """
+    broken = [one for one in examine(operator, channels=channels, frames=frames, **settings) if not one.kept]
+    if broken:
+        lines = [f"{one.promise}: {one.found}; {one.remedy}" for one in broken]
+        raise ContractError("\n".join([f"{operator.__name__} breaks {len(broken)} promises:", *lines]))
+
+
+def _outcome(promise: Callable[[Case], str], case: Case) -> Outcome:
+    words = promise.__name__.replace("_", " ")
+    state = torch.get_rng_state()
+    try:
+        return Outcome(words, tried=promise(case))
+    except BrokenError as broken:
+        return Outcome(words, found=str(broken), remedy=broken.remedy)
+    except Exception as error:  # whatever an operator of somebody's own raises
+        first = next(iter(str(error).splitlines()), "")
+        found = f"{type(error).__name__}: {first}" if first else type(error).__name__
+        return Outcome(words, found=found, remedy="run the operator's forward by itself for the traceback")
+    finally:
+        torch.set_rng_state(state)
+
+
+def _clips(op: TemporalOp, n: int = 2, channels_last: bool = False, seed: int = 1) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
     x = torch.randn(n, op.num_frames, op.channels, HEIGHT, WIDTH, generator=generator)
-    if channels_last:
-        x = x.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)
-    return x
+    return layout.in_format(x, channels_last)
 
 
 def _run(op: TemporalOp, x: Tensor) -> Tensor:
@@ -59,138 +136,259 @@ def _run(op: TemporalOp, x: Tensor) -> Tensor:
     return op(x)
 
 
-def _promise(kept: bool, op: TemporalOp, text: str) -> None:
-    if not kept:
-        raise ContractError(f"{type(op).__name__}: {text}")
+def _modes(op: TemporalOp) -> Iterator[tuple[str, TemporalOp]]:
+    yield "in training", op.train()
+    yield "in eval", op.eval()
 
 
-def keeps_shape_dtype_and_memory_format(operator: type[TemporalOp], settings: dict[str, Any]) -> None:
-    op = _build(operator, settings)
-    for channels_last in (False, True):
-        x = _clips(op, channels_last=channels_last)
-        y = _run(op, x)
-        name = "channels_last" if channels_last else "contiguous"
-        _promise(y.shape == x.shape, op, f"shape {tuple(x.shape)} became {tuple(y.shape)}")
-        _promise(y.dtype == x.dtype, op, f"dtype {x.dtype} became {y.dtype}")
-        _promise(y.stride() == x.stride(), op, f"a {name} clip came back with strides {y.stride()}")
+def _size(x: Tensor) -> str:
+    n, t, c, h, w = x.shape
+    return f"{n} clip{'s' * (n > 1)} of {t} frame{'s' * (t > 1)}, {c} channels, {h} x {w} pixels"
 
 
-def follows_the_dtype_of_its_clips(operator: type[TemporalOp], settings: dict[str, Any]) -> None:
-    op = _build(operator, settings).to(torch.bfloat16)
-    y = _run(op, _clips(op).to(torch.bfloat16))
-    _promise(y.dtype == torch.bfloat16, op, f"bfloat16 clips came back as {y.dtype}; make tensors like x")
+def _difference(a: Tensor, b: Tensor) -> float:
+    """The largest, relative to the largest number there."""
+    return ((a - b).abs().max() / b.abs().max().clamp_min(1e-30)).item()
 
 
-def holds_its_tensors_as_parameters_or_buffers(operator: type[TemporalOp], settings: dict[str, Any]) -> None:
-    op = _build(operator, settings)
+def is_deterministic_under_a_seed(case: Case) -> str:
+    first, second = case.build(), case.build()
+    for (name, a), b in zip(first.state_dict().items(), second.state_dict().values(), strict=True):
+        if not torch.equal(a, b):
+            raise BrokenError(
+                f"the same seed gave two values of {name}", "draw from torch's global generator alone"
+            )
+    x = _clips(first)
+    for mode, op in _modes(first):
+        if not torch.equal(_run(op, x), _run(op, x)):
+            raise BrokenError(
+                f"the same clip and seed gave two outputs {mode}", "draw from torch's global generator alone"
+            )
+    return "built twice, and run twice in training and in eval, from one seed"
+
+
+def holds_its_tensors_as_parameters_or_buffers(case: Case) -> str:
+    op = case.build()
+    _run(op, _clips(op))
     for module in op.modules():
         for name, value in vars(module).items():
-            plain = isinstance(value, Tensor)
-            _promise(
-                not plain, op, f"{name} is a plain tensor: make it an nn.Parameter, or register_buffer it"
-            )
+            if isinstance(value, Tensor):
+                raise BrokenError(
+                    f"{name} is a plain tensor", "make it an nn.Parameter, or register_buffer it"
+                )
+    return "every attribute, after a run"
 
 
-def gives_the_same_in_both_memory_formats(operator: type[TemporalOp], settings: dict[str, Any]) -> None:
-    op = _build(operator, settings)
-    difference = (_run(op, _clips(op)) - _run(op, _clips(op, channels_last=True))).abs().max().item()
-    _promise(difference < 1e-5, op, f"contiguous and channels_last clips differ by {difference:.2g}")
+def keeps_shape_dtype_and_memory_format(case: Case) -> str:
+    for mode, op in _modes(case.build()):
+        for name, channels_last in (("contiguous", False), ("channels_last", True)):
+            x = _clips(op, channels_last=channels_last)
+            y = _run(op, x)
+            if y.shape != x.shape:
+                raise BrokenError(
+                    f"shape {tuple(x.shape)} became {tuple(y.shape)} {mode}", "return x's shape"
+                )
+            if y.dtype != x.dtype:
+                raise BrokenError(f"dtype {x.dtype} became {y.dtype}", "return x's dtype")
+            if y.stride() != x.stride():
+                raise BrokenError(
+                    f"a {name} clip came back with strides {y.stride()}",
+                    "return x's memory format, as operators.stencil.layout.in_format makes it",
+                )
+    return f"{_size(x)}, contiguous and channels_last"
 
 
-def never_mixes_clips(operator: type[TemporalOp], settings: dict[str, Any]) -> None:
-    op = _build(operator, settings)
-    for channels_last in (False, True):
-        x = _clips(op, channels_last=channels_last)
-        changed = x.clone()
-        changed[1] += 1.0
-        _promise(torch.equal(_run(op, x)[0], _run(op, changed)[0]), op, "changing one clip changed another")
+def follows_the_dtype_of_its_clips(case: Case) -> str:
+    op = case.build().to(torch.bfloat16)
+    y = _run(op, _clips(op).to(torch.bfloat16))
+    if y.dtype != torch.bfloat16:
+        raise BrokenError(f"bfloat16 clips came back as {y.dtype}", "make tensors like x")
+    return "bfloat16 parameters and clips"
 
 
-def looks_no_further_than_its_reach(operator: type[TemporalOp], settings: dict[str, Any]) -> None:
-    op = _build(operator, settings)
-    if op.reach is None:
-        return
-    x = _clips(op, n=1)
-    for frame in range(op.num_frames):
-        changed = x.clone()
-        changed[:, frame] += 1.0
-        moved = (_run(op, x) != _run(op, changed)).flatten(2).any(dim=2)[0]
-        for other in range(op.num_frames):
-            if moved[other]:
-                distance = abs(other - frame)
-                _promise(distance <= op.reach, op, f"reach is {op.reach}, but frame {frame} moved {other}")
-
-
-def every_parameter_learns(operator: type[TemporalOp], settings: dict[str, Any]) -> None:
-    op = _build(operator, settings)
-    x = _clips(op).requires_grad_()
-    y = _run(op, x)
-    y.backward(torch.randn(y.shape, generator=torch.Generator().manual_seed(2)))
-    for name, parameter in op.named_parameters():
-        _promise(parameter.requires_grad, op, f"{name} is frozen; make it a buffer")
-        _promise(parameter.grad is not None, op, f"{name} gets no gradient")
-        assert parameter.grad is not None
-        _promise(bool(parameter.grad.isfinite().all()), op, f"{name} gets a gradient that is not finite")
-        idle = int((parameter.grad == 0).sum())
-        _promise(idle == 0, op, f"{idle} of {parameter.numel()} numbers of {name} get no gradient")
-    _promise(x.grad is not None and bool((x.grad != 0).any()), op, "no gradient reaches the input")
-
-
-def is_deterministic_under_a_seed(operator: type[TemporalOp], settings: dict[str, Any]) -> None:
-    first, second = _build(operator, settings), _build(operator, settings)
-    for (name, a), b in zip(first.state_dict().items(), second.state_dict().values(), strict=True):
-        _promise(torch.equal(a, b), first, f"the same seed gave two values of {name}")
-    x = _clips(first)
-    _promise(torch.equal(_run(first, x), _run(first, x)), first, "the same clip and seed gave two outputs")
-
-
-def takes_any_number_of_clips_and_a_single_frame(
-    operator: type[TemporalOp], settings: dict[str, Any]
-) -> None:
-    op = _build(operator, settings, frames=1)
-    for n in (1, 3):
-        x = _clips(op, n=n)
-        _promise(
-            _run(op, x).shape == x.shape, op, f"shape {tuple(x.shape)} became {tuple(_run(op, x).shape)}"
+def gives_the_same_in_both_memory_formats(case: Case) -> str:
+    op = case.build().eval()
+    difference = _difference(_run(op, _clips(op, channels_last=True)), _run(op, _clips(op)))
+    if not difference < TOLERANCE:
+        raise BrokenError(
+            f"contiguous and channels_last clips differ by {difference:.2g} of the largest number",
+            "use reshape and flatten instead of view and raw memory",
         )
+    return "the same numbers, contiguous and channels_last"
 
 
-def states_its_macs_or_none(operator: type[TemporalOp], settings: dict[str, Any]) -> None:
-    op = _build(operator, settings)
-    macs = op.macs(HEIGHT, WIDTH)
-    if macs is None:
-        return
-    _promise(isinstance(macs, int) and macs >= 0, op, f"macs is {macs!r}, not a count")
-    _promise(op.macs(2 * HEIGHT, WIDTH) == 2 * macs, op, "macs do not double with the height")
+def leaves_its_clips_as_they_are(case: Case) -> str:
+    op = case.build()
+    x = _clips(op)
+    before = x.clone()
+    _run(op, x)
+    if not torch.equal(x, before):
+        raise BrokenError("the clips changed", "do not write into x: a block's identity branch reads it too")
+    return "the clips before and after a run"
 
 
-def is_the_filter_that_it_says(operator: type[TemporalOp], settings: dict[str, Any]) -> None:
-    op = _build(operator, settings)
+def never_mixes_clips(case: Case) -> str:
+    built = case.build()
+    statistics = built.uses_batch_statistics
+    for mode, op in _modes(built):
+        if mode == "in training" and statistics:
+            continue  # batch norm mixes clips there: named in every table
+        for channels_last in (False, True):
+            x = _clips(op, channels_last=channels_last)
+            changed = x.clone()
+            changed[1] = _clips(op, n=1, seed=5)[0]
+            if not torch.equal(_run(op, x)[0], _run(op, changed)[0]):
+                remedy = "keep the first dimension apart; batch norm is allowed, as an nn.BatchNorm module"
+                raise BrokenError(f"changing one clip changed another {mode}", remedy)
+    if statistics:
+        return "one of two clips changed, in eval; in training it uses batch statistics, as tables say"
+    return "one of two clips changed, in training and in eval"
+
+
+def looks_no_further_than_its_reach(case: Case) -> str:
+    op = case.build().eval()
+    ways = "to the past alone" if op.causal else "around the ends" if op.circular else "to each side"
+    if op.reach is None and not op.causal:
+        return "nothing: reach is not stated, and reports predict no horizon"
+    x, t = _clips(op, n=1), op.num_frames
+    y = _run(op, x)
+    for frame in range(t):
+        changed = x.clone()
+        changed[:, frame] = _clips(op, n=1, seed=5)[:, frame]
+        moved = (y != _run(op, changed)).flatten(2).any(dim=2)[0]
+        for other in moved.nonzero().flatten().tolist():
+            if op.causal and other < frame:
+                raise BrokenError(
+                    f"frame {frame} moved {other}, which comes before it",
+                    "read no later frame, or leave `causal` out",
+                )
+            apart = abs(other - frame)
+            apart = min(apart, t - apart) if op.circular else apart
+            if op.reach is not None and apart > op.reach:
+                raise BrokenError(
+                    f"reach is {op.reach}, but frame {frame} moved {other}",
+                    f"state at least reach = {apart}; num_frames - 1 is the whole clip",
+                )
+    return f"each of {t} frames changed; reach {op.reach} {ways}"
+
+
+def every_parameter_learns(case: Case) -> str:
+    idle: dict[str, Tensor] = {}
+    for seed in SEEDS:
+        op = case.build(seed)
+        x = _clips(op, seed=seed).requires_grad_()
+        y = _run(op, x)
+        y.backward(torch.randn(y.shape, generator=torch.Generator().manual_seed(seed)))
+        for name, parameter in op.named_parameters():
+            if not parameter.requires_grad:
+                raise BrokenError(f"{name} is frozen", "make it a buffer")
+            if parameter.grad is None:
+                raise BrokenError(f"{name} gets no gradient", "use it in forward, or remove it")
+            if not parameter.grad.isfinite().all():
+                raise BrokenError(
+                    f"{name} gets a gradient that is not finite", "avoid dividing by zero, or roots of it"
+                )
+            still = parameter.grad == 0
+            idle[name] = idle[name] & still if name in idle else still
+        if x.grad is None or not (x.grad != 0).any():
+            raise BrokenError("no gradient reaches the input", "do not detach x")
+    for name, still in idle.items():
+        if still.any():
+            raise BrokenError(
+                f"{int(still.sum())} of {still.numel()} numbers of {name} get no gradient "
+                f"under any of {len(SEEDS)} seeds",
+                "let the output depend on every number, or make those a buffer",
+            )
+    return (
+        f"a backward pass under each of {len(SEEDS)} seeds, {sum(map(Tensor.numel, idle.values()))} numbers"
+    )
+
+
+def takes_any_number_of_clips_and_a_single_frame(case: Case) -> str:
+    for mode, op in _modes(case.build(frames=1)):
+        for n in (3,) if mode == "in training" else (1, 3):  # batch norm needs more than one value
+            x = _clips(op, n=n)
+            if _run(op, x).shape != x.shape:
+                raise BrokenError(
+                    f"shape {tuple(x.shape)} became {tuple(_run(op, x).shape)}", "return x's shape"
+                )
+    return "one clip and three, of one frame"
+
+
+def takes_the_channels_that_it_states(case: Case) -> str:
+    step = case.operator.channels_multiple
+    channels = (case.channels // step + 1) * step
+    op = case.build(channels=channels)
+    x = _clips(op)
+    if _run(op, x).shape != x.shape:
+        raise BrokenError(f"{channels} channels became {_run(op, x).shape[2]}", "state `channels_multiple`")
+    return f"{case.channels} and {channels} channels" + (f", multiples of {step}" if step > 1 else "")
+
+
+def states_its_macs_as_torch_counts_them(case: Case) -> str:
+    with torch.device("meta"):
+        op = case.operator(case.channels, case.frames, **case.settings).eval()
+    if op.macs(HEIGHT, WIDTH) is None:
+        return "nothing: macs is not stated, and reports say so"
+    for height, width in ((HEIGHT, WIDTH), (3 * HEIGHT, 2 * WIDTH)):
+        macs = op.macs(height, width)
+        if not isinstance(macs, int) or macs < 0:
+            raise BrokenError(f"macs is {macs!r}", "return a whole number: multiply-adds of one clip")
+        x = torch.empty(1, op.num_frames, op.channels, height, width, device="meta")
+        try:
+            with FlopCounterMode(display=False) as counter:
+                op(x)
+        except Exception as error:  # an operator of somebody's own need not run on shapes alone
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            return f"that it is a count; torch could not run the operator on shapes alone ({reason})"
+        counted = counter.get_total_flops() // 2  # torch counts 2 a multiply-add
+        if counted == 0:
+            return "that it is a count; torch has none of elementwise arithmetic"
+        if abs(macs - counted) > 1:
+            raise BrokenError(
+                f"macs says {macs:,} at {height} x {width} pixels, torch counts {counted:,}",
+                "count convolutions, matrix products and stencils of one clip; leave elementwise arithmetic out",
+            )
+    return f"{HEIGHT} x {WIDTH} and {height} x {width} pixels, beside torch's counter"
+
+
+def is_the_filter_that_it_says(case: Case) -> str:
+    op = case.build().eval()
     stated = op.kernel()
     if stated is None:
-        return
+        return "nothing: kernel is not stated"
     offsets, weights = stated
-    _promise(weights.shape == (len(offsets), op.channels), op, f"kernel has shape {tuple(weights.shape)}")
+    if weights.shape != (len(offsets), op.channels):
+        raise BrokenError(
+            f"kernel has shape {tuple(weights.shape)}", "return one weight an offset and channel"
+        )
     x = _clips(op)
     expected = torch.zeros_like(x)
     for offset, weight in zip(offsets, weights, strict=True):
         for frame in range(op.num_frames):
             if 0 <= frame + offset < op.num_frames:
                 expected[:, frame] += weight[:, None, None] * x[:, frame + offset]
-    difference = (_run(op, x) - expected).abs().max().item()
-    _promise(difference < 1e-4, op, f"filtering with its kernel gives another result, by {difference:.2g}")
+    difference = _difference(_run(op, x), expected)
+    if not difference < TOLERANCE:
+        raise BrokenError(
+            f"filtering with its kernel gives another result, by {difference:.2g} of the largest number",
+            "let `kernel` return what forward applies, or None",
+        )
+    return f"filtered by hand with {len(offsets)} taps"
 
 
-CHECKS: tuple[Callable[[type[TemporalOp], dict[str, Any]], None], ...] = (
+PROMISES: tuple[Callable[[Case], str], ...] = (
     is_deterministic_under_a_seed,
     holds_its_tensors_as_parameters_or_buffers,
     keeps_shape_dtype_and_memory_format,
     follows_the_dtype_of_its_clips,
     gives_the_same_in_both_memory_formats,
+    leaves_its_clips_as_they_are,
     never_mixes_clips,
     looks_no_further_than_its_reach,
     every_parameter_learns,
     takes_any_number_of_clips_and_a_single_frame,
-    states_its_macs_or_none,
+    takes_the_channels_that_it_states,
+    states_its_macs_as_torch_counts_them,
     is_the_filter_that_it_says,
 )

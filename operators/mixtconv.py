@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from operators.base import TemporalOp
+from operators.base import Facts, TemporalOp
 from operators.stencil import Span, stencil
 
 INITS = ("shift", "identity", "random")
@@ -41,6 +41,17 @@ class MixTConv(TemporalOp, name="mixtconv"):
         ValueError: a size is even or below 1, a dilation is below 1, the lengths differ, there are fewer
             channels than groups, or `init` is unknown.
     """
+
+    facts = Facts(
+        title="MixTConv",
+        venue="ICPR",
+        year=2020,
+        formula="y_c[t] = sum over |d| <= k/2 of w_c[d] x_c[t+d], k = 1, 3, 5, 7 by channel group",
+        parameters="4 C",
+        macs="4 C T H W",
+        reach="3",
+        also=("mst", "mixed_temporal_convolution"),
+    )
 
     def __init__(
         self,

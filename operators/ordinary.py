@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from operators.base import TemporalOp
+from operators.base import Facts, TemporalOp
 from operators.mixtconv import INITS, initial_taps
 
 
@@ -30,6 +30,17 @@ class Ordinary(TemporalOp, name="ordinary"):
     Raises:
         ValueError: the size is even or below 1, or `init` is unknown.
     """
+
+    facts = Facts(
+        title="ordinary 1D convolution",
+        venue="ICPR",
+        year=2020,
+        formula="y[t] = sum over |d| <= 1 of W[d] x[t+d], W[d] in C x C",
+        parameters="3 C^2",
+        macs="3 C^2 T H W",
+        reach="1",
+        also=("conv1d", "temporal_convolution"),
+    )
 
     def __init__(self, channels: int, num_frames: int, kernel_size: int = 3, init: str = "shift") -> None:
         super().__init__(channels, num_frames)

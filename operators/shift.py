@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from operators.base import TemporalOp
+from operators.base import Facts, TemporalOp
 from operators.stencil import Span, stencil
 
 
@@ -26,6 +26,16 @@ class Shift(TemporalOp, name="shift"):
         ValueError: `shift_div` is below 2, or there are fewer channels than `shift_div`.
     """
 
+    facts = Facts(
+        title="TSM",
+        venue="ICCV",
+        year=2019,
+        formula="y[t] = x[t+1] on C/8 channels, x[t-1] on C/8, x[t] on the rest",
+        parameters="0",
+        macs="0",
+        reach="1",
+        also=("tsm", "temporal_shift"),
+    )
     reach = 1
     taps: Tensor
 

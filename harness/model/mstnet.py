@@ -123,13 +123,13 @@ class MSTNet(nn.Module):
                 yield name, module
 
     def horizon(self) -> int | None:
-        """The largest distance in frames of two frames that some feature depends on: twice the sum of the operators'
-        reach, at most T - 1; None where an operator does not state its reach."""
+        """The largest distance in frames of two frames that some feature depends on: the sum of the operators' reach to
+        both sides, of causal ones to one, at most T - 1; None where an operator does not state its reach."""
         total = 0
         for _, operator in self.operators():
             if operator.reach is None:
                 return None
-            total += 2 * operator.reach
+            total += operator.reach * (1 if operator.causal else 2)
         return min(total, self.num_frames - 1)
 
     def forward(self, clips: Tensor) -> Tensor:

@@ -312,7 +312,10 @@ def _variant(name: str, base: dict[str, Any], change: Any, where: str, study_sou
 
     settings: Settings = coerce(merged(base, change), Settings, "", source)
     _check_operator(settings, source)
-    return settings
+    operator = settings.model.operator
+    if "." not in operator["name"]:  # under a paper's name too, the same operator has the same trials
+        operator = {**operator, "name": find_operator(operator["name"]).name}
+    return dataclasses.replace(settings, model=dataclasses.replace(settings.model, operator=operator))
 
 
 def _check_operator(settings: Settings, source: Source) -> None:

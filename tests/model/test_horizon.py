@@ -60,6 +60,18 @@ def test_a_network_without_operators_relates_no_two_frames() -> None:
     assert network(TABLE2["ks7"], 8).horizon() == 0
 
 
+def test_causal_operators_relate_frames_as_far_apart_as_they_reach_back() -> None:
+    class Before(TemporalOp, name="before"):
+        reach = 2
+        causal = True
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + torch.cat([torch.zeros_like(x[:, :2]), x[:, :-2]], dim=1)
+
+    model = network({"name": "before"}, 12, 2, 3)
+    assert model.horizon() == seen_together(model, 12) == 4
+
+
 def test_an_operator_that_does_not_state_its_reach_leaves_the_horizon_unknown() -> None:
     class Mean(TemporalOp, name="mean"):
         def forward(self, x: torch.Tensor) -> torch.Tensor:

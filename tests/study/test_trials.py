@@ -54,6 +54,12 @@ def test_ids_do_not_depend_on_names_of_studies_and_variants(tmp_path: Path) -> N
     assert ids(load(tmp_path, renamed))["plain"] == ids(load(tmp_path, TINY))["tsn"]
 
 
+def test_a_papers_name_names_the_same_trials(tmp_path: Path) -> None:
+    variants = {"tsn": {"model.operator": {"name": "tsn"}}}
+    named = {**TINY, "baseline": "tsn", "variants": variants}
+    assert ids(load(tmp_path, named))["tsn"] == ids(load(tmp_path, TINY))["tsn"]
+
+
 def test_the_number_of_processes_is_part_of_a_trials_id(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
     path.write_text(yaml.safe_dump(copy.deepcopy(TINY)))

@@ -1,0 +1,91 @@
+"""python -m operators.check: every promise of the contract, tried on one operator.
+
+Exit code: 0 every promise is kept, 1 one is broken, 2 the operator was not found or refuses its settings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from operators.base import find_operator, make_operator
+from operators.contract import Outcome, examine
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read a command line, by default this process's own; print every promise.
+
+    Returns:
+        The exit code.
+    """
+    args = _parser().parse_args(argv)
+    sys.path.insert(0, "")  # an operator in the working directory is found, however this was started
+    settings = dict(args.set)
+    try:
+        make_operator(args.operator, args.channels, args.frames, **settings)
+        operator = find_operator(args.operator)
+    except Exception as error:  # also whatever a user's own file does when imported
+        first = next(iter(str(error).splitlines()), "")
+        text = first if isinstance(error, ValueError) else f"{args.operator}: {type(error).__name__}: {first}"
+        print(f"error: {text}", file=sys.stderr)
+        return 2
+    outcomes = examine(operator, channels=args.channels, frames=args.frames, **settings)
+    for outcome in outcomes:
+        print("\n".join(_lines(outcome)))
+    broken = sum(not outcome.kept for outcome in outcomes)
+    kept = f"{len(outcomes) - broken} of {len(outcomes)} promises kept"
+    print(f"{operator.__name__}: {kept}, with {args.channels} channels and {args.frames} frames")
+    return 1 if broken else 0
+
+
+def _lines(outcome: Outcome) -> list[str]:
+    if outcome.kept:
+        return [f"✓ {outcome.promise}", f"    tried: {outcome.tried}"]
+    return [f"✗ {outcome.promise}", f"    found: {outcome.found}", f"    do:    {outcome.remedy}"]
+
+
+class _Parser(argparse.ArgumentParser):
+    """Complains in one line; --help has the rest."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}; see python -m operators.check --help\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m operators.check", description="Try every promise of an operator.")
+    parser.add_argument("operator", help="a name of the zoo, or a dotted path such as my_op.MyOperator")
+    parser.add_argument("--channels", type=_count, default=64, help="C (default: %(default)s)")
+    parser.add_argument("--frames", type=_count, default=8, help="T (default: %(default)s)")
+    parser.add_argument(
+        "--set",
+        type=_setting,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting of the operator: kernel_sizes=[1,3]",
+    )
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 1")
+    return int(text)
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    named = {"true": True, "false": False, "null": None}
+    try:
+        return key, named[value] if value in named else ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return key, value  # a word
+
+
+if __name__ == "__main__":
+    sys.exit(main())
