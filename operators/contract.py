@@ -278,7 +278,7 @@ def every_parameter_learns(case: Case) -> str:
         op = case.build(seed)
         x = _clips(op, seed=seed).requires_grad_()
         y = _run(op, x)
-        y.backward(torch.randn(y.shape, generator=torch.Generator().manual_seed(seed)))
+        y.backward(torch.randn(y.shape, generator=torch.Generator().manual_seed(seed + 100)))
         for name, parameter in op.named_parameters():
             if not parameter.requires_grad:
                 raise BrokenError(f"{name} is frozen", "make it a buffer")

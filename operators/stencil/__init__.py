@@ -1,4 +1,4 @@
-"""The depthwise temporal stencil that `shift`, `depthwise` and `mixtconv` share.
+"""The depthwise temporal stencil that operators of one filter per channel share.
 
     y[t, c] = sum over offsets d of table[R + d, c] * x[t + d, c],    frames outside the clip are zero
 

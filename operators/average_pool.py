@@ -1,0 +1,58 @@
+"""AveragePool: the mean of neighbouring frames, at every channel and pixel.
+
+Source: the mean in place of the maximum of I3D's pooling (Carreira and Zisserman, CVPR 2017), its part along time. It
+sees neighbours, and cannot tell the past from the future.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from operators.base import Facts, TemporalOp
+from operators.stencil import Span, stencil
+
+
+class AveragePool(TemporalOp, name="average_pool"):
+    """Averages a window of frames. Frames outside the clip count as zero.
+
+        y[t] = 1 / k * sum over |d| <= k // 2 of x[t+d]
+
+    Args:
+        channels: C.
+        num_frames: T.
+        kernel_size: k, odd, in frames.
+
+    Raises:
+        ValueError: the size is even or below 1.
+    """
+
+    facts = Facts(
+        title="the mean in place of I3D's max pooling",
+        venue="CVPR",
+        year=2017,
+        formula="y[t] = 1/3 sum over |d| <= 1 of x[t+d]",
+        parameters="0",
+        macs="0",
+        reach="1",
+        also=("temporal_average_pool", "mean_pool"),
+    )
+    taps: Tensor
+
+    def __init__(self, channels: int, num_frames: int, kernel_size: int = 3) -> None:
+        super().__init__(channels, num_frames)
+        if kernel_size < 1 or kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size: {kernel_size} is not an odd size of at least 1")
+        self.reach = kernel_size // 2
+        self.register_buffer("taps", torch.full((kernel_size, channels), 1 / kernel_size), persistent=False)
+        self.spans = [Span(channels, 0, kernel_size - 1, 1)]
+
+    def kernel(self) -> tuple[list[int], Tensor]:
+        reach = len(self.taps) // 2
+        return list(range(-reach, reach + 1)), self.taps
+
+    def forward(self, x: Tensor) -> Tensor:
+        return stencil(x, self.taps, self.spans, path=self.stencil_path, taps=0)
+
+    def macs(self, height: int, width: int) -> int:
+        return 0  # pooling is not counted, in time as in space

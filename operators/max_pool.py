@@ -1,0 +1,53 @@
+"""MaxPool: the largest of neighbouring frames, at every channel and pixel.
+
+Source: the max pooling of stride 1 in the blocks of I3D (Carreira and Zisserman, CVPR 2017), its part along time.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from operators.base import Facts, TemporalOp
+
+
+class MaxPool(TemporalOp, name="max_pool"):
+    """Takes the maximum over a window of frames. Frames outside the clip do not count.
+
+        y[t] = max over |d| <= k // 2 of x[t+d]
+
+    Args:
+        channels: C.
+        num_frames: T.
+        kernel_size: k, odd, in frames.
+
+    Raises:
+        ValueError: the size is even or below 1.
+    """
+
+    facts = Facts(
+        title="I3D's max pooling, along time",
+        venue="CVPR",
+        year=2017,
+        formula="y[t] = max over |d| <= 1 of x[t+d]",
+        parameters="0",
+        macs="0",
+        reach="1",
+        also=("temporal_max_pool",),
+    )
+
+    def __init__(self, channels: int, num_frames: int, kernel_size: int = 3) -> None:
+        super().__init__(channels, num_frames)
+        if kernel_size < 1 or kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size: {kernel_size} is not an odd size of at least 1")
+        self.reach = kernel_size // 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x
+        for d in range(1, min(self.reach or 0, self.num_frames - 1) + 1):
+            y = torch.maximum(y, torch.cat([x[:, d:], y[:, -d:]], dim=1))  # a frame beside itself stays
+            y = torch.maximum(y, torch.cat([y[:, :d], x[:, :-d]], dim=1))
+        return y
+
+    def macs(self, height: int, width: int) -> int:
+        return 0  # comparisons multiply nothing
