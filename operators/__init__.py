@@ -1,5 +1,6 @@
 """What is compared: temporal operators. Importing this package fills `TemporalOp.registry`."""
 
+from operators.action import Action
 from operators.average_pool import AveragePool
 from operators.base import TemporalOp, make_operator
 from operators.canon import Canon
@@ -7,19 +8,34 @@ from operators.causal_shift import CausalShift
 from operators.depthwise import Depthwise
 from operators.frame_aggregation import FrameAggregation
 from operators.global_filter import GlobalFilter
+from operators.gsf import GSF
+from operators.gsm import GSM
 from operators.identity import Identity
 from operators.learned_shift import LearnedShift
 from operators.max_pool import MaxPool
 from operators.mixtconv import MixTConv
+from operators.motion_excitation import MotionExcitation
+from operators.mvf import MVF
 from operators.ordinary import Ordinary
 from operators.s4d import S4D
 from operators.shift import Shift
+from operators.tada import TAda
+from operators.tam import TAM
+from operators.tei import TEI
 from operators.temporal_fc import TemporalFC
 from operators.temporal_se import TemporalSE
+from operators.tin import TIN
 from operators.token_shift import TokenShift
 
 __all__ = [
+    "GSF",
+    "GSM",
+    "MVF",
     "S4D",
+    "TAM",
+    "TEI",
+    "TIN",
+    "Action",
     "AveragePool",
     "Canon",
     "CausalShift",
@@ -30,8 +46,10 @@ __all__ = [
     "LearnedShift",
     "MaxPool",
     "MixTConv",
+    "MotionExcitation",
     "Ordinary",
     "Shift",
+    "TAda",
     "TemporalFC",
     "TemporalOp",
     "TemporalSE",

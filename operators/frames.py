@@ -5,10 +5,13 @@ Shape letters as in operators/base.py.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from operators.stencil import layout
+from operators.stencil import Span, layout, stencil
 
 
 def mixed(x: Tensor, matrix: Tensor) -> Tensor:
@@ -25,3 +28,49 @@ def mixed(x: Tensor, matrix: Tensor) -> Tensor:
     v = layout.view(x, layout.is_channels_last(x))
     each = matrix.to(x.dtype).expand(len(v), *matrix.shape)
     return layout.like(torch.bmm(each, v.flatten(2)).view(v.shape).to(x.dtype), x)
+
+
+def on_images(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """A layer for images on every frame, (N, T, C, H, W) -> (N, T, C', H', W'); frames share its statistics."""
+    return layer(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+
+def along_time(layer: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
+    """A layer for sequences, (N, C, T), on (N, T, C): means of frames, mostly."""
+    return layer(z.transpose(1, 2)).transpose(1, 2)
+
+
+def ahead(x: Tensor, by: int = 1) -> Tensor:
+    """x[t + by] for any x of (N, T, ...); zeros outside the clip."""
+    t = x.shape[1]
+    moved = x[:, max(0, by) : max(0, t + min(0, by))]
+    before, after = (min(t, max(0, -by)), min(t, max(0, by)))
+    return F.pad(moved, [0, 0] * (x.dim() - 2) + [before, after])
+
+
+def filtered_by_clip(
+    x: Tensor, tables: Tensor, spans: Sequence[Span], *, path: str, taps: int | None = None
+) -> Tensor:
+    """`stencil`, each clip with a table of its own: clips stand side by side as channels.
+
+    Args:
+        x: (N, T, C, H, W) in either memory format.
+        tables: (N, 2R + 1, C).
+        spans: of one clip's table.
+        path: the stencil's.
+        taps: of one clip; see `stencil`.
+
+    Returns:
+        (N, T, C, H, W) in x's dtype and memory format.
+    """
+    x = layout.canonical(x)
+    n, t, c, h, w = x.shape
+    table = tables.transpose(0, 1).flatten(1)
+    all_taps = None if taps is None else taps * n
+    if layout.is_channels_last(x):
+        wide = x.permute(1, 3, 4, 0, 2).reshape(1, t, h, w, n * c).permute(0, 1, 4, 2, 3)
+    else:
+        wide = x.transpose(0, 1).reshape(1, t, n * c, h, w)
+    y = stencil(wide, table, list(spans) * n, path=path, taps=all_taps)
+    y = y.view(t, n, c, h, w) if y.is_contiguous() else y[0].unflatten(1, (n, c))
+    return layout.in_format(y.transpose(0, 1), layout.is_channels_last(x))

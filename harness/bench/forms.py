@@ -141,7 +141,10 @@ def _make(name: str, case: Case) -> TemporalOp:
         op = make_operator(
             name, case.channels, case.frames, **({"init": "random"} if name == "mixtconv" else {})
         )
-        if name == "ordinary":  # its weights are one of the layer's; the stencil reads fp32 taps as they are
+        layers = [m for m in op.modules() if m is not op and not isinstance(m, nn.ParameterList)]
+        if (
+            layers or name == "ordinary"
+        ):  # layers have their clips' dtype; the stencil reads fp32 taps as they are
             op = op.to(DTYPES[case.dtype])
         return op
 

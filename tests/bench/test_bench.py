@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shlex
@@ -67,7 +68,8 @@ def test_a_form_that_is_wrong_gets_its_reason_and_no_time(op: type[MixTConv], wo
 
 
 def test_every_registered_operator_has_a_form_in_every_path_and_identity_none() -> None:
-    found, skipped = forms(CASE, all_operators(), ["eager", "reference", "triton"], CPU)
+    case = dataclasses.replace(CASE, shape="16@5")  # eight channels are too few for some
+    found, skipped = forms(case, all_operators(), ["eager", "reference", "triton"], CPU)
     names = {form.name for form in found}
     for operator in set(TemporalOp.registry) - {"identity"}:
         paths = {f"{operator} eager", f"{operator} reference"}

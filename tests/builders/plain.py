@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from operators import TemporalOp
 
@@ -35,11 +35,12 @@ def agrees(op: TemporalOp, x: Tensor, plain: Callable[[Tensor], Tensor]) -> None
     """The operator gives what the plain computation gives, and so do its gradients, of clips and of parameters."""
     x = x.requires_grad_()
     y, expected = op(x), plain(x)
+    assert y.stride() == x.stride()
     torch.testing.assert_close(y, expected, rtol=1e-9, atol=1e-10)
     cotangent = torch.randn(y.shape, dtype=y.dtype, generator=torch.Generator().manual_seed(1))
     wanted = [x, *op.parameters()]
     ours = torch.autograd.grad(y, wanted, cotangent)
-    theirs = torch.autograd.grad(expected, wanted, cotangent)
+    theirs = torch.autograd.grad(expected, wanted, cotangent, materialize_grads=True)
     for mine, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-8, atol=1e-9)
 
@@ -54,3 +55,42 @@ def frames_of(x: Tensor, of: Callable[[int, int], Tensor]) -> Tensor:
 def at(x: Tensor, t: int, c: int) -> Tensor:
     """(N, H, W) of frame t and channel c; zeros outside the clip."""
     return x[:, t, c] if 0 <= t < x.shape[1] else torch.zeros_like(x[:, 0, c])
+
+
+def along_time(z: Tensor, weight: Tensor) -> Tensor:
+    """A convolution over time in loops: (N, T, C) with (C', C, k) -> (N, T, C'); zeros outside the clip."""
+    t, k = z.shape[1], weight.shape[2]
+    out = []
+    for frame in range(t):
+        total = torch.zeros(len(z), weight.shape[0], dtype=z.dtype)
+        for d in range(k):
+            if 0 <= frame + d - k // 2 < t:
+                total = total + z[:, frame + d - k // 2] @ weight[:, :, d].t()
+        out.append(total)
+    return torch.stack(out, dim=1)
+
+
+def depthwise(image: Tensor, weight: Tensor) -> Tensor:
+    """Each channel of (N, C, H, W) with its own (C, 1, 3, 3), by nine moved copies."""
+    n, c, h, w = image.shape
+    wide = torch.zeros(n, c, h + 2, w + 2, dtype=image.dtype)
+    wide[:, :, 1:-1, 1:-1] = image
+    return sum(
+        weight[:, 0, i, j, None, None] * wide[:, :, i : i + h, j : j + w] for i in range(3) for j in range(3)
+    )
+
+
+def normed(norm: nn.Module, z: Tensor, channel: int = -1) -> Tensor:
+    """Batch norm by hand, over all axes but that of the channel, in the mode that the layer is in."""
+    z = z.movedim(channel, -1)
+    flat = z.reshape(-1, z.shape[-1])
+    mean, var = norm.running_mean, norm.running_var
+    if norm.training:
+        mean = flat.sum(0) / len(flat)
+        var = ((flat - mean) ** 2).sum(0) / len(flat)
+    scaled = (z - mean) / (var + norm.eps) ** 0.5 * norm.weight + norm.bias
+    return scaled.movedim(-1, channel)
+
+
+def sigmoid(x: Tensor) -> Tensor:
+    return 1 / (1 + (-x).exp())

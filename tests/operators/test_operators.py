@@ -34,6 +34,22 @@ def test_operator_keeps_its_promises(name: str, settings: dict[str, Any]) -> Non
     check(find_operator(name), **settings)
 
 
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("name", sorted(TemporalOp.registry))
+def test_half_precision_clips_under_autocast_come_back_as_they_are_near_the_exact_result(
+    name: str, channels_last: bool
+) -> None:
+    """As `train.precision: bf16` has it: parameters in fp32, clips in bfloat16."""
+    op = make_operator(name, 64, 8).eval()
+    x = clips(64, 8, channels_last, torch.bfloat16)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = op(x)
+    assert y.dtype == torch.bfloat16
+    assert y.stride() == x.stride()
+    exact = op.double()(x.double())
+    assert (y.double() - exact).norm() / exact.norm() < 2e-2
+
+
 def clips(
     channels: int = 16, frames: int = 5, channels_last: bool = False, dtype: torch.dtype = torch.float64
 ) -> Tensor:
