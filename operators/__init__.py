@@ -12,16 +12,21 @@ from operators.gsf import GSF
 from operators.gsm import GSM
 from operators.identity import Identity
 from operators.learned_shift import LearnedShift
+from operators.linear_attention import LinearAttention
 from operators.max_pool import MaxPool
+from operators.min_gru import MinGRU
 from operators.mixtconv import MixTConv
 from operators.motion_excitation import MotionExcitation
 from operators.mvf import MVF
+from operators.non_local import NonLocal
 from operators.ordinary import Ordinary
 from operators.s4d import S4D
+from operators.selective_ssm import SelectiveSSM
 from operators.shift import Shift
 from operators.tada import TAda
 from operators.tam import TAM
 from operators.tei import TEI
+from operators.temporal_attention import TemporalAttention
 from operators.temporal_fc import TemporalFC
 from operators.temporal_se import TemporalSE
 from operators.tin import TIN
@@ -44,12 +49,17 @@ __all__ = [
     "GlobalFilter",
     "Identity",
     "LearnedShift",
+    "LinearAttention",
     "MaxPool",
+    "MinGRU",
     "MixTConv",
     "MotionExcitation",
+    "NonLocal",
     "Ordinary",
+    "SelectiveSSM",
     "Shift",
     "TAda",
+    "TemporalAttention",
     "TemporalFC",
     "TemporalOp",
     "TemporalSE",

@@ -40,6 +40,18 @@ def along_time(layer: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
     return layer(z.transpose(1, 2)).transpose(1, 2)
 
 
+def tokens(x: Tensor) -> Tensor:
+    """Every pixel as a sequence of frames: (N, T, C, H, W) -> (N H W, T, C)."""
+    return x.permute(0, 3, 4, 1, 2).flatten(0, 2)
+
+
+def untokened(z: Tensor, x: Tensor) -> Tensor:
+    """`tokens` back into x's shape, dtype and memory format."""
+    n, t, c, h, w = x.shape
+    back = z.view(n, h, w, t, c).permute(0, 3, 4, 1, 2).to(x.dtype)
+    return layout.in_format(back, layout.is_channels_last(x))
+
+
 def ahead(x: Tensor, by: int = 1) -> Tensor:
     """x[t + by] for any x of (N, T, ...); zeros outside the clip."""
     t = x.shape[1]
