@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from harness.analysis.sweep import baselines
 from harness.metrics import counts
 from harness.records import StudyRecord, TrialRecord
 from harness.stats.estimates import Estimate, finite, mean_interval
@@ -106,19 +107,20 @@ def break_down(record: StudyRecord, done: Mapping[str, Sequence[TrialRecord]]) -
     Args:
         done: finished trials by variant.
     """
-    baseline = done.get(record.baseline, ())
-    return {
-        variant: Breakdown(
-            variant=variant,
-            **({} if variant == record.baseline else _classes(record, trials, baseline)),
-            confusions=_confusions(record, trials, () if variant == record.baseline else baseline),
-            orders=_orders(trials),
-            filters=_filters(trials),
-            reach=_reach(trials),
-        )
-        for variant, trials in done.items()
-        if trials
-    }
+    others = baselines(record)
+    found = {}
+    for variant, trials in done.items():
+        baseline = done.get(others.get(variant, ""), ())
+        if trials:
+            found[variant] = Breakdown(
+                variant=variant,
+                **(_classes(record, trials, baseline) if variant in others else {}),
+                confusions=_confusions(record, trials, baseline),
+                orders=_orders(trials),
+                filters=_filters(trials),
+                reach=_reach(trials),
+            )
+    return found
 
 
 def _paired(mine: Mapping[int, float | None], other: Mapping[int, float | None]) -> Estimate:

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.analysis.breakdown import Breakdown, break_down
+from harness.analysis.ladder import Ladder, climb, levels_of
+from harness.analysis.sweep import Sweep, baselines, sweep
+from harness.metrics import level_metric
 from harness.published import is_reproduced, load_reference, same_geometry
 from harness.records import CostRecord, StudyRecord, TrialRecord
 from harness.stats.cheapest import Cheapest, cheapest, close_enough
@@ -16,13 +19,16 @@ from harness.stats.estimates import SAME, Estimate, Quartiles, finite, mean_inte
 from harness.stats.hypotheses import Tested, decide, parse_hypothesis, parse_pair
 from harness.stats.scores import Scores
 
+CEILING = 98.0
+"""Per cent: what is right so often leaves too little for a difference to be seen."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """One variant of the table.
 
-    accuracy: by metric, "top1", "top5", "group/<name>"; last epoch, over the finished trials.
-    difference: to the baseline; None for the baseline itself.
+    accuracy: by metric, "top1", "top5", "pair", "group/<name>", "lag/3"; last epoch, over the finished trials.
+    difference: to the baseline, in a sweep to that at the same value; None for the baseline itself.
     paper: the published row; empty where there is none. reproduced: whether its added MACs are ours.
     """
 
@@ -67,6 +73,9 @@ class Summary:
     cheapest: the engineer's question, by MACs and by latency; empty without a margin.
     breakdowns: where each variant's gain comes from.
     clear_best: every other row with an accuracy is worse than the best, corrected for all of them.
+    ladder: accuracy against level; None where clips have no levels. sweep: against a setting that varies over rows;
+        None without one, and else there is neither a lead nor a cheapest: rows differ in more than what is compared.
+    ceiling: rows whose mean top-1 is at least `CEILING`, at every level where there are such.
     """
 
     record: StudyRecord
@@ -84,6 +93,9 @@ class Summary:
     cheapest: list[Cheapest] = field(default_factory=list)
     breakdowns: dict[str, Breakdown] = field(default_factory=dict)
     clear_best: bool = False
+    ladder: Ladder | None = None
+    sweep: Sweep | None = None
+    ceiling: list[str] = field(default_factory=list)
 
     @property
     def missing(self) -> list[TrialRecord]:
@@ -110,6 +122,13 @@ class Summary:
         ]
 
     @property
+    def against(self) -> str:
+        """What rows are compared with, in words."""
+        if self.sweep is None:
+            return self.record.baseline
+        return f"{self.sweep.baseline} at the same {self.sweep.setting}"
+
+    @property
     def baseline(self) -> Row | None:
         """None where only other variants were asked for."""
         return next((row for row in self.rows if row.variant == self.record.baseline), None)
@@ -123,7 +142,8 @@ def summarize(record: StudyRecord) -> Summary:
     """
     reference = load_reference(record.reference) if record.reference else {}
     trials = _planned_trials(record)
-    metrics = _metrics(record)
+    levels = levels_of(record)
+    metrics = _metrics(record, levels)
     done = {
         variant: [trial for trial in trials if trial.variant == variant and trial.status == "done"]
         for variant in record.variants
@@ -133,10 +153,12 @@ def summarize(record: StudyRecord) -> Summary:
         accuracy=values["top1"],
         hits={variant: hits({t.seed: t.predictions for t in mine}) for variant, mine in done.items()},
         margin=record.margin,
+        at_level={level: values[level_metric(record.level_name, level)] for level in levels},
     )
     hypotheses = [parse_hypothesis(text, record.margin) for text in record.hypotheses]
-    stated = {frozenset((one.left, one.right)) for one in hypotheses}
-    differences = scores.against(record.baseline)
+    stated = {frozenset((one.left, one.right)) for one in hypotheses if one.level is None}
+    others = baselines(record)
+    differences = dict(zip(others, scores.table(others.items()), strict=True))
     rows = []
     for variant in record.variants:
         cost = record.costs.get(variant)
@@ -165,7 +187,7 @@ def summarize(record: StudyRecord) -> Summary:
     )  # of equals the baseline first
     best, runner_up = (*ranked[:2], None, None)[:2]
     lead = None
-    if best and runner_up:
+    if best and runner_up and not record.sweep:
         lead = scores.difference(best.variant, runner_up.variant)
     return Summary(
         record=record,
@@ -184,10 +206,18 @@ def summarize(record: StudyRecord) -> Summary:
         ],
         pairs=[_labelled(one, stated) for one in scores.table(map(parse_pair, record.pairs))],
         hypotheses=decide(scores, hypotheses),
-        cheapest=_cheapest(scores, rows),
+        cheapest=[] if record.sweep else _cheapest(scores, rows),
         breakdowns=break_down(record, done),
-        clear_best=_is_clear(scores, [row.variant for row in ranked]),
+        clear_best=not record.sweep and _is_clear(scores, [row.variant for row in ranked]),
+        ladder=climb(record, scores),
+        sweep=sweep(record, values["top1"]),
+        ceiling=[row.variant for row in ranked if _at_ceiling(row, record.level_name)],
     )
+
+
+def _at_ceiling(row: Row, level_name: str) -> bool:
+    metrics = [metric for metric in row.accuracy if level_name and metric.startswith(f"{level_name}/")]
+    return all(row.accuracy[metric].mean >= CEILING for metric in metrics or ["top1"])
 
 
 def _is_clear(scores: Scores, ranked: Sequence[str]) -> bool:
@@ -252,12 +282,14 @@ def _planned_trials(record: StudyRecord) -> list[TrialRecord]:
     ]
 
 
-def _metrics(record: StudyRecord) -> list[str]:
-    """top1, top5 and the groups: first in the data set's order, then any other that was measured."""
+def _metrics(record: StudyRecord, levels: Sequence[float]) -> list[str]:
+    """top1, top5, pair where it was measured, the groups, first in the data set's order, then any other that was
+    measured, and the levels."""
+    pair = ["pair"] if any("pair" in trial.last for trial in record.trials) else []
     seen = dict.fromkeys(f"group/{group}" for group in record.groups if group)
     for trial in record.trials:
         seen.update(dict.fromkeys(metric for metric in trial.last if metric.startswith("group/")))
-    return ["top1", "top5", *seen]
+    return ["top1", "top5", *pair, *seen, *(level_metric(record.level_name, level) for level in levels)]
 
 
 def _by_seed(done: Mapping[str, Sequence[TrialRecord]], metric: str) -> dict[str, dict[int, float]]:

@@ -211,8 +211,8 @@ def resampled_levels(
     """
     members = np.unique(hits.cluster, return_inverse=True)[1]
     seeds, clusters = len(hits.by_seed), int(members.max()) + 1
-    drawn_seeds = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples) / seeds
-    drawn = generator.multinomial(clusters, np.full(clusters, 1 / clusters), size=resamples)
+    drawn_seeds = _drawn_again(generator, seeds, resamples) / seeds
+    drawn = _drawn_again(generator, clusters, resamples)
     accuracy = np.empty((resamples, len(levels)))
     for place, level in enumerate(levels):
         here = hits.level == level
@@ -223,6 +223,12 @@ def resampled_levels(
         with np.errstate(invalid="ignore"):
             accuracy[:, place] = 100 * ((drawn_seeds @ right) * drawn).sum(axis=1) / (drawn @ sizes)
     return accuracy
+
+
+def _drawn_again(generator: np.random.Generator, many: int, resamples: int) -> np.ndarray:
+    """(resamples, many): how often each of `many` is drawn in as many draws with replacement."""
+    places = generator.integers(many, size=(resamples, many)) + many * np.arange(resamples)[:, None]
+    return np.bincount(places.ravel(), minlength=resamples * many).reshape(resamples, many)
 
 
 def pair_clips(variant: Hits | None, other: Hits | None) -> PairedClips | None:

@@ -85,9 +85,12 @@ class Difference(Estimate):
     @property
     def words(self) -> str:
         """The verdict as a reader sees it: `Verdict.EQUIVALENT` names its margin."""
-        if self.verdict is not Verdict.EQUIVALENT:
-            return str(self.verdict)
-        return f"{self.verdict} than {self.margin:g} point{'s' * (self.margin != 1)}"
+        return no_larger(self.margin) if self.verdict is Verdict.EQUIVALENT else str(self.verdict)
+
+
+def no_larger(margin: float) -> str:
+    """`no difference larger than 2 points`."""
+    return f"{Verdict.EQUIVALENT} than {margin:g} point{'s' * (margin != 1)}"
 
 
 def paired_difference(

@@ -45,11 +45,6 @@ class Scores:
         """The differences of one table, corrected together, each with its bootstrap beside it."""
         return [self._with_bootstrap(row) for row in correct([self.difference(*names) for names in pairs])]
 
-    def against(self, baseline: str) -> dict[str, Difference]:
-        """Every variant but the baseline against it."""
-        others = [variant for variant in self.accuracy if variant != baseline]
-        return dict(zip(others, self.table((variant, baseline) for variant in others), strict=True))
-
     def _with_bootstrap(self, row: Difference) -> Difference:
         clips = pair_clips(self.hits.get(row.variant), self.hits.get(row.other))
         if row.error is None or clips is None:

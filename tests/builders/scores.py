@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from harness.stats.differences import Difference
 from harness.stats.scores import Scores
 
 
@@ -11,6 +12,12 @@ def jitter(mean: float, seed: int, n: int = 5) -> dict[int, float]:
     """Top-1 of `n` seeds about a mean, 0.1 apart or so; the same for the same seed."""
     draw = np.random.default_rng(seed)
     return {i: mean + 0.1 * float(v) for i, v in enumerate(draw.standard_normal(n))}
+
+
+def against(scores: Scores, baseline: str) -> dict[str, Difference]:
+    """Every variant but the baseline against it, as one table."""
+    others = [variant for variant in scores.accuracy if variant != baseline]
+    return dict(zip(others, scores.table((variant, baseline) for variant in others), strict=True))
 
 
 FOUR = Scores(

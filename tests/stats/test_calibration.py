@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from builders.scores import against
 
 from harness.stats.__main__ import main
 from harness.stats.calibration import DIFFERENCES, LESS, ROWS, Simulator, Truth, simulate
@@ -73,7 +74,7 @@ def test_it_judges_as_a_report_does(truth: Truth) -> None:
             for v, rows in enumerate(right)
         },
     )
-    rows = list(results.against("0").values())
+    rows = list(against(results, "0").values())
     assert len(rows) == ROWS
     (outcome, *_) = simulate(truth, 1, bootstraps=0)
     covered = [row.holds(gap) for row, gap in zip(rows, truth.gaps, strict=True)]

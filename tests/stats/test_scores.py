@@ -5,14 +5,14 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
-from builders.scores import FOUR
+from builders.scores import FOUR, against
 
 from harness.stats.differences import Difference, Verdict
 from harness.stats.scores import Scores
 
 
 def compare(accuracy: dict[str, dict[int, float]], baseline: str) -> dict[str, Difference]:
-    return Scores(accuracy=accuracy).against(baseline)
+    return against(Scores(accuracy=accuracy), baseline)
 
 
 def seeds(*values: float) -> dict[int, float]:
@@ -83,15 +83,15 @@ def test_a_baseline_without_results_leaves_every_row_undecided() -> None:
 
 
 def test_verdicts_of_a_table_with_a_margin() -> None:
-    found = FOUR.against("high")
+    found = against(FOUR, "high")
     assert found["alike"].verdict == Verdict.EQUIVALENT
     assert found["alike"].words == "no difference larger than 1 point"
-    assert FOUR.against("low")["mid"].verdict == Verdict.BETTER
-    assert Scores(accuracy=FOUR.accuracy).against("high")["alike"].verdict == Verdict.TOO_FEW
+    assert against(FOUR, "low")["mid"].verdict == Verdict.BETTER
+    assert against(Scores(accuracy=FOUR.accuracy), "high")["alike"].verdict == Verdict.TOO_FEW
 
 
 def test_the_same_question_twice_gives_the_same_answer() -> None:
-    assert FOUR.against("low") == FOUR.against("low")
+    assert against(FOUR, "low") == against(FOUR, "low")
 
 
 def test_seeds_needed_are_those_that_the_power_asks_for() -> None:
