@@ -49,6 +49,7 @@ DOORS = {  # package -> the modules that may import it
         "harness.plots.roofline",
         "harness.plots.accuracy",
         "harness.plots.details",
+        "harness.plots.ladder",
     },
     "safetensors": {"harness.model.weights"},
     "rich": {"harness.console"},

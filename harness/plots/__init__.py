@@ -16,6 +16,7 @@ from harness.plots.details import (
     learning_curves,
     paired_points,
 )
+from harness.plots.ladder import Line, Panel, accuracy_by_level, accuracy_by_setting
 from harness.plots.roofline import Kernel, roofline
 from harness.plots.style import Point
 
@@ -23,10 +24,14 @@ __all__ = [
     "Curve",
     "Gap",
     "Kernel",
+    "Line",
+    "Panel",
     "Point",
     "Taps",
     "accuracy_against",
     "accuracy_by_kernel_size",
+    "accuracy_by_level",
+    "accuracy_by_setting",
     "class_gains",
     "confusion_matrix",
     "cost_bars",

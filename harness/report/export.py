@@ -46,10 +46,17 @@ def numbers(summary: Summary) -> dict[str, Any]:
         "breakdowns": summary.breakdowns,
         "clear_best": summary.clear_best,
         "bands": summary.bands,
+        **_of_levels(summary),
         "reference": summary.reference,
         "record": to_json(summary.record),
     }
     return dict(null_for_nan(data))
+
+
+def _of_levels(summary: Summary) -> dict[str, Any]:
+    """Only where there are such: a report from before is written again as it was."""
+    found = {"ladder": summary.ladder, "sweep": summary.sweep}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _fields(record: Any, but: Sequence[str] = ()) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from harness import plots
 from harness.analysis.summary import Row, Summary, kernel_span, operator_settings, pareto_front
 from harness.plots import Point
+from harness.report import first_figure
 from harness.report.document.blocks import Figure
 from harness.report.format import bare_points, listed
 from harness.stats.differences import Verdict
@@ -26,10 +27,12 @@ MOST_CLASSES = 24
 def draw(summary: Summary, folder: Path) -> list[Figure]:
     """Draw the figures that the study has numbers for, into `folder`."""
     shown = [row for row in summary.rows if row.accuracy["top1"].n]
+    unswept = [] if summary.sweep else shown  # else rows differ in more than their operators
     return [
+        *first_figure.draw(summary, folder),
         *_forest(summary, shown, folder),
-        *_against_costs(summary, shown, folder),
-        *_by_kernel_size(summary, shown, folder),
+        *_against_costs(summary, unswept, folder),
+        *_by_kernel_size(summary, unswept, folder),
         *_groups(summary, shown, folder),
         *_gains(summary, folder),
         *_filters(summary, shown, folder),
@@ -50,7 +53,7 @@ def _forest(summary: Summary, shown: list[Row], folder: Path) -> list[Figure]:
         words = f"{bare_points(gap)} {gap.words}"
         gaps.append(plots.Gap(row.variant, gap.mean, gap.low, gap.high, sign, words))
     margin = summary.record.margin or None
-    plots.forest(folder / "differences", gaps, summary.record.baseline, margin)
+    plots.forest(folder / "differences", gaps, summary.against, margin)
     caption = (
         "Difference in top-1 to the baseline, paired by seed, with the interval and the verdict of the table."
     )

@@ -71,6 +71,12 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
+def first_in_code(words: str) -> str:
+    """A phrase that starts with a variant's name: "`ks3` at the same noise"."""
+    name, space, rest = words.partition(" ")
+    return f"`{name}`{space}{rest}"
+
+
 def p_value(p: float | None) -> str:
     """`0.031`; `< 0.001`; `-` where nothing was tested."""
     if p is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.analysis.summary import Summary
+from harness.report import first_figure
 from harness.report.document.blocks import Block, Document, Figure, Heading
 from harness.report.sections import (
     accuracy,
@@ -12,10 +13,12 @@ from harness.report.sections import (
     cost,
     differences,
     gains,
+    ladder,
     missing,
     per_class,
     published,
     recompute,
+    sweep,
     training,
 )
 
@@ -23,10 +26,15 @@ from harness.report.sections import (
 def page(summary: Summary, figures: Sequence[Figure]) -> Document:
     """The question, the answer, the tables, the figures, how it was trained, and what is missing."""
     record = summary.record
-    drawn: list[Block] = [Heading(2, "Figures"), *figures] if figures else []
+    first = [figure for figure in figures if figure.stem in first_figure.STEMS]
+    others = [figure for figure in figures if figure not in first]
+    drawn: list[Block] = [Heading(2, "Figures"), *others] if others else []
     blocks: list[Block] = [
         *answer.section(summary),
         Heading(2, "Results"),
+        *first,
+        *sweep.section(summary),
+        *ladder.section(summary),
         *accuracy.section(summary),
         *published.section(summary),
         *differences.section(summary),

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.analysis.summary import Row, summarize
+from harness.analysis.summary import Row, Summary, summarize
 from harness.console import Table
+from harness.metrics import level_metric
 from harness.records import StudyRecord, TrialRecord
 from harness.report.format import estimate
+from harness.report.sections.ladder import ceiling
 from harness.units import geometry_of_macs, giga
 
 
 def final_table(record: StudyRecord) -> tuple[Table, list[str]]:
     """The table at the end of a run, and the lines under it."""
     summary = summarize(record)
+    parts = _parts(summary)
     table = Table("variant", box=None, pad_edge=False)
-    for title in ("top1 [%]", *(m.split("/")[1] for m in summary.metrics if m.startswith("group/"))):
+    for title in ("top1 [%]", *parts.values()):
         table.add_column(title, justify="right")
-    table.add_column(f"vs {record.baseline} [points]")
+    table.add_column(f"vs {summary.against} [points]")
     table.add_column("MACs", justify="right")
     table.add_column("latency [ms]", justify="right")
     for row in summary.rows:
-        groups = [_mean(row, m) for m in summary.metrics if m.startswith("group/")]
+        groups = [_mean(row, metric) for metric in parts]
         latency = f"{row.latency_ms.median:.0f}" if row.latency_ms else "not measured"
-        cells = [*groups, _difference(row, record), _macs(row, record), latency]
+        cells = [*groups, _difference(row), _macs(row), latency]
         table.add_row(row.variant, _accuracy(row), *cells)
     cost = next(iter(record.costs.values()), None)
     lines = [
@@ -32,10 +35,21 @@ def final_table(record: StudyRecord) -> tuple[Table, list[str]]:
     if cost is not None:
         device = f", latency on {cost.measured_on['device']}" if cost.measured_on else ""
         lines.append(f"MACs {geometry_of_macs(cost)}{device}")
+    if too_easy := ceiling(summary):
+        lines.append(too_easy)
     lines += [
         f"failed   {t.variant} seed={t.seed}: {t.reason}" for t in record.trials if t.status == "failed"
     ]
     return table, lines
+
+
+def _parts(summary: Summary) -> dict[str, str]:
+    """Titles of the accuracies that stand beside top-1, by metric: of levels where clips have them, else of groups."""
+    if summary.ladder is None:
+        return {metric: metric.split("/")[1] for metric in summary.metrics if metric.startswith("group/")}
+    name, (first, *others) = summary.ladder.level_name, summary.ladder.levels
+    titles = {level_metric(name, first): f"{name} {first:g}"}
+    return titles | {level_metric(name, level): f"{level:g}" for level in others}
 
 
 def _accuracy(row: Row) -> str:
@@ -48,20 +62,20 @@ def _mean(row: Row, metric: str) -> str:
     return f"{value.mean:.1f}" if value.n else "-"
 
 
-def _difference(row: Row, record: StudyRecord) -> str:
-    if row.variant == record.baseline:
-        return "baseline"
+def _difference(row: Row) -> str:
     d = row.difference
-    if d is None or not d.n:
+    if d is None:
+        return "baseline"
+    if not d.n:
         return "nothing to compare"
     interval = f" [{d.low:.1f}, {d.high:.1f}]" if d.low is not None else f" (n={d.n})"
     return f"{d.mean:+.1f}{interval} {d.words}"
 
 
-def _macs(row: Row, record: StudyRecord) -> str:
+def _macs(row: Row) -> str:
     if row.cost is None or row.cost.macs_total is None or row.cost.macs_added is None:
         return "not stated"
-    if row.variant == record.baseline:
+    if row.difference is None:
         return giga(row.cost.macs_total, unit=" G")
     return giga(row.cost.macs_added, "+.2f", " G")
 

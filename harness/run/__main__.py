@@ -61,7 +61,7 @@ def _run(request: Request) -> int:
     for study in studies:
         done = store.done(study.name) if store else {}
         if store is None or request.dry_run:
-            codes.append(_dry_run(study, request, done))
+            codes.append(_dry_run(study, request, done, store))
         else:
             codes.append(_carry_out(study, request, done, store))
         if codes[-1] > 128:  # stopped by a signal
@@ -81,7 +81,7 @@ def _store(request: Request) -> Store | None:
     return Store.open(uri, create=not request.dry_run)
 
 
-def _dry_run(study: Study, request: Request, done: Collection[str]) -> int:
+def _dry_run(study: Study, request: Request, done: Collection[str], store: Store | None) -> int:
     from harness.data.dataset import find_data
     from harness.run import dry
     from harness.run.plan import Plan, by_variant
@@ -89,7 +89,7 @@ def _dry_run(study: Study, request: Request, done: Collection[str]) -> int:
 
     plan = Plan(study, request, by_variant(study, lambda data: find_data(data, request.data_dir)), done)
     show_plan(plan)
-    dry.show(plan)
+    dry.show(plan, store.load_study(study.name) if store and done else None)
     return 0
 
 

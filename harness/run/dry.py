@@ -9,6 +9,7 @@ import os
 
 import torch
 
+from harness.analysis.summary import summarize
 from harness.console import Table, console
 from harness.cost import cache, counting
 from harness.cost.memory import StepMemory, step_memory
@@ -16,6 +17,8 @@ from harness.data.config import DataConfig
 from harness.data.dataset import DataSet, missing_data
 from harness.errors import StudyError
 from harness.model import weights
+from harness.records import StudyRecord
+from harness.report.sections.ladder import ceiling
 from harness.run.checks import check_recipes
 from harness.run.plan import Plan
 from harness.stats.distributions import MIN_SEEDS
@@ -25,8 +28,12 @@ from harness.study.study import Study
 from harness.units import geometry, giga
 
 
-def show(plan: Plan) -> None:
-    """Print it, after what `printer.show_plan` says."""
+def show(plan: Plan, before: StudyRecord | None = None) -> None:
+    """Print it, after what `printer.show_plan` says.
+
+    Args:
+        before: what an earlier run found.
+    """
     print("\nprotocol")
     data = plan.data[plan.study.baseline]
     for name, words in protocol(plan.study, data).items():
@@ -38,6 +45,8 @@ def show(plan: Plan) -> None:
     stated = len(study.hypotheses)
     clips, clusters = _validation_clips(study.variants[study.baseline].data, data)
     print(f"detects  {detects(len(plan.seeds), compared, stated, clips, clusters)}")
+    if before and (too_easy := ceiling(summarize(before))):
+        print(f"before   {too_easy}")
     print()
     for line in missing(plan) or ["nothing: this machine can run it"]:
         print(f"missing  {line}")

@@ -51,22 +51,6 @@ DRAWINGS: dict[str, Callable[[Path], None]] = {
 }
 
 
-@pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Every figure that is drawn, to be asked what stands on it."""
-    from matplotlib.figure import Figure
-
-    seen: list[Any] = []
-    save = Figure.savefig
-
-    def keep(figure: Any, *args: Any, **kwargs: Any) -> None:
-        seen.append(figure)
-        save(figure, *args, **kwargs)
-
-    monkeypatch.setattr(Figure, "savefig", keep)
-    return seen
-
-
 @pytest.mark.parametrize("name", sorted(DRAWINGS))
 def test_each_figure_is_an_svg_and_a_png_with_the_same_bytes_twice(name: str, tmp_path: Path) -> None:
     for time in ("first", "second"):

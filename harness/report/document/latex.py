@@ -13,7 +13,7 @@ HEAD = r"""%% Tables of the study %s. In the preamble: \usepackage{booktabs,grap
 SYMBOLS = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%",
     "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$", "|": "$|$",
-    "±": r"$\pm$", "×": r"$\times$", "µ": r"$\mu$", "≤": r"$\leq$", "≥": r"$\geq$", "→": r"$\to$",
+    "±": r"$\pm$", "×": r"$\times$", "µ": r"$\mu$", "≤": r"$\leq$", "≥": r"$\geq$", "≠": r"$\neq$", "→": r"$\to$",
     "–": "--", "—": "---", "…": r"\ldots{}", "−": "$-$", "Δ": r"$\Delta$", "\"": "''",
 }  # fmt: skip
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from harness.analysis.summary import Row, Summary
 from harness.report.document.blocks import Block, Cell, Heading, Paragraph, Table, one_line
-from harness.report.format import bare_points, covered, estimate, number, plural
+from harness.report.format import bare_points, covered, estimate, first_in_code, number, plural
 from harness.report.sections.published import comparability
 from harness.stats.distributions import MIN_SEEDS
+
+PAIR = "both twins [%]"
 
 
 def section(summary: Summary) -> list[Block]:
@@ -16,25 +18,38 @@ def section(summary: Summary) -> list[Block]:
 def _table(summary: Summary) -> Table:
     """Top-1 and its difference to the baseline, with the paper's column where there is one."""
     record, paper = summary.record, summary.reference
-    header = ["variant", "seeds", "top-1 [%]", f"vs {record.baseline} [points]", "verdict"]
-    header += ["paper: top-1 [%]"] if paper else []
+    paired = _has_pairs(summary)
+    header = ["variant", "seeds", "top-1 [%]", *([PAIR] if paired else [])]
+    header += [f"vs {summary.against} [points]", "verdict", *(["paper: top-1 [%]"] if paper else [])]
     rows: list[list[str | Cell]] = []
     for row in summary.rows:
         cells: list[str | Cell] = [f"`{row.variant}`", f"{row.finished} of {row.planned}"]
-        cells += [Cell(_top1(row), strong=summary.clear_best and row is summary.best), *_difference(row)]
+        cells.append(Cell(_top1(row), strong=summary.clear_best and row is summary.best))
+        cells += [estimate(row.accuracy["pair"], seeds=row.finished)] if paired else []
+        cells += _difference(row)
         cells += [number(row.paper.get("top1"))] if paper else []
         rows.append(cells)
     covers = covered(row.difference for row in summary.rows)
     interval = f"95 % interval for {covers}" if covers else "95 % interval"
     caption = (
         f"Top-1 accuracy of `{record.name}`: mean over seeds ± 95 % interval over seeds, "
-        f"and the difference to `{record.baseline}` paired by seed [{interval}]; "
+        f"and the difference to {first_in_code(summary.against)} paired by seed [{interval}]; "
         "verdicts corrected for the rows (Holm)."
     )
     if summary.clear_best:
         caption += " Bold: every other row is worse."
     notes = [comparability(summary)] if paper else []
-    return Table(header=header, rows=rows, words=(0, 4), label="accuracy", caption=caption, notes=notes)
+    if paired:
+        caption += " Both twins: per cent of clips right forwards and backwards."
+    words = (0, header.index("verdict"))
+    fold = plural(len(rows), "variant") if summary.sweep else ""
+    return Table(
+        header=header, rows=rows, words=words, label="accuracy", caption=caption, notes=notes, fold=fold
+    )
+
+
+def _has_pairs(summary: Summary) -> bool:
+    return "pair" in summary.metrics and any(row.accuracy["pair"].n for row in summary.rows)
 
 
 def _top1(row: Row) -> str:
@@ -73,6 +88,11 @@ def _note(summary: Summary) -> str:
         )
     else:
         note += "No row has enough paired seeds for a verdict."
+    if _has_pairs(summary):
+        note += (
+            " Both twins: per cent of the pairs of a clip and its twin, played backwards, of which both are right; "
+            "a network that cannot order frames is right about one of the two, and near 0 here."
+        )
     if summary.clear_best:
         note += " The best top-1 is bold: every other row that has one is worse after Holm's correction."
     elif len(summary.rows) > 1:
@@ -84,7 +104,11 @@ def _note(summary: Summary) -> str:
 
 def _others(summary: Summary) -> list[Block]:
     """Top-5, and top-1 on each group of classes."""
-    metrics = [name for name in summary.metrics[1:] if any(row.accuracy[name].n for row in summary.rows)]
+    groups = [name for name in summary.metrics if name.startswith("group/")]
+    kinds = (
+        ["top5", *groups] if len(summary.record.classes) > 5 else groups
+    )  # else the label is always among them
+    metrics = [name for name in kinds if any(row.accuracy[name].n for row in summary.rows)]
     if not metrics:
         return []
     table = Table(
@@ -96,7 +120,9 @@ def _others(summary: Summary) -> list[Block]:
         label="groups",
         caption=f"Accuracy of `{summary.record.name}` in other ways: mean over seeds ± 95 % interval.",
     )
-    title = "Top-5, and top-1 by group of classes" if len(metrics) > 1 else "Other accuracies"
+    title = "Top-1 by group of classes"
+    if "top5" in metrics:
+        title = "Top-5, and top-1 by group of classes" if len(metrics) > 1 else "Other accuracies"
     return [Heading(3, title), table]
 
 

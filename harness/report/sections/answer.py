@@ -7,16 +7,21 @@ from collections import Counter
 from harness.analysis.summary import Row, Summary
 from harness.report.document.blocks import Block, Items, Paragraph
 from harness.report.format import estimate, interval, listed, plural, points
+from harness.report.sections import ladder, sweep
 from harness.stats.cheapest import Cheapest
 from harness.stats.differences import NEW_TRAININGS_AND_CLIPS, Difference, Verdict
 from harness.stats.distributions import ALPHA, MIN_SEEDS
 from harness.stats.estimates import SAME
+from harness.stats.hypotheses import Tested
 from harness.units import giga
 
 
 def section(summary: Summary) -> list[Block]:
     record = summary.record
-    blocks: list[Block] = [Paragraph(record.question, "question"), Paragraph(answer(summary), "answer")]
+    blocks: list[Block] = [Paragraph(record.question, "question")]
+    if stated := _stated(summary):
+        blocks.append(Items(stated))
+    blocks.append(Paragraph(" ".join(_found(summary)), "answer"))
     if summary.cheapest:
         blocks.append(Items([cheapest_answer(one) for one in summary.cheapest]))
     if summary.missing or summary.unusable:
@@ -30,14 +35,34 @@ def section(summary: Summary) -> list[Block]:
 
 
 def answer(summary: Summary) -> str:
-    """What is known, with its interval, and what is still open."""
+    """What was stated beforehand and what became of it, what else is known, with its interval, and what is open."""
+    return " ".join([*_stated(summary), *_found(summary)])
+
+
+def _stated(summary: Summary) -> list[str]:
+    """A sentence on each hypothesis, where there is any result."""
+    return [_of_hypothesis(one) for one in summary.hypotheses] if summary.best else []
+
+
+def _of_hypothesis(tested: Tested) -> str:
+    gap = tested.difference
+    known = f": {points(gap)}" if gap.n else ""
+    if tested.verdict == Verdict.TOO_FEW:
+        return f"`{tested.text}`: {tested.verdict}{known and f', {points(gap)}'}."
+    return f"`{tested.text}` is {tested.verdict}{known}."
+
+
+def _found(summary: Summary) -> list[str]:
+    sentences = [*sweep.sentences(summary), *ladder.sentences(summary)]
+    if not sentences:
+        sentences.append(_verdict_sentence(summary))
+        sentences += _count_of_verdicts(summary) if summary.best else []
+    if too_easy := ladder.ceiling(summary):
+        sentences.append(too_easy)
     trials = len(summary.trials)
-    sentences = [_verdict_sentence(summary)]
-    if summary.best:
-        sentences += _count_of_verdicts(summary)
     if summary.usable < trials:
         sentences.append(f"{summary.usable} of {trials} trials have a result, so this may change.")
-    return " ".join(sentences)
+    return sentences
 
 
 def cheapest_answer(found: Cheapest) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.analysis.summary import Summary
 from harness.report.document.blocks import Block, Heading, Paragraph, Table
-from harness.report.format import bare_points, covered, interval, p_value, signed
+from harness.report.format import bare_points, covered, first_in_code, interval, p_value, signed
 from harness.stats.clips import ClipDifference
 from harness.stats.differences import MAX_SEEDS
 from harness.stats.estimates import Estimate
@@ -95,7 +95,9 @@ def _detail(summary: Summary) -> list[Block]:
         ]
         for variant, gap in gaps
     ]
-    note = f"Top-1 minus that of `{summary.record.baseline}` in points, 95 % intervals, each for itself. "
+    note = (
+        f"Top-1 minus that of {first_in_code(summary.against)} in points, 95 % intervals, each for itself. "
+    )
     if covers := covered(gap for _, gap in gaps):
         note += f"The quoted interval is for {covers}. "
     table = Table(header=header, rows=rows, fold="intervals, effect sizes and seeds needed")

@@ -1,0 +1,118 @@
+"""Figures of accuracy by level and by a swept setting: rows are moved side by side, nothing else, and look unlike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import plots
+from harness.plots import Line, Panel
+
+LAGS = [1.0, 2.0, 3.0]
+KS3 = Line(
+    "ks3", LAGS, [100, 95, 50], [None, 90, None], [None, 100, None], [[100, 92, 50], [100, 98, math.nan]]
+)
+TSN = Line("tsn", LAGS, [50, 50, 50], [None] * 3, [None] * 3, [[50, 50, 50]])
+PANELS = [Panel("predicted horizon: 0", [TSN], 0), Panel("predicted horizon: 2", [KS3], 2)]
+CLIPS = [200.0, 400.0, 800.0]
+SWEPT = [
+    Line(
+        "ks3", CLIPS, [50, 90, 100], [45, 80, 99], [55, 100, 101], [[50, 90, 100]] * 3, [283.0, 300.0, 330.0]
+    ),
+    Line("ks7", CLIPS, [50, 55, 90], [None] * 3, [None] * 3, [[50, 55, 90]]),
+]
+
+DRAWINGS: dict[str, Callable[[Path], None]] = {
+    "levels": lambda path: plots.accuracy_by_level(path, PANELS, "lag", 50.0, 75.0),
+    "setting": lambda path: plots.accuracy_by_setting(path, SWEPT, "train_clips", 50.0, 75.0),
+}
+
+
+def line_of(axis: Any, label_y: list[float]) -> Any:
+    """The line that is drawn through these accuracies."""
+    (found,) = [
+        one for one in axis.lines if list(one.get_ydata()) == label_y and one.get_linestyle() != "None"
+    ]
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(DRAWINGS))
+def test_it_is_an_svg_and_a_png_with_the_same_bytes_twice(name: str, tmp_path: Path) -> None:
+    for time in ("first", "second"):
+        (tmp_path / time).mkdir()
+        DRAWINGS[name](tmp_path / time / name)
+    for kind in ("svg", "png"):
+        first, second = ((tmp_path / time / f"{name}.{kind}").read_bytes() for time in ("first", "second"))
+        assert first == second
+
+
+def test_a_panel_shades_what_its_rows_are_to_solve(tmp_path: Path, figures: list[Any]) -> None:
+    DRAWINGS["levels"](tmp_path / "x")
+    none, two = figures[-1].axes
+    assert [axis.get_title("left") for axis in (none, two)] == [
+        "predicted horizon: 0",
+        "predicted horizon: 2",
+    ]
+    assert len(none.patches) == 0  # no lag is within 0 frames
+    (shade,) = two.patches
+    assert shade.get_extents().transformed(two.transData.inverted()).x1 == pytest.approx(2.5)
+
+
+def test_accuracies_and_seeds_are_drawn_where_they_are(tmp_path: Path, figures: list[Any]) -> None:
+    DRAWINGS["levels"](tmp_path / "x")
+    axis = figures[-1].axes[1]
+    assert list(line_of(axis, [100, 95, 50]).get_xdata()) == LAGS  # alone in its panel: not moved
+    seeds = [list(one.get_ydata()) for one in axis.lines if one.get_linestyle() == "None"]
+    assert [100, 92, 50] in seeds
+    assert len(seeds) == 2
+    assert [90, 100] in [list(one.get_ydata()) for one in axis.lines]  # the interval at lag 2
+    assert {text.get_text() for text in axis.texts} == {"half-way", "chance"}
+
+
+def test_rows_in_one_panel_stand_side_by_side(tmp_path: Path, figures: list[Any]) -> None:
+    many = [Line(f"v{i}", LAGS, [100 - i] * 3, [None] * 3, [None] * 3, []) for i in range(12)]
+    plots.accuracy_by_level(tmp_path / "x", [Panel("", many)], "lag", 50.0, 75.0)
+    axis = figures[-1].axes[0]
+    drawn = [line_of(axis, [100 - i] * 3) for i in range(12)]
+    firsts = [line.get_xdata()[0] for line in drawn]
+    assert firsts == sorted(set(firsts))
+    assert max(firsts) - min(firsts) < 0.5  # nearer to their own level than to the next
+    looks = {(line.get_color(), line.get_marker(), line.get_linestyle()) for line in drawn}
+    assert len(looks) == 12
+
+
+def test_24_rows_all_look_different(tmp_path: Path, figures: list[Any]) -> None:
+    many = [Line(f"v{i}", LAGS, [100 - i] * 3, [None] * 3, [None] * 3, []) for i in range(24)]
+    plots.accuracy_by_level(tmp_path / "x", [Panel("", many)], "lag", None, None)
+    axis = figures[-1].axes[0]
+    drawn = [line_of(axis, [100 - i] * 3) for i in range(24)]
+    assert len({(line.get_color(), line.get_marker(), line.get_linestyle()) for line in drawn}) == 24
+
+
+def test_thresholds_stand_below_at_their_own_value(tmp_path: Path, figures: list[Any]) -> None:
+    DRAWINGS["setting"](tmp_path / "x")
+    top, foot = figures[-1].axes
+    assert [text.get_text() for text in foot.get_yticklabels()] == ["ks3"]  # ks7 has none
+    marks = [math.exp(one.get_xdata()[0]) for one in foot.lines if one.get_linestyle() == "None"]
+    assert marks == pytest.approx([283, 300, 330])
+    assert [text.get_text() for text in foot.get_xticklabels()] == ["200", "400", "800"]
+    assert foot.get_xlabel() == "train_clips, logarithmic"
+    assert top.get_ylabel() == "top-1 [%]"
+
+
+def test_a_setting_with_a_0_has_a_linear_axis(tmp_path: Path, figures: list[Any]) -> None:
+    noise = [Line("ks3", [0.0, 20.0, 40.0], [100, 90, 50], [None] * 3, [None] * 3, [])]
+    plots.accuracy_by_setting(tmp_path / "x", noise, "noise", 50.0, 75.0)
+    (axis,) = figures[-1].axes
+    assert axis.get_xlabel() == "noise"
+    assert list(line_of(axis, [100, 90, 50]).get_xdata()) == [0, 20, 40]
+
+
+def test_what_lies_below_chance_is_still_seen(tmp_path: Path, figures: list[Any]) -> None:
+    low = [Line("tsn", LAGS, [30, 50, 50], [None] * 3, [None] * 3, [[22, 50, 50]])]
+    plots.accuracy_by_level(tmp_path / "x", [Panel("", low)], "lag", 50.0, 75.0)
+    assert figures[-1].axes[0].get_ylim()[0] < 22
