@@ -58,7 +58,7 @@ class TrialRecord:
 class CostRecord:
     """What one variant costs at a stated geometry.
 
-    geometry: backbone, placement, num_frames, size (pixels), num_classes.
+    geometry: backbone, placement, num_frames, size (pixels), num_classes; stages with operators where the study says.
     macs_added and macs_total: one multiply-add = 1; None where the operator does not state its MACs.
     macs_counted_added and macs_counted_total: the same as torch's FlopCounterMode counts them in a forward pass;
         None where an operator cannot run on tensors without memory.

@@ -28,13 +28,13 @@ def geometry(costs: Iterable[CostRecord]) -> str:
     """On a terminal: `at resnet50, 8 frames of 224x224, 174 classes`. Only the number of frames may differ."""
     g = _shared(costs)
     frames = g["num_frames"] or "each row's own"
-    return f"at {g['backbone']}, {frames} frames of {g['size']}x{g['size']}, {g['num_classes']} classes"
+    return f"at {g['backbone']}, {frames} frames of {g['size']}x{g['size']}, {g['num_classes']} classes{_stages(g)}"
 
 
 def geometry_of_macs(cost: CostRecord) -> str:
     """Below a table on a terminal, where classes do not matter: `at resnet50, 224x224, 8 frames`."""
     g = _shared([cost])
-    return f"at {g['backbone']}, {g['size']}x{g['size']}, {g['num_frames']} frames"
+    return f"at {g['backbone']}, {g['size']}x{g['size']}, {g['num_frames']} frames{_stages(g)}"
 
 
 def geometry_on_page(costs: Iterable[CostRecord]) -> str:
@@ -46,7 +46,13 @@ def geometry_on_page(costs: Iterable[CostRecord]) -> str:
         f"{frames} frames" if frames else "each variant's own number of frames",
         f"{size}x{size} pixels" if size else "each variant's own size",
     )
-    return ", ".join(parts)
+    return ", ".join(parts) + _stages(g)
+
+
+def _stages(g: dict[str, Any]) -> str:
+    """Where operators stand, of costs that are not those of the trained placement."""
+    stages = g.get("stages")
+    return f", operators in stages {', '.join(map(str, stages))}" if stages else ""
 
 
 def _shared(costs: Iterable[CostRecord]) -> dict[str, Any]:

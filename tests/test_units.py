@@ -43,5 +43,7 @@ def test_what_differs_between_variants_is_named() -> None:
     assert geometry_on_page([one, longer]) == (
         "each variant's own backbone, each variant's own number of frames, 224x224 pixels"
     )
+    placed = dataclasses.replace(one, geometry=one.geometry | {"stages": [2, 3]})
+    assert geometry_on_page([placed]) == "ResNet-50, 8 frames, 224x224 pixels, operators in stages 2, 3"
     frames = dataclasses.replace(one, geometry=one.geometry | {"num_frames": 16})
     assert geometry([one, frames]) == "at resnet50, each row's own frames of 224x224, 174 classes"

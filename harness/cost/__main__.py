@@ -38,13 +38,14 @@ def _run(args: argparse.Namespace) -> int:
     from harness.console import console
     from harness.outside import import_from
     from harness.published import load_reference
-    from harness.study.load import load_study
+    from harness.study.load import load_studies
 
     import_from(Path.cwd())
-    study = load_study(args.study, preset=args.preset, overrides=args.set)
+    parts = [args.part] if args.part else []
+    study = load_studies(args.study, preset=args.preset, overrides=args.set, parts=parts)[0]
     for name in args.variants or []:
-        if name not in study.variants:
-            raise StudyError(f"--variants: no variant {name!r}{nearest(name, study.variants)}")
+        if name not in study.names:
+            raise StudyError(f"--variants: no variant {name!r}{nearest(name, study.names)}")
     reference = load_reference(study.reference) if study.reference else {}
     data_dir = args.data_dir.expanduser().absolute()
     folder = (args.out or data_dir / "profiles") / study.name
@@ -72,7 +73,8 @@ def _measure(study: Study, args: argparse.Namespace, data_dir: Path, folder: Pat
 
     import torch
 
-    chosen = {name: study.variants[name] for name in args.variants or study.variants}
+    rows = study.rows(args.variants or study.variants)
+    chosen = {name: settings for name, settings in study.variants.items() if name in rows}
     first = next(iter(chosen.values()))
     with bar("cost", "rounds") as advance:
         return cache.costs(
@@ -215,6 +217,7 @@ def _parser() -> argparse.ArgumentParser:
     add("study", help="a study file, such as studies/kernel_sizes.yaml")
     add("--profile", action="store_true", help="write traces of profiled training steps, and a timeline")
     add("--preset", default="", metavar="NAME", help="the study at another scale, as its file describes it")
+    add("--part", default="", metavar="NAME", help="of a study in parts; its first part if none is named")
     add("--variants", type=_names, metavar="A,B,...", help="only these variants")
     add(
         "--set",

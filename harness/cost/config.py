@@ -16,6 +16,8 @@ class CostConfig:
         num_classes: of the classifier (174: Something-Something).
         size: pixels of a square frame.
         num_frames: T; 0 takes the variant's own.
+        stages: that carry operators; those of the variant where empty. A study that trains operators in few stages, to
+            see how far each looks, can so be costed as networks are used.
         latency: measure it, or only count.
         step: measure training steps too, and on a CPU everything on one thread as well.
         precision: "fp32", or autocast to "bf16" or "fp16".
@@ -26,6 +28,7 @@ class CostConfig:
     num_classes: int = 174
     size: int = 224
     num_frames: int = 0
+    stages: tuple[int, ...] = ()
     latency: bool = True
     step: bool = False
     precision: str = "fp32"
@@ -37,5 +40,7 @@ class CostConfig:
         for name in ("num_classes", "size", "repeats"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: {getattr(self, name)} is below 1")
+        if not set(self.stages) <= {1, 2, 3, 4} or len(set(self.stages)) < len(self.stages):
+            raise ValueError(f"stages: {list(self.stages)}: use each of 1, 2, 3, 4 once at most")
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision: {self.precision!r} is none of {', '.join(PRECISIONS)}")

@@ -22,7 +22,8 @@ from operators import TemporalOp
 
 def network(config: CostConfig, model: ModelConfig, num_frames: int) -> MSTNet:
     """The variant's network at the geometry of `config`, with random weights, on the default device."""
-    placed = dataclasses.replace(model, backbone=config.backbone, weights="")
+    stages = config.stages or model.stages
+    placed = dataclasses.replace(model, backbone=config.backbone, stages=stages, weights="")
     return MSTNet(placed, config.num_frames or num_frames, config.num_classes)
 
 
@@ -81,6 +82,7 @@ def count(config: CostConfig, model: ModelConfig, num_frames: int) -> CostRecord
             "num_frames": net.num_frames,
             "size": config.size,
             "num_classes": config.num_classes,
+            **({"stages": list(config.stages)} if config.stages else {}),
         },
         params_total=params,
         params_added=added,

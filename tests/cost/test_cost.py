@@ -77,8 +77,8 @@ def run(place: Workplace, *args: object) -> tuple[int, str, str]:
 
 def test_command_shows_the_paper_beside_what_is_computed(place: Workplace) -> None:
     study = ROOT / "studies" / "kernel_sizes.yaml"
-    chosen = "--variants", "tsn,ordinary,ks1357"
-    code, out, _ = run(place, study, *chosen, "--set", "cost.latency=false", "--out", place.folder / "out")
+    chosen = "--variants", "tsn,ordinary,ks1357", "--set", "cost.latency=false", "--set", "resources.gpus=0"
+    code, out, _ = run(place, study, "--preset", "paper", *chosen, "--out", place.folder / "out")
     assert code == 0
     rows = {line.split()[0]: line for line in out.splitlines() if line.strip()}
     assert "32.70" in rows["tsn"]
@@ -86,7 +86,7 @@ def test_command_shows_the_paper_beside_what_is_computed(place: Workplace) -> No
     assert "33.18" in rows["ks1357"]
     assert "+0.17983" in rows["ks1357"]
     assert "not reproduced" not in rows["ks1357"]
-    saved = json.loads((place.folder / "out" / "kernel_sizes" / "costs.json").read_text())
+    saved = json.loads((place.folder / "out" / "kernel_sizes-paper" / "costs.json").read_text())
     assert [row["variant"] for row in saved["rows"]] == ["tsn", "ordinary", "ks1357"]
     assert [row["reproduced"] for row in saved["rows"]] == [None, False, True] or saved["rows"][0][
         "reproduced"
@@ -115,6 +115,7 @@ def test_command_measures_every_way_and_names_the_profile(place: Workplace) -> N
     [
         (["--variants", "tsm"], "--variants: no variant 'tsm'; did you mean 'tsn'?"),
         (["--preset", "paper"], "no preset 'paper'"),
+        (["--part", "reach"], "parts: no part 'reach'; the study has none"),
         (["--set", "cost.size=0"], "cost.size: 0 is below 1"),
         (["--set", "cost.precision=fp8"], "cost.precision: 'fp8' is none of fp32, bf16, fp16"),
     ],

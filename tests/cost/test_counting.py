@@ -94,3 +94,13 @@ def test_an_operator_that_needs_memory_keeps_its_own_count_and_says_so() -> None
 def test_stated_macs_that_torch_does_not_count_are_doubted() -> None:
     record = counted(TINY, ModelConfig(operator={"name": "test_counting.Wrong"}), 4)
     assert "states 4 added MACs, torch counts" in record.warnings[0]
+
+
+def test_costs_may_be_those_of_other_stages_than_the_trained_ones() -> None:
+    placed = ModelConfig(operator=TABLE2["ks7"], stages=(3,))
+    as_trained, as_used = CostConfig(latency=False), CostConfig(latency=False, stages=(1, 2, 3, 4))
+    assert counted(as_trained, placed, 8).macs_added == 7 * 8 * 14**2 * (5 * 1024) + 7 * 8 * 28**2 * 512
+    record = counted(as_used, placed, 8)
+    assert record.macs_added == 7 * ONE_TAP
+    assert record.geometry["stages"] == [1, 2, 3, 4]
+    assert "stages" not in counted(as_trained, placed, 8).geometry

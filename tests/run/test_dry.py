@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from builders.place import ROOT, TINY, Workplace
 
@@ -11,12 +13,12 @@ pytestmark = pytest.mark.usefixtures("no_trial_figures")
 
 
 def test_a_dry_run_prints_the_costs_of_table_2_and_writes_nothing(place: Workplace) -> None:
-    outcome = place.run(ROOT / "studies" / "kernel_sizes.yaml", "--dry-run")
+    outcome = place.run(ROOT / "studies" / "kernel_sizes.yaml", "--parts", "reach", "--dry-run")
     assert outcome.code == 0
     assert "10 variants x 3 seeds = 30 trials; 0 done before, 30 to run" in outcome.out
     (detects,) = [line for line in outcome.out.splitlines() if line.startswith("detects  ")]
     assert " points as one of 9 rows, " in detects
-    assert ", with 3 seeds and 480 validation clips at 80 % power; assumed: " in detects
+    assert ", with 3 seeds and 3,840 validation clips at 80 % power; assumed: " in detects
     rows = {line.split()[0]: line.split()[-5:-1] for line in outcome.out.splitlines() if " +" in line}
     expected = {  # parameters and GMACs added to ResNet-50, 8 frames, 224x224: FACTS.md section 1
         "tsn": ("+0", "+0.00000"),
@@ -94,3 +96,22 @@ def test_a_plan_says_what_it_can_detect_and_what_it_assumes() -> None:
 
 def test_too_few_seeds_to_decide_anything_are_said() -> None:
     assert detects(2, 9, 0) == "no difference: 2 of the 3 seeds that an interval needs"
+
+
+def test_a_dry_run_of_a_sweep_shows_its_rows_and_what_varies(place: Workplace) -> None:
+    outcome = place.run(ROOT / "studies" / "kernel_sizes.yaml", "--parts", "clips", "--dry-run")
+    assert (
+        "plan     6 variants x 5 train_clips x 3 seeds = 90 trials; 0 done before, 90 to run\n" in outcome.out
+    )
+    assert "each     1 cpu, 0 gpu, 10 to 60 epochs of resnet_tiny\n" in outcome.out
+    rows = re.findall(r"^(\S+)@(\d+) .* \+(\S+) +\S+$", outcome.out, re.MULTILINE)
+    clips = ["64", "96", "128", "192", "384"]
+    added = {"tsm": "0.00000", "ordinary": "74.29580", "ks3": "0.13487", "ks5": "0.22479", "ks7": "0.31470"}
+    wanted = [(name, value, macs) for name, macs in added.items() for value in clips]
+    assert set(wanted) < set(rows)
+    assert "sweep    data.dataset.train_clips: 64, 96, 128, 192, 384\n" in outcome.out
+    assert "sweep    train.epochs: 60, 40, 30, 20, 10\n" in outcome.out
+    assert "differs  " not in outcome.out
+    assert (
+        " points as one of 25 rows, " in outcome.out
+    )  # 30 rows, of which 5 are the baseline at its own value

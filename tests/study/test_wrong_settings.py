@@ -93,6 +93,11 @@ WRONG = {
         1,
         "tiny.yaml: cost.repeat: unknown key; did you mean 'repeats'?",
     ),
+    "a stage that no network has": (
+        "cost/stages",
+        [1, 5],
+        "tiny.yaml: cost.stages: [1, 5]: use each of 1, 2, 3, 4 once at most",
+    ),
     "unknown key of a dataset": (
         "data/dataset",
         {"name": "generated", "train_clip": 3},
