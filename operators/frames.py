@@ -85,4 +85,4 @@ def filtered_by_clip(
         wide = x.transpose(0, 1).reshape(1, t, n * c, h, w)
     y = stencil(wide, table, list(spans) * n, path=path, taps=all_taps)
     y = y.view(t, n, c, h, w) if y.is_contiguous() else y[0].unflatten(1, (n, c))
-    return layout.in_format(y.transpose(0, 1), layout.is_channels_last(x))
+    return layout.like(layout.in_format(y.transpose(0, 1), layout.is_channels_last(x)), x)

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from operators.base import Facts, TemporalOp
 from operators.mixtconv import INITS, initial_taps
+from operators.stencil import layout
 
 
 class Ordinary(TemporalOp, name="ordinary"):
@@ -60,7 +61,8 @@ class Ordinary(TemporalOp, name="ordinary"):
                 self.weight.copy_(torch.diag_embed(taps).permute(1, 2, 0).unsqueeze(-1))
 
     def forward(self, x: Tensor) -> Tensor:
-        n, t, _, h, w = x.shape
+        x = layout.canonical(x)
+        h, w = x.shape[3:]
         # A 2D convolution over (T, H*W). With channels innermost this view is free and already channels_last.
         rows = x.permute(0, 2, 1, 3, 4).flatten(3)  # (N, C, T, H*W)
         mixed = (
@@ -68,9 +70,7 @@ class Ordinary(TemporalOp, name="ordinary"):
             .unflatten(3, (h, w))
             .permute(0, 2, 1, 3, 4)
         )
-        if x.is_contiguous():
-            return mixed.contiguous()
-        return mixed.flatten(0, 1).contiguous(memory_format=torch.channels_last).unflatten(0, (n, t))
+        return layout.like(layout.in_format(mixed, layout.is_channels_last(x)), x)
 
     def macs(self, height: int, width: int) -> int:
         return self.weight.numel() * self.num_frames * height * width

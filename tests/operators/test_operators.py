@@ -26,12 +26,33 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("mixtconv", {"init": "random"}),
     ("ordinary", {"kernel_size": 5, "init": "random"}),
     ("shift", {"shift_div": 4}),
+    ("tam", {"kernel_size": 5}),
+    ("gsf", {"percent": 50}),
+    ("mvf", {"views": "T"}),
+    ("learned_shift", {"max_shift": 1}),
+    ("s4d", {"states": 1}),
+    ("canon", {"kernel_size": 2}),
 ]
 
 
 @pytest.mark.parametrize(("name", "settings"), SETTINGS, ids=lambda v: str(v))
 def test_operator_keeps_its_promises(name: str, settings: dict[str, Any]) -> None:
     check(find_operator(name), **settings)
+
+
+@pytest.mark.parametrize("name", sorted(TemporalOp.registry))
+@pytest.mark.parametrize(("channels", "frames"), [(16, 5), (128, 16)])
+def test_operator_keeps_its_promises_with_few_channels_and_with_many_frames(
+    name: str, channels: int, frames: int
+) -> None:
+    check(find_operator(name), channels=channels, frames=frames)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("name", sorted(TemporalOp.registry))
+def test_a_single_frame_keeps_its_memory_format(name: str, channels_last: bool) -> None:
+    x = clips(16, 1, channels_last, torch.float32)
+    assert make_operator(name, 16, 1)(x).stride() == x.stride()
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
