@@ -39,11 +39,12 @@ def one_frame(bodies: list[Body], rng: np.random.Generator) -> Hashable:
         return frame
     body = there[rng.integers(len(there))]
     place = _part(at(body.x, frame), CANVAS.width, 4), _part(at(body.y, frame), CANVAS.height, 2)
-    return frame, len(there), place, _hue(body), _part(at(body.angle, frame), 2 * np.pi, 4)
+    brightest = int(np.argmax(body.colour))
+    return frame, len(there), place, brightest, _part(at(body.angle, frame), 2 * np.pi, 4)
 
 
 def two_frames(bodies: list[Body], rng: np.random.Generator) -> Hashable:
-    """Two frames, in their order, and what became of an object from the one to the other."""
+    """Two frames, in their order: where an object was in the one, and where it went until the other."""
     first, second = map(int, np.sort(rng.choice(CANVAS.num_frames, 2, replace=False)))
     before, after = _there(bodies, first), _there(bodies, second)
     if not before or not after:
@@ -51,18 +52,14 @@ def two_frames(bodies: list[Body], rng: np.random.Generator) -> Hashable:
     one = before[rng.integers(len(before))]
     same = [body for body in after if body is one]
     other = same[0] if same else after[rng.integers(len(after))]
+    start = _part(at(one.x, first), CANVAS.width, 2), _part(at(one.y, first), CANVAS.height, 2)
     dx, dy, turn = (at(getattr(other, name), second) - at(getattr(one, name), first) for name in MOVING)
-    place = _part(dx, CANVAS.width, 4), _part(dy, CANVAS.height, 3)
-    return first, second, place, (_hue(other) - _hue(one)) % 3, _part(turn, 2 * np.pi, 4)
+    moved = _part(dx, CANVAS.width, 4), _part(dy, CANVAS.height, 3), _part(turn, 2 * np.pi, 4)
+    return second - first, start, moved
 
 
 def _there(bodies: list[Body], frame: int) -> list[Body]:
     return [body for body in bodies if at(body.visible, frame)]
-
-
-def _hue(body: Body) -> int:
-    """0 for red, 1 for green, 2 for blue."""
-    return int(np.argmax(body.colour))
 
 
 def at(value: np.ndarray | float, frame: int) -> float:

@@ -54,7 +54,7 @@ def test_a_wrong_setting_is_named_with_the_rule(settings: dict[str, Any], messag
 # --- Data sets ----------------------------------------------------------------------------------------------
 
 TINY = DataConfig(
-    dataset={"name": "generated", "train_clips": 40, "val_clips": 32, "seed": 7},
+    dataset={"name": "generated", "train_clips": 40, "val_clips": 32, "width": 64, "seed": 7},
     num_frames=4,
     short_side=48,
     crop=40,

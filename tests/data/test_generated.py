@@ -22,7 +22,7 @@ from harness.data.generated.tasks import find_task
 from harness.data.index import Index
 from harness.errors import DataError
 
-TINY = GeneratedConfig(train_clips=32, val_clips=16)
+TINY = GeneratedConfig(train_clips=32, val_clips=16, width=64)  # not square: a swapped axis shows
 
 
 def silent(done: int, total: int) -> None:
@@ -86,7 +86,7 @@ def test_validation_twins_show_one_clip_forwards_and_backwards(tiny: Index) -> N
 def test_the_same_settings_give_the_same_bytes_and_another_seed_others(tiny: Index, tmp_path: Path) -> None:
     again = prepare(TINY, tmp_path, silent)
     assert again.fingerprint == tiny.fingerprint
-    other = prepare(GeneratedConfig(train_clips=32, val_clips=16, seed=1), tmp_path, silent)
+    other = prepare(GeneratedConfig(train_clips=32, val_clips=16, width=64, seed=1), tmp_path, silent)
     assert other.fingerprint != tiny.fingerprint
     assert other.folder != again.folder
 
@@ -136,7 +136,7 @@ def progress(done, total):
         print("stopped", flush=True)
         time.sleep(60)
 
-config = GeneratedConfig(train_clips=32, val_clips=16)
+config = GeneratedConfig(train_clips=32, val_clips=16, width=64)
 print(prepare(config, Path(sys.argv[1]), progress).fingerprint, flush=True)
 """
 

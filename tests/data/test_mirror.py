@@ -102,4 +102,8 @@ def test_the_generated_classes_have_their_mirror_twins() -> None:
 
     names = [kind.name for kind in CLASSES]
     pairs = [{names[a], names[b]} for a, b in swapped_pairs(names)]
-    assert pairs == [{"slide_left", "slide_right"}, {"rotate_clockwise", "rotate_counterclockwise"}]
+    assert pairs == [
+        {"slide_left", "slide_right"},
+        {"rotate_clockwise", "rotate_counterclockwise"},
+        {"step_left", "step_right"},
+    ]

@@ -110,21 +110,23 @@ def test_events_of_a_long_class_are_three_to_five_sampled_frames_apart(name: str
             assert 3 <= seen_late[0] - seen_early[-1] <= 5
 
 
-def test_the_next_colour_after_blue_is_red_and_a_third_below_the_bottom_is_the_top() -> None:
-    rng, colours, heights = np.random.default_rng(1), set(), []
+@pytest.mark.parametrize(("name", "axis"), [("step_left", "x"), ("step_up", "y")])
+def test_a_step_is_a_third_of_the_frame_and_beyond_its_edge_is_the_other_one(name: str, axis: str) -> None:
+    rng, size = np.random.default_rng(1), {"x": CANVAS.width, "y": CANVAS.height}[axis]
+    steps, crossed = [], 0
     for _ in range(60):
-        early, late = scene(CANVAS, 0, NAMES.index("red_green_blue"), rng)
-        colours.add((int(np.argmax(early.colour)), int(np.argmax(late.colour))))
-        early, late = scene(CANVAS, 0, NAMES.index("step_down"), rng)
-        heights.append((float(late.y) - float(early.y)) / CANVAS.height % 1)
-    assert colours == {(0, 1), (1, 2), (2, 0)}
-    assert max(np.abs(np.array(heights) - 1 / 3)) < 0.1
+        early, late = scene(CANVAS, 0, NAMES.index(name), rng)
+        before, after = (float(getattr(body, axis)) % size for body in (early, late))
+        steps.append((before - after) / size % 1)
+        crossed += before < after
+    assert max(np.abs(np.array(steps) - 1 / 3)) < 0.1
+    assert 10 < crossed < 30  # a third of 60
 
 
 def test_both_events_are_seen_whichever_frames_training_draws() -> None:
     rng = np.random.default_rng(0)
     for _ in range(100):
-        for body in scene(moments(24), 0, NAMES.index("red_green_blue"), rng):
+        for body in scene(moments(24), 0, NAMES.index("step_left"), rng):
             segments = np.asarray(body.visible).reshape(8, 3)  # one frame is drawn of each
             assert segments.all(axis=1).any()
 

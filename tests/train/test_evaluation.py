@@ -150,7 +150,11 @@ def test_a_mirrored_crop_is_read_with_the_directions_exchanged(tiny_data: Path) 
         rows.append(logits_of(network, crop))
         logits = logits_of(network, crop[:, :, ::-1])
         swapped = logits.copy()
-        for a, b in [("slide_left", "slide_right"), ("rotate_clockwise", "rotate_counterclockwise")]:
+        for a, b in [
+            ("slide_left", "slide_right"),
+            ("rotate_clockwise", "rotate_counterclockwise"),
+            ("step_left", "step_right"),
+        ]:
             swapped[[names.index(a), names.index(b)]] = logits[[names.index(b), names.index(a)]]
         assert swapped[left] == logits[right]
         rows.append(swapped)

@@ -30,7 +30,7 @@ from harness.data.parallel import Progress, in_parallel
 from harness.errors import DataError
 from harness.files import write_once
 
-GENERATOR_VERSION = 2
+GENERATOR_VERSION = 3
 """Raised when the same settings would give other clips."""
 
 FRAMES_PER_SECOND = 12

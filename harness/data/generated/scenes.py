@@ -5,14 +5,13 @@ and the last frame alone say nothing. `long`: two events with nothing in between
 `long` without one of their events, told by nothing. `static`: a shape, told by any frame.
 
 Every class of the first three has a twin, which shows its scene backwards: single frames are distributed alike in both.
-What turns around the frame or the colours begins anywhere and comes back to itself, so how far a frame is from the
-clip's ends says nothing either. `half` is the proof: of two classes that `long` tells apart, it leaves what one event
-and its time can tell, and a network above half of its clips has found a fault of the drawing or of the coding.
+What goes around begins anywhere and comes back to where it was, so how far a frame is from the clip's ends says nothing
+either. `half` is the proof: it leaves what one event and its time can tell of two classes that `long` tells apart. A
+network above half of its clips has found a fault of the drawing or of the coding.
 """
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -45,31 +44,21 @@ def rotate(canvas: Canvas, rng: np.random.Generator) -> list[Body]:
     return [Body(x=x, y=y, radius=radius, colour=any_colour(rng), shape="half_disc", angle=angle)]
 
 
-def two_colours(canvas: Canvas, rng: np.random.Generator) -> list[Body]:
-    """A disc early, a disc of the next colour late: red, green, blue, and red again."""
-    first, radius = int(rng.integers(3)), _radius(canvas, rng)
-    bodies = []
-    for colour, visible in zip((first, first + 1), _early_and_late(canvas, rng), strict=True):
-        x, y = _near_centre(canvas, rng)
-        hue = colour / 3 + rng.uniform(-0.03, 0.03)
-        bodies.append(Body(x=x, y=y, radius=radius, colour=_of_hue(hue), visible=visible))
-    return bodies
+def step_sideways(canvas: Canvas, rng: np.random.Generator) -> list[Body]:
+    """A disc early, the same one a third of the frame further left late; left of the frame is its right."""
+    heights = rng.uniform(0.4, 0.6, 2)
+    return _two_places(canvas, -_third_on(rng), heights, rng)
 
 
-def two_heights(canvas: Canvas, rng: np.random.Generator) -> list[Body]:
-    """A disc early, the same one a third of the frame further down late; below the bottom is the top."""
-    first, colour, radius = rng.random(), any_colour(rng), 0.9 * _radius(canvas, rng)
-    bodies = []
-    for height, visible in zip((first, first + 1 / 3), _early_and_late(canvas, rng), strict=True):
-        x = canvas.width * rng.uniform(0.4, 0.6)
-        y = canvas.height * (height + rng.uniform(-0.04, 0.04))
-        bodies.append(Body(x=x, y=y, radius=radius, colour=colour, visible=visible))
-    return bodies
+def step_vertically(canvas: Canvas, rng: np.random.Generator) -> list[Body]:
+    """A disc early, the same one a third of the frame further up late; above the frame is its bottom."""
+    columns = rng.uniform(0.4, 0.6, 2)
+    return _two_places(canvas, columns, -_third_on(rng), rng)
 
 
 def one_of_two(canvas: Canvas, rng: np.random.Generator) -> list[Body]:
     """A clip of `long` that keeps one of its events."""
-    scene = (two_colours, two_heights)[rng.integers(2)]
+    scene = (step_sideways, step_vertically)[rng.integers(2)]
     return [scene(canvas, rng)[rng.integers(2)]]
 
 
@@ -105,10 +94,10 @@ CLASSES = (
     ClipClass("slide_down", "short", slide_vertically, reverse=True),
     ClipClass("rotate_clockwise", "short", rotate),
     ClipClass("rotate_counterclockwise", "short", rotate, reverse=True),
-    ClipClass("red_green_blue", "long", two_colours),
-    ClipClass("blue_green_red", "long", two_colours, reverse=True),
-    ClipClass("step_down", "long", two_heights),
-    ClipClass("step_up", "long", two_heights, reverse=True),
+    ClipClass("step_left", "long", step_sideways),
+    ClipClass("step_right", "long", step_sideways, reverse=True),
+    ClipClass("step_up", "long", step_vertically),
+    ClipClass("step_down", "long", step_vertically, reverse=True),
     ClipClass("half_forwards", "half", one_of_two),
     ClipClass("half_backwards", "half", one_of_two, reverse=True),
     ClipClass("star", "static", still("star")),
@@ -130,6 +119,20 @@ def _turns(rng: np.random.Generator) -> float:
     return rng.uniform(0.75, 1.25) * 8 / 7
 
 
+def _two_places(canvas: Canvas, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> list[Body]:
+    """One disc early and late, at places x (2,) and y (2,), as parts of the frame."""
+    radius, colour = 0.9 * _radius(canvas, rng), any_colour(rng)
+    return [
+        Body(x=canvas.width * x[i], y=canvas.height * y[i], radius=radius, colour=colour, visible=visible)
+        for i, visible in enumerate(_early_and_late(canvas, rng))
+    ]
+
+
+def _third_on(rng: np.random.Generator) -> np.ndarray:
+    """Any place on a circle of length 1, and one about a third further on: (2,)."""
+    return rng.random() + np.array([0.0, 1 / 3 + rng.uniform(-0.08, 0.08)])
+
+
 def _early_and_late(canvas: Canvas, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Two events of 0.3 of the clip each, with 0.28 to 0.4 of the clip between them; alike when reversed."""
     early, late = rng.uniform(0, 0.06), 1 - rng.uniform(0, 0.06)
@@ -143,8 +146,3 @@ def _radius(canvas: Canvas, rng: np.random.Generator) -> float:
 
 def _near_centre(canvas: Canvas, rng: np.random.Generator) -> tuple[float, float]:
     return canvas.width * rng.uniform(0.42, 0.58), canvas.height * rng.uniform(0.42, 0.58)
-
-
-def _of_hue(hue: float) -> np.ndarray:
-    """A bright colour, 0 for red, 1/3 for green, 2/3 for blue: (3,) grey levels."""
-    return 255 * np.array(colorsys.hsv_to_rgb(hue % 1, 0.75, 0.95))

@@ -76,7 +76,7 @@ TASKS = {
             groups=tuple(kind.group for kind in scenes.CLASSES),
             twins=tuple((label - 1, label) for label, kind in enumerate(scenes.CLASSES) if kind.reverse),
             scene=scenes.scene,
-            width=64,
+            width=48,
             height=48,
             # 8 or 16 test frames of 24 are the same ones when the clip is reversed (see sampling.py)
             frames=24,
