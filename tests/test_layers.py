@@ -32,7 +32,7 @@ ORDER = [  # from the ground up: a room may know those on lines before its own
 ]
 
 DOORS = {  # package -> the modules that may import it
-    "ray": {"harness.run.schedule"},
+    "ray": {"harness.run.schedule", "harness.run.actor"},
     "mlflow": {"harness.tracking.connection", "harness.tracking.recorder", "harness.tracking.network"},
     "sqlalchemy": {"harness.tracking.connection"},
     "decord": {"harness.data.video"},

@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     add, yes = parser.add_argument, "store_true"
     add("study", help="a study file, such as studies/kernel_sizes.yaml")
     add("--dry-run", action=yes, help="print the plan, its costs and what is missing here; train nothing")
-    add("--serial", action=yes, help="one trial after the other in this process, without Ray")
+    add("--serial", action=yes, help="one trial after the other, without Ray")
     add(
         "--seeds",
         type=_seeds,

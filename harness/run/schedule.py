@@ -7,20 +7,26 @@ row of a study must have had the same training. What is complete is never judged
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from harness.errors import StudyError
-from harness.records import TrialRecord, to_json
+from harness.records import TrialRecord
 from harness.study.resources import ResolvedResources
-from harness.train.loop import OnEpoch
-from harness.train.trial import Job, run_trial
+from harness.train import apart
+from harness.train.trial import Job, record_of, work_of
+
+_LOST = (
+    "the Ray worker that watched it was ended, or its node was lost; "
+    "Ray ends workers where memory is short (see resources.cpus)"
+)
 
 
 class Observer(Protocol):
@@ -34,35 +40,23 @@ class Observer(Protocol):
 
 
 def run_serial(jobs: Sequence[Job], observer: Observer) -> None:
-    """One trial after the other in this process, without Ray."""
+    """One trial after the other, each in a process of its own, without Ray."""
     for job in jobs:
         observer.started(job)
-
-        def on_epoch(entry: dict[str, float], job: Job = job) -> None:
-            try:
-                observer.epoch(job, entry)
-            except Exception as error:
-                raise _ObserverFailed(error) from None
-
-        try:
-            record = run_trial(job, on_epoch=on_epoch)
-        except _ObserverFailed as failed:
-            raise failed.error from None
-        observer.ended(job, record)
+        with contextlib.closing(apart.run(work_of(job))) as told:
+            for said in told:
+                _pass_on(job, said, observer)
 
 
-class _ObserverFailed(BaseException):
-    """What fails in the observer is no failure of the trial: it passes through `run_trial`."""
-
-    def __init__(self, error: Exception) -> None:
-        self.error = error
-
-
-Train = Callable[[Job, OnEpoch], TrialRecord]
+def _pass_on(job: Job, said: apart.Said, observer: Observer) -> None:
+    if "entry" in said:
+        observer.epoch(job, said["entry"])
+    else:
+        observer.ended(job, record_of(job, said))
 
 
 def run_on_ray(
-    jobs: Sequence[Job], observer: Observer, scratch: Path, address: str = "", train: Train = run_trial
+    jobs: Sequence[Job], observer: Observer, scratch: Path, address: str = "", run: apart.Run = apart.run
 ) -> None:
     """All trials under Ray Tune, here or on the cluster at `address`.
 
@@ -71,7 +65,7 @@ def run_on_ray(
 
     Args:
         scratch: an absolute folder for Tune's own state, removed afterwards.
-        train: what is done for each job, in a process of its own.
+        run: what a worker does with the work of a trial.
 
     Raises:
         StudyError: a trial asks for more than there is, or there is no cluster at `address`.
@@ -79,6 +73,8 @@ def run_on_ray(
     _quiet()
     import ray
     from ray import tune
+
+    from harness.run.actor import Actor
 
     on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
@@ -90,13 +86,14 @@ def run_on_ray(
         each.check({"cpus": there.get("CPU", 0), "gpus": there.get("GPU", 0)})
         watcher = _watcher(jobs, observer)
         trainable = tune.with_resources(
-            tune.with_parameters(_trainable, jobs=list(jobs), train=train),
+            tune.with_parameters(Actor, works=[work_of(job) for job in jobs], run=run),
             {"cpu": each.cpus, "gpu": each.gpus},
         )
         tuner = tune.Tuner(
             trainable,
             param_space={"index": tune.grid_search(list(range(len(jobs))))},
             tune_config=tune.TuneConfig(
+                reuse_actors=True,  # nothing of a trial is left in one
                 trial_name_creator=lambda trial: f"trial_{trial.trial_id}",
                 trial_dirname_creator=lambda trial: f"trial_{trial.trial_id}",
             ),
@@ -165,14 +162,6 @@ def _quiet() -> None:
         os.environ.setdefault(key, value)
 
 
-def _trainable(config: dict[str, Any], jobs: list[Job], train: Train) -> None:
-    """Runs in a worker process of its own. A failed trial reports its record like any other."""
-    from ray import tune
-
-    record = train(jobs[config["index"]], lambda entry: tune.report({"entry": entry}))
-    tune.report({"record": to_json(record)})
-
-
 def _watcher(jobs: Sequence[Job], observer: Observer) -> Any:
     from ray import tune
 
@@ -193,28 +182,16 @@ def _watcher(jobs: Sequence[Job], observer: Observer) -> Any:
             self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
         ) -> None:
             index = trial.config["index"]
-            if "entry" in result:
-                self._pass(observer.epoch, jobs[index], result["entry"])
-            elif "record" in result:
+            if "entry" not in result["said"]:
                 self.ended.add(index)
-                self._pass(observer.ended, jobs[index], TrialRecord(**result["record"]))
+            self._pass(_pass_on, jobs[index], result["said"], observer)
 
         def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
             index = trial.config["index"]
-            if index in self.ended:
-                return
-            job = jobs[index]
-            # Python exceptions come as records; what arrives here is a process that died.
-            record = TrialRecord(
-                trial_id=job.trial_id,
-                variant=job.variant,
-                seed=job.seed,
-                status="failed",
-                reason="its process died; the system may have been out of memory (see resources.cpus)",
-                environment=dict(job.environment),
-            )
-            self.ended.add(index)
-            self._pass(observer.ended, job, record)
+            if index not in self.ended:
+                # However a trial's own process ends, it is said; this is the end of the one that watches it.
+                self.ended.add(index)
+                self._pass(_pass_on, jobs[index], {"died": _LOST}, observer)
 
         def _pass(self, call: Any, *args: Any) -> None:
             if self.error is not None:

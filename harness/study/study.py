@@ -20,7 +20,8 @@ from harness.train.settings import Settings, plain
 RESULTS_VERSION = 2
 """Part of every trial's id: raised when a change of the code changes results, so that old ones are not reused."""
 
-_NOT_DECISIVE = {("train", "workers"), ("train", "probes")}  # settings that cannot change a result
+_NOT_DECISIVE = {("train", key) for key in ("workers", "probes", "time_limit", "stall_limit")}
+"""Settings, by section, that cannot change a result."""
 
 ADDED_SINCE: dict[str, Any] = {"train.validate_every": 1, "train.label_smoothing": 0.0}
 """Settings that came when there were results already, with the value that does what was done before. At that value a

@@ -187,8 +187,9 @@ class Recorder:
 
     def _keep_failure(self, run_id: str, record: TrialRecord, folder: Path) -> None:
         self._client.set_tag(run_id, REASON, record.reason)
-        if (folder / "traceback.txt").exists():
-            self._client.log_artifact(run_id, str(folder / "traceback.txt"))
+        traceback = folder / "traceback.txt"
+        if traceback.exists() and traceback.stat().st_size:  # a process that is killed leaves it empty
+            self._client.log_artifact(run_id, str(traceback))
         self._client.set_terminated(run_id, "FAILED")
 
     def _keep_result(

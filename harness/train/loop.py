@@ -42,6 +42,8 @@ _CHECK = "`python -m harness.data check ROOT --decode` says why"
 
 OnEpoch = Callable[[dict[str, float]], None]
 
+OnPass = Callable[[], None]
+
 
 def fit(
     settings: Settings,
@@ -51,6 +53,7 @@ def fit(
     *,
     checkpoint: Path | None = None,
     on_epoch: OnEpoch = lambda entry: None,
+    on_pass: OnPass | None = None,
     world: World = ALONE,
 ) -> tuple[MSTNet, State, Evaluation]:
     """Train from the start, or from `checkpoint` where there is one, to the last epoch.
@@ -59,6 +62,7 @@ def fit(
         checkpoint: written after every epoch, atomically.
         on_epoch: called after every epoch with its entry of the history, before the checkpoint is written;
             on resuming it is called for the epochs already done too.
+        on_pass: called after a pass of the network that is returned, now and later, at most once a second.
         world: of which rank this process is; all ranks call `fit` alike, and get the same returned.
 
     Returns:
@@ -71,6 +75,8 @@ def fit(
     """
     config = settings.train
     training = _Training(settings, seed, data, device, world)
+    if on_pass is not None:
+        _tell(training.model, on_pass)
     state = State()
     if checkpoint is not None and checkpoint.exists():
         state = load(checkpoint, training.learner)
@@ -261,6 +267,19 @@ def passes(own: int, micro_batch: int, together: int = 0) -> list[slice]:
         return [slice(start, min(start + size, own)) for start in range(0, own, size)]
     count = math.ceil(together / size)
     return [slice(own * i // count, own * (i + 1) // count) for i in range(count)]
+
+
+def _tell(model: nn.Module, on_pass: OnPass) -> None:
+    told = 0.0
+
+    def hook(*_: object) -> None:
+        nonlocal told
+        now = time.monotonic()
+        if now >= told + 1.0:
+            told = now
+            on_pass()
+
+    model.register_forward_hook(torch.compiler.disable(hook))
 
 
 def _seed_all(seed: int) -> None:

@@ -7,14 +7,13 @@ All ranks of a trial are on one machine.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing import connection, get_context
@@ -24,6 +23,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import nn
+
+from harness.train.processes import end_with, how_it_ended, without_ctrl_c
 
 T = TypeVar("T")
 
@@ -121,7 +122,7 @@ def launch(
     args: tuple[Any, ...],
     *,
     on_message: Callable[[Any], None],
-    reason_of: Callable[[Exception], str],
+    reason_of: Callable[[BaseException], str],
     rendezvous: Path,
     cuda: bool,
 ) -> None:
@@ -150,7 +151,7 @@ def launch(
                 args=(target, World(rank, size), args, theirs, reason_of, rendezvous, cuda, os.getpid()),
                 name=f"rank{rank}",
             )
-            with _without_ctrl_c():
+            with without_ctrl_c():
                 process.start()
             theirs.close()  # so that the pipe ends with the rank
             ranks[ours] = rank, process
@@ -165,19 +166,6 @@ def launch(
             process.join()
             pipe.close()
         rendezvous.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _without_ctrl_c() -> Iterator[None]:
-    """Processes started meanwhile never see Ctrl-C, which reaches all of them: the one that launched them decides."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _watch(
@@ -217,9 +205,7 @@ def _death(rank: int, process: SpawnProcess) -> _Failure:
     code = process.exitcode or 0
     # A killed process explains its peers' errors; one that aborts may itself have followed another's.
     at = time.monotonic() if code == -signal.SIGABRT else float("-inf")
-    how = f"was ended by signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exited with {code}"
-    reason = f"the process of rank {rank} {how}; the system may have been out of memory (see resources.cpus)"
-    return _Failure(at, reason, "")
+    return _Failure(at, f"the process of rank {rank} {how_it_ended(code)}", "")
 
 
 def _rank_main(
@@ -227,12 +213,12 @@ def _rank_main(
     world: World,
     args: tuple[Any, ...],
     pipe: connection.Connection,
-    reason_of: Callable[[Exception], str],
+    reason_of: Callable[[BaseException], str],
     rendezvous: Path,
     cuda: bool,
     parent: int,
 ) -> None:
-    _end_with(parent)
+    end_with(parent)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # Said of 1x1 weights in channels_last.
     warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
@@ -249,7 +235,7 @@ def _rank_main(
             timeout=timedelta(minutes=30),
         )
         target(world, lambda content: pipe.send(_Message("said", content)), *args)
-    except Exception as error:
+    except BaseException as error:  # sys.exit of an operator too
         details = f"rank {world.rank} of {world.size}\n{traceback.format_exc()}"
         pipe.send(_Message("failed", (reason_of(error), details), time.monotonic()))
         time.sleep(
@@ -257,11 +243,3 @@ def _rank_main(
         )  # whoever launched us ends us; leaving now would fail the others with errors of their own
     else:
         pipe.send(_Message("finished", None))
-
-
-def _end_with(parent: int) -> None:
-    """Have the kernel end this process when the one that launched it is gone."""
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    if os.getppid() != parent:
-        os._exit(1)

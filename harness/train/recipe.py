@@ -49,6 +49,8 @@ class TrainConfig:
         channels_last: keep channels innermost in memory; the same numbers, faster on most devices.
         compile: train and evaluate through torch.compile, which needs a C++ compiler on a CPU.
         workers: processes that load clips, for each process that trains; 0 loads in the training process.
+        time_limit, stall_limit: minutes that a trial may take each time it is run, and that it may go without a pass
+            through its network; then it is ended, and failed. 0: no limit.
         probes: once trained, ask the network for more than its accuracy (harness/train/probes.py); changes no result.
     """
 
@@ -74,6 +76,8 @@ class TrainConfig:
     channels_last: bool = True
     compile: bool = False
     workers: int = 0
+    time_limit: float = 0.0
+    stall_limit: float = 0.0
     probes: bool = True
 
     def __post_init__(self) -> None:
@@ -85,7 +89,9 @@ class TrainConfig:
         for name in ("lr", "gamma"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}: {getattr(self, name)} is not above 0")
-        for name in ("momentum", "weight_decay", "clip_gradient", "micro_batch", "validate_every", "workers"):
+        limits = ("time_limit", "stall_limit")
+        counts = ("micro_batch", "validate_every", "workers")
+        for name in ("momentum", "weight_decay", "clip_gradient", *counts, *limits):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: {getattr(self, name)} is below 0")
         if not 0 <= self.label_smoothing < 1:

@@ -1,12 +1,17 @@
-"""A trial: trained in this process or by several ranks, its result left in its folder; a failure is a result too."""
+"""A trial: trained in a process of its own or by several ranks, its result left in its folder; a failure is a result
+too."""
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
 import math
 import os
-import sys
+import pickle
+import signal
 import time
 import traceback
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -22,13 +27,17 @@ from harness.model.mstnet import MSTNet
 from harness.outside import import_from
 from harness.records import TrialRecord, to_json
 from harness.train import probes, ranks
+from harness.train.apart import ALIVE, Said, Work
 from harness.train.checkpoint import State
 from harness.train.evaluation import validation_metrics
-from harness.train.loop import OnEpoch, fit
+from harness.train.loop import OnEpoch, OnPass, fit
+from harness.train.processes import in_mib
 from harness.train.ranks import ALONE, RankError, World
 from harness.train.result import save_result
 from harness.train.settings import Settings
 from operators.stencil import meant
+
+_LONGEST = 500  # characters of a reason
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,44 +63,117 @@ class Job:
     environment: dict[str, str] = field(default_factory=dict)
 
 
-def run_trial(job: Job, on_epoch: OnEpoch = lambda entry: None) -> TrialRecord:
+def work_of(job: Job) -> Work:
+    """A trial as work for a process of its own, which says each epoch's "entry", and the "record" at last."""
+    config = job.settings.train
+    call = pickle.dumps((_speak, (job,)))
+    return Work(call=call, time_limit=config.time_limit, stall_limit=config.stall_limit)
+
+
+def record_of(job: Job, said: Mapping[str, Any]) -> TrialRecord:
+    """The trial's record, from the last that was said of its work."""
+    if "record" in said:
+        return TrialRecord(**said["record"])
+    peak = said.get("peak_memory_mib")
+    memory = {} if peak is None else {"peak_memory_mib": f"{peak:.0f}"}
+    return _failed(job, said["died"], dict(job.environment) | memory)
+
+
+def _speak(say: Callable[[Said], None], job: Job) -> None:
+    """What the process of a trial does."""
+    signs_of_life = partial(say, ALIVE) if job.settings.train.stall_limit else None
+    with _last_words(job.folder):
+        try:
+            record = run_trial(job, lambda entry: say({"entry": entry}), signs_of_life)
+        except KeyboardInterrupt as error:  # an operator's own: this process never sees Ctrl-C
+            record = _failed(job, reason_of(error, job.settings), dict(job.environment))
+    say({"record": to_json(record)})
+
+
+@contextlib.contextmanager
+def _last_words(folder: Path) -> Iterator[None]:
+    """A process that crashes meanwhile, or is asked where it stands before it is ended, writes its `traceback.txt`."""
+    file = folder / "traceback.txt"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        opened = file.open("w")
+    except OSError:  # the trial will fail for that, and say so
+        yield
+        return
+    with opened:
+        faulthandler.enable(opened)
+        faulthandler.register(signal.SIGUSR1, opened)
+        yield
+        faulthandler.disable()
+        faulthandler.unregister(signal.SIGUSR1)
+    with contextlib.suppress(OSError):
+        if not file.stat().st_size:
+            file.unlink()
+
+
+def run_trial(job: Job, on_epoch: OnEpoch = lambda entry: None, on_pass: OnPass | None = None) -> TrialRecord:
     """Train a trial, in this process or in ranks spawned by it, and leave its result in `job.folder`.
 
-    Anything but KeyboardInterrupt and SystemExit becomes a record with status "failed" and its reason.
+    Anything but KeyboardInterrupt becomes a record with status "failed" and its reason.
     The folder then holds `traceback.txt`; else `result.json`, `scores.npz` and `model.pt`, the network's state dict.
+
+    Args:
+        on_pass: called after a pass through the network, at most once a second.
     """
     environment = _prepare(job)
     try:
         if job.ranks == 1:
-            return _train(job, environment, on_epoch, ALONE)
-        return _train_in_ranks(job, on_epoch)
-    except Exception as error:
+            return _train(job, environment, on_epoch, on_pass, ALONE)
+        return _train_in_ranks(job, on_epoch, on_pass)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         details = error.details if isinstance(error, RankError) else traceback.format_exc()
         job.folder.mkdir(parents=True, exist_ok=True)
-        (job.folder / "traceback.txt").write_text(details or f"{error}\n")
-        return TrialRecord(
-            trial_id=job.trial_id,
-            variant=job.variant,
-            seed=job.seed,
-            status="failed",
-            reason=reason_of(error, job.settings, job.ranks),
-            environment=environment,
-        )
+        text = details or f"{error}\n"
+        (job.folder / "traceback.txt").write_text(text, encoding="utf-8", errors="backslashreplace")
+        return _failed(job, reason_of(error, job.settings, job.ranks), environment)
+
+
+def _failed(job: Job, reason: str, environment: dict[str, str]) -> TrialRecord:
+    return TrialRecord(
+        trial_id=job.trial_id,
+        variant=job.variant,
+        seed=job.seed,
+        status="failed",
+        reason=reason,
+        environment=environment,
+    )
 
 
 def _prepare(job: Job) -> dict[str, str]:
     """Set up a process that trains. Returns what the record says of it so far."""
     how = machine.keep_freed_memory()
     import_from(*job.import_paths)
+    _set_torch()
     return dict(job.environment) | {"allocator": how}
 
 
-def _train_in_ranks(job: Job, on_epoch: OnEpoch) -> TrialRecord:
+def _set_torch() -> None:
+    """What a result depends on and torch keeps for a whole process is set, not taken as it is found."""
+    torch.set_default_dtype(torch.float32)
+    torch.set_grad_enabled(True)
+    torch.use_deterministic_algorithms(False)
+    torch.set_flush_denormal(False)
+    torch.backends.mkldnn.set_flags(True)
+    torch.backends.cudnn.deterministic = False
+    torch.backends.cudnn.benchmark = False
+
+
+def _train_in_ranks(job: Job, on_epoch: OnEpoch, on_pass: OnPass | None) -> TrialRecord:
     records: list[TrialRecord] = []
 
     def on_message(message: dict[str, Any]) -> None:
         if "entry" in message:
             on_epoch(message["entry"])
+        elif not message:
+            assert on_pass is not None
+            on_pass()
         else:
             records.append(TrialRecord(**message["record"]))
 
@@ -116,7 +198,8 @@ def _rank(world: World, say: ranks.Say, job: Job) -> None:
         if world.rank == 0:
             say({"entry": entry})
 
-    record = _train(job, environment, on_epoch, world)
+    speaks = world.rank == 0 and job.settings.train.stall_limit
+    record = _train(job, environment, on_epoch, partial(say, ALIVE) if speaks else None, world)
     if world.rank == 0:
         say({"record": to_json(record)})
 
@@ -130,14 +213,15 @@ def _check_gpus(job: Job) -> None:
             raise TrainingError(f"resources.gpus is {job.gpus:g}, but torch sees only {there}")
 
 
-def _train(job: Job, environment: dict[str, str], on_epoch: OnEpoch, world: World) -> TrialRecord:
+def _train(
+    job: Job, environment: dict[str, str], on_epoch: OnEpoch, on_pass: OnPass | None, world: World
+) -> TrialRecord:
     """Train, test and measure; rank 0 saves the result."""
     torch.set_num_threads(max(1, int(job.cpus / world.size)))
     _check_gpus(job)
     device = torch.device("cpu")
     if job.gpus > 0:
         device = torch.device("cuda", world.rank) if world.size > 1 else torch.device("cuda")
-        torch.backends.cudnn.benchmark = False
     here = machine.here(device)
     environment |= {
         "device": here.device if here.kind == "cuda" else "cpu",
@@ -155,7 +239,14 @@ def _train(job: Job, environment: dict[str, str], on_epoch: OnEpoch, world: Worl
     opened = time.perf_counter() - begin
     checkpoint = job.folder / "checkpoint.pt"
     model, state, tested = fit(
-        job.settings, job.seed, data, device, checkpoint=checkpoint, on_epoch=on_epoch, world=world
+        job.settings,
+        job.seed,
+        data,
+        device,
+        checkpoint=checkpoint,
+        on_epoch=on_epoch,
+        on_pass=on_pass,
+        world=world,
     )
     memory = max(world.gather(_peak_memory_mib(device)))
     world.leave()
@@ -215,8 +306,11 @@ def after_fit(
 
 def reason_of(error: BaseException, settings: Settings, ranks: int = 1) -> str:
     """One line that says why a trial failed, and what to try."""
-    text = next((line for line in str(error).splitlines() if line.strip()), "")
-    out_of_memory = isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    if isinstance(error, SystemExit):
+        return f"its code called sys.exit({printable(repr(error.code))})"
+    words = _words(error)
+    text = printable(next((line for line in words.splitlines() if line.strip()), ""))
+    out_of_memory = isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in words
     if out_of_memory or isinstance(error, MemoryError):
         size = settings.train.batch_size
         at_once = min(math.ceil(size / ranks), settings.train.micro_batch or size)
@@ -227,6 +321,19 @@ def reason_of(error: BaseException, settings: Settings, ranks: int = 1) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
+def _words(error: BaseException) -> str:
+    try:
+        return str(error)
+    except BaseException:  # of a class of the user's own
+        return "(its message cannot be read)"
+
+
+def printable(text: str) -> str:
+    """One line that every file and every terminal takes, cut where nobody would read on."""
+    cut = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in cut)
+
+
 def _peak_memory_mib(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
@@ -234,5 +341,4 @@ def _peak_memory_mib(device: torch.device) -> float:
         import resource
     except ImportError:  # Windows
         return float("nan")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+    return in_mib(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

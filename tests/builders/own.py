@@ -16,6 +16,8 @@ class Fine(TemporalOp):
 
 class Broken(TemporalOp):
     def forward(self, x):
+        if "MENDED" in os.environ:
+            return x
         raise ValueError("no idea")
 
 class Hungry(TemporalOp):

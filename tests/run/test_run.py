@@ -184,9 +184,7 @@ def test_a_failed_trial_is_run_again_when_asked_again(
     again = ready.run(study)
     assert "1 done before, 1 to run" in again.out
     assert again.code == 1
-    import own_run
-
-    monkeypatch.setattr(own_run.Broken, "forward", lambda self, x: x * 1.0)
+    monkeypatch.setenv("MENDED", "1")
     mended = ready.run(study)
     assert mended.code == 0
     assert [(run.info.run_name, run.info.status) for run in ready.runs()] == [

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from harness.model.config import ModelConfig
 from harness.records import TrialRecord
 from harness.run import schedule
 from harness.study.resources import Resources
+from harness.train.apart import Work
 from harness.train.recipe import TrainConfig
 from harness.train.settings import Settings
 from harness.train.trial import Job
@@ -206,9 +207,12 @@ def test_trials_are_packed_onto_gpus_by_what_each_asks_for(
 ) -> None:
     """On two (logical) GPUs. The first trials wait until as many are there as fit; each writes down what it saw."""
 
-    def meet(job: Job, on_epoch: Any) -> TrialRecord:
+    def meet(work: Work) -> Generator[dict[str, Any], None, None]:
         import os
+        import pickle
         import time
+
+        _, (job,) = pickle.loads(work.call)
 
         def there() -> int:
             return len(list(tmp_path.glob("in-*"))) - len(list(tmp_path.glob("out-*")))
@@ -221,16 +225,15 @@ def test_trials_are_packed_onto_gpus_by_what_each_asks_for(
         time.sleep(1.0)  # time for one too many
         most = there()
         (tmp_path / f"out-{job.trial_id}").touch()
-        return TrialRecord(
-            trial_id=job.trial_id, variant=job.variant, seed=job.seed, status="done", last={"most": most}
-        )
+        about = {"trial_id": job.trial_id, "variant": job.variant, "seed": job.seed}
+        yield {"record": {**about, "status": "done", "last": {"most": most}}}
 
     answers(cluster)
     trials = [dataclasses.replace(one, gpus=gpus, cpus=0.5) for one in jobs(tmp_path, tiny_data, count)]
     records: list[TrialRecord] = []
     notes = Notes()
     notes.ended = lambda job, record: records.append(record)  # type: ignore[method-assign]
-    schedule.run_on_ray(trials, notes, tmp_path / "ray", cluster, train=meet)
+    schedule.run_on_ray(trials, notes, tmp_path / "ray", cluster, run=meet)
     assert [record.status for record in records] == ["done"] * count
     assert max(record.last["most"] for record in records) == at_once
     seen = sorted((tmp_path / f"in-t{i}").read_text() for i in range(count))
