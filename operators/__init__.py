@@ -27,6 +27,7 @@ from operators.tada import TAda
 from operators.tam import TAM
 from operators.tei import TEI
 from operators.temporal_attention import TemporalAttention
+from operators.temporal_difference import TemporalDifference
 from operators.temporal_fc import TemporalFC
 from operators.temporal_se import TemporalSE
 from operators.tin import TIN
@@ -60,6 +61,7 @@ __all__ = [
     "Shift",
     "TAda",
     "TemporalAttention",
+    "TemporalDifference",
     "TemporalFC",
     "TemporalOp",
     "TemporalSE",

@@ -125,9 +125,9 @@ def _outcome(promise: Callable[[Case], str], case: Case) -> Outcome:
         torch.set_rng_state(state)
 
 
-def _clips(op: TemporalOp, n: int = 2, channels_last: bool = False, seed: int = 1) -> Tensor:
+def _clips(op: TemporalOp, n: int = 2, channels_last: bool = False, seed: int = 1, larger: int = 1) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
-    x = torch.randn(n, op.num_frames, op.channels, HEIGHT, WIDTH, generator=generator)
+    x = torch.randn(n, op.num_frames, op.channels, larger * HEIGHT, larger * WIDTH, generator=generator)
     return layout.in_format(x, channels_last)
 
 
@@ -276,7 +276,7 @@ def every_parameter_learns(case: Case) -> str:
     idle: dict[str, Tensor] = {}
     for seed in SEEDS:
         op = case.build(seed)
-        x = _clips(op, seed=seed).requires_grad_()
+        x = _clips(op, seed=seed, larger=2).requires_grad_()  # an operator may pool before it convolves
         y = _run(op, x)
         y.backward(torch.randn(y.shape, generator=torch.Generator().manual_seed(seed + 100)))
         for name, parameter in op.named_parameters():

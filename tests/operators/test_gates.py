@@ -14,7 +14,19 @@ from builders.plain import agrees, along_time, at, clips, depthwise, frames_of, 
 from torch import Tensor
 from torch.nn import functional as F
 
-from operators import GSF, GSM, MVF, TAM, TEI, TIN, Action, MotionExcitation, TAda, TemporalOp
+from operators import (
+    GSF,
+    GSM,
+    MVF,
+    TAM,
+    TEI,
+    TIN,
+    Action,
+    MotionExcitation,
+    TAda,
+    TemporalDifference,
+    TemporalOp,
+)
 
 in_every_form = pytest.mark.parametrize(
     ("training", "channels_last"), [(True, False), (False, False), (True, True), (False, True)]
@@ -302,6 +314,47 @@ def test_tei_gates_by_the_change_of_means_and_filters(
             return sigmoid(change @ op.expand.weight[c])[:, None, None] * x[:, t, c]
 
         return neighbours(op.taps, frames_of(x, gated))
+
+    compare(op, plain, training, channels_last)
+
+
+def convolved(image: Tensor, weight: Tensor) -> Tensor:
+    """A dense 3x3 convolution, an output channel at a time."""
+    one = [depthwise(image, channel[:, None]).sum(dim=1) for channel in weight]
+    return torch.stack(one, dim=1)
+
+
+@in_every_form
+@pytest.mark.parametrize("frames", [1, 2, 5])
+def test_temporal_difference_weights_by_differences_to_both_neighbours(
+    frames: int, training: bool, channels_last: bool
+) -> None:
+    op = TemporalDifference(8, frames, reduction=3)
+    conv, norm = op.squeeze
+
+    def plain(x: Tensor) -> Tensor:
+        b = normed(norm, torch.einsum("ntchw,oc->ntohw", x, conv.weight[:, :, 0, 0]), channel=2)
+        gates = []
+        for by in (1, -1):
+            images = []
+            for t in range(frames):
+                near = 0 <= t + by < frames
+                images.append(depthwise(b[:, t + by], op.conv.weight) - b[:, t] if near else 0 * b[:, t])
+            half, whole = [], []
+            for image in images:
+                pooled = sum(image[:, :, i:4:2, j:2:2] for i in (0, 1) for j in (0, 1)) / 4  # 5 x 3 -> 2 x 1
+                half.append(convolved(pooled, op.coarse[0].weight))
+                whole.append(convolved(image, op.fine[0].weight))
+            small = normed(op.coarse[1], torch.stack(half, dim=1), channel=2)
+            large = normed(op.fine[1], torch.stack(whole, dim=1), channel=2)
+            wide = small[:, :, :, [0, 0, 0, 1, 1]][
+                ..., [0, 0, 0]
+            ]  # nearest: row r of 5 is row floor(2 r / 5) of 2
+            seen = (torch.stack(images, dim=1) + wide + large) / 3
+            score = torch.einsum("ntchw,oc->ntohw", seen, op.expand[0].weight[:, :, 0, 0])
+            gates.append(sigmoid(normed(op.expand[1], score, channel=2)) - 0.5)
+        u = x + x * (gates[0] + gates[1]) / 2
+        return neighbours(op.taps, u)
 
     compare(op, plain, training, channels_last)
 
