@@ -68,8 +68,9 @@ class TemporalDifference(TemporalOp, name="temporal_difference"):
     def forward(self, x: Tensor) -> Tensor:
         b = frames.on_images(self.squeeze, x)
         convolved = frames.on_images(self.conv, b)
-        gate = sum(frames.on_images(self._gate, _difference(b, convolved, by)) for by in (1, -1))
-        moving = layout.in_format(x + x * (gate / 2).to(x.dtype), layout.is_channels_last(x))
+        after, before = (frames.on_images(self._gate, _difference(b, convolved, by)) for by in (1, -1))
+        gate = (after + before) / 2
+        moving = layout.in_format(x + x * gate.to(x.dtype), layout.is_channels_last(x))
         return stencil(moving, self.taps, self.spans, path=self.stencil_path)
 
     def _gate(self, change: Tensor) -> Tensor:

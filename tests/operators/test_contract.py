@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from operators import Depthwise, Shift, TemporalOp
 from operators.check import main
-from operators.contract import PROMISES, ContractError, check, examine
+from operators.contract import ContractError, check, examine
+from operators.promises import PROMISES
 
 
 class MixesClips(TemporalOp):
