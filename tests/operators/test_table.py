@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
+import torch
 from builders.place import ROOT
+from builders.plain import clips, trained
 
 from operators import TemporalOp
 from operators.base import find_operator
@@ -42,6 +44,20 @@ def test_stated_parameters_macs_and_reach_are_those_of_the_operator(
     assert sum(p.numel() for p in op.parameters()) == value(op.facts.parameters, **letters)
     assert op.macs(h, w) == value(op.facts.macs, **letters)
     assert op.reach == value(op.facts.reach, **letters)
+
+
+@pytest.mark.parametrize("name", sorted(set(ZOO) - {"learned_shift"}))  # which reaches as far as it learns to
+def test_stated_reach_is_what_gradients_show(name: str) -> None:
+    op = trained(find_operator(name)(16, 9)).eval()
+    x = clips(16, 9).requires_grad_()
+    y = op(x)
+    back, on = 0, 0
+    for t in range(9):
+        (gradient,) = torch.autograd.grad(y[:, t].square().sum(), x, retain_graph=True)
+        seen = gradient.abs().sum(dim=(0, 2, 3, 4)).nonzero().flatten().tolist()
+        back, on = max(back, t - seen[0]), max(on, seen[-1] - t)
+    assert max(back, on) == op.reach
+    assert (on == 0) == (op.causal or op.reach == 0)
 
 
 def test_no_two_operators_share_a_name() -> None:
