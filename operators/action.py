@@ -49,9 +49,7 @@ class Action(TemporalOp, name="action"):
 
     def __init__(self, channels: int, num_frames: int, reduction: int = 16) -> None:
         super().__init__(channels, num_frames)
-        if reduction < 1:
-            raise ValueError(f"reduction: {reduction} is below 1")
-        hidden = max(1, channels // reduction)
+        hidden = frames.narrowed(channels, reduction)
         self.taps = initial_taps(3, channels, "shift")
         self.spans = [Span(channels, 0, 2, 1)]
         self.where = nn.Conv3d(1, 1, 3, padding=1, bias=False)

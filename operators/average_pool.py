@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from operators import frames
 from operators.base import Facts, TemporalOp
 from operators.stencil import Span, stencil
 
@@ -41,8 +42,7 @@ class AveragePool(TemporalOp, name="average_pool"):
 
     def __init__(self, channels: int, num_frames: int, kernel_size: int = 3) -> None:
         super().__init__(channels, num_frames)
-        if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size: {kernel_size} is not an odd size of at least 1")
+        frames.check_odd(kernel_size)
         self.reach = kernel_size // 2
         self.register_buffer("taps", torch.full((kernel_size, channels), 1 / kernel_size), persistent=False)
         self.spans = [Span(channels, 0, kernel_size - 1, 1)]

@@ -14,6 +14,19 @@ from torch.nn import functional as F
 from operators.stencil import Span, layout, stencil
 
 
+def check_odd(kernel_size: int) -> None:
+    """Raises ValueError unless a kernel has a middle."""
+    if kernel_size < 1 or kernel_size % 2 == 0:
+        raise ValueError(f"kernel_size: {kernel_size} is not an odd size of at least 1")
+
+
+def narrowed(channels: int, reduction: int) -> int:
+    """How many of C channels, or of T frames, a squeeze leaves: at least one. ValueError for a reduction below 1."""
+    if reduction < 1:
+        raise ValueError(f"reduction: {reduction} is below 1")
+    return max(1, channels // reduction)
+
+
 def mixed(x: Tensor, matrix: Tensor) -> Tensor:
     """Frames as sums of frames: y[s] = sum over t of matrix[s, t] x[t], alike at every channel and pixel.
 

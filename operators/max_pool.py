@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from operators import frames
 from operators.base import Facts, TemporalOp
 
 
@@ -38,8 +39,7 @@ class MaxPool(TemporalOp, name="max_pool"):
 
     def __init__(self, channels: int, num_frames: int, kernel_size: int = 3) -> None:
         super().__init__(channels, num_frames)
-        if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size: {kernel_size} is not an odd size of at least 1")
+        frames.check_odd(kernel_size)
         self.reach = kernel_size // 2
 
     def forward(self, x: Tensor) -> Tensor:

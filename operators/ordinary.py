@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from operators import frames
 from operators.base import Facts, TemporalOp
 from operators.mixtconv import INITS, initial_taps
 from operators.stencil import layout
@@ -45,8 +46,7 @@ class Ordinary(TemporalOp, name="ordinary"):
 
     def __init__(self, channels: int, num_frames: int, kernel_size: int = 3, init: str = "shift") -> None:
         super().__init__(channels, num_frames)
-        if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size: {kernel_size} is not an odd size of at least 1")
+        frames.check_odd(kernel_size)
         if init not in INITS:
             raise ValueError(f"init: {init!r} is none of {', '.join(INITS)}")
         self.reach = kernel_size // 2

@@ -45,10 +45,8 @@ class TAda(TemporalOp, name="tada"):
 
     def __init__(self, channels: int, num_frames: int, reduction: int = 4) -> None:
         super().__init__(channels, num_frames)
-        if reduction < 1:
-            raise ValueError(f"reduction: {reduction} is below 1")
         self.reach = num_frames - 1
-        hidden = max(1, channels // reduction)
+        hidden = frames.narrowed(channels, reduction)
         self.context = nn.Linear(channels, channels)
         self.squeeze = nn.Conv1d(channels, hidden, 3, padding=1, bias=False)
         self.norm = nn.BatchNorm1d(hidden)

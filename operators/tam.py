@@ -47,8 +47,7 @@ class TAM(TemporalOp, name="tam"):
 
     def __init__(self, channels: int, num_frames: int, kernel_size: int = 3) -> None:
         super().__init__(channels, num_frames)
-        if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size: {kernel_size} is not an odd size of at least 1")
+        frames.check_odd(kernel_size)
         self.reach = num_frames - 1
         hidden = max(1, channels // 4)
         self.kernels = nn.Sequential(

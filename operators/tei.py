@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from operators import frames
 from operators.base import Facts, TemporalOp
 from operators.mixtconv import initial_taps
 from operators.stencil import Span, layout, stencil
@@ -45,9 +46,7 @@ class TEI(TemporalOp, name="tei"):
 
     def __init__(self, channels: int, num_frames: int, reduction: int = 8) -> None:
         super().__init__(channels, num_frames)
-        if reduction < 1:
-            raise ValueError(f"reduction: {reduction} is below 1")
-        hidden = max(1, channels // reduction)
+        hidden = frames.narrowed(channels, reduction)
         self.now = nn.Linear(channels, hidden, bias=False)
         self.next = nn.Linear(channels, hidden, bias=False)
         self.expand = nn.Linear(hidden, channels, bias=False)

@@ -52,9 +52,7 @@ class TemporalDifference(TemporalOp, name="temporal_difference"):
 
     def __init__(self, channels: int, num_frames: int, reduction: int = 16) -> None:
         super().__init__(channels, num_frames)
-        if reduction < 1:
-            raise ValueError(f"reduction: {reduction} is below 1")
-        hidden = max(1, channels // reduction)
+        hidden = frames.narrowed(channels, reduction)
         self.squeeze = nn.Sequential(nn.Conv2d(channels, hidden, 1, bias=False), nn.BatchNorm2d(hidden))
         self.conv = nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden, bias=False)
         self.fine = nn.Sequential(nn.Conv2d(hidden, hidden, 3, padding=1, bias=False), nn.BatchNorm2d(hidden))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from operators import frames
 from operators.base import Facts, TemporalOp
 
 
@@ -41,10 +42,8 @@ class TemporalSE(TemporalOp, name="temporal_se"):
 
     def __init__(self, channels: int, num_frames: int, reduction: int = 2) -> None:
         super().__init__(channels, num_frames)
-        if reduction < 1:
-            raise ValueError(f"reduction: {reduction} is below 1")
         self.reach = num_frames - 1
-        hidden = max(1, num_frames // reduction)
+        hidden = frames.narrowed(num_frames, reduction)
         self.squeeze = nn.Linear(num_frames, hidden, bias=False)
         self.excite = nn.Linear(hidden, num_frames, bias=False)
 
