@@ -156,11 +156,11 @@ def test_the_places_of_a_chain_say_nothing_about_its_class() -> None:
 # --- coherence, distractors, contrast, speed ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("percent", "together"), [(100, 5), (60, 3), (20, 1)])
+@pytest.mark.parametrize(("percent", "together"), [(100, 10), (60, 6), (10, 1)])
 def test_so_many_per_cent_of_the_dots_move_together(percent: int, together: int) -> None:
     canvas = Canvas(num_frames=8, height=16, width=16)
     dots = ladder.coherence(canvas, percent, 1, np.random.default_rng(5))
-    assert len(dots) == 5
+    assert len(dots) == 10
     steps = [np.diff(np.broadcast_to(dot.x, 8)).round(6) for dot in dots]
     common = Counter(float(step[0]) for step in steps if len(set(step)) == 1)
     assert list(common.values()) == [together]

@@ -28,7 +28,7 @@ RADIUS = (0.14, 0.18)
 JUMP = (0.14, 0.18)
 """From one sighting to the next, likewise. Three of them stay below half the side, beyond which left is right."""
 
-PIXELS_A_DOT = 48
+PIXELS_A_DOT = 24
 
 CONTRAST_NOISE = 20.0
 """Grey levels, of the task `contrast`."""
