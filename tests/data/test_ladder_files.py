@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from harness.data.__main__ import main
 from harness.data.clips import TrainKey
 from harness.data.config import DataConfig
 from harness.data.dataset import DataSet, open_data
@@ -96,6 +98,13 @@ def test_training_and_test_see_every_frame_of_a_clip_as_it_was_drawn(strobe: Dat
         ),
         ({"levels": [1, 2], "val_clips": 3}, "use 4"),
         ({"width": 32}, "width = height"),
+        ({"noise": -1}, "dataset.noise: -1 is below 0"),
+        ({"noise": "loud"}, "dataset.noise: 'loud' is not a number"),
+        ({"contrast": 0}, "dataset.contrast: 0 is no percentage; use 1 to 100"),
+        (
+            {"task": "contrast", "contrast": 50},
+            "dataset.contrast: 50: it is the level of contrast; use levels",
+        ),
     ],
 )  # fmt: skip
 def test_what_cannot_be_drawn_is_one_line(dataset: dict[str, Any], message: str) -> None:
@@ -119,3 +128,23 @@ def test_clips_are_as_long_as_what_the_network_sees() -> None:
         source = config.source()
         assert isinstance(source, GeneratedConfig)
         assert source.frames == num_frames
+
+
+def test_noise_and_contrast_are_settings_of_a_task() -> None:
+    loud, own = settings(noise=40, contrast=50).source(), settings().source()
+    assert isinstance(loud, GeneratedConfig)
+    assert isinstance(own, GeneratedConfig)
+    assert (loud.canvas.noise, loud.canvas.contrast) == (40.0, 50)
+    assert (own.canvas.noise, own.canvas.contrast) == (4.0, 100)
+
+
+def test_a_contact_sheet_has_a_row_for_every_level(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "new" / "strobe.png"
+    assert main(["sheet", "strobe", "--out", str(file)]) == 0
+    assert capsys.readouterr().out == f"picture  {file}\n"
+    with Image.open(file) as picture:
+        assert picture.height == 6 * (4 * 16 + 3)  # six lags, 16 pixels enlarged, a gap
+    assert main(["sheet", "strob"]) == 2
+    assert capsys.readouterr().err == "error: task: no task 'strob'; did you mean 'strobe'?\n"
