@@ -189,11 +189,14 @@ def test_preparing_makes_the_index_that_a_study_uses(here: Path, capsys: pytest.
     make("jester", here / "root")
     assert main(["prepare", "root", "--data-dir", "d", "--set", "label_order=file"]) == 0
     out = capsys.readouterr().out
-    told: list[int] = []
-    data = open_data(
-        DataConfig(dataset=settings_of(out), **SMALL), here / "d", lambda done, total: told.append(done)
-    )
-    assert told == []  # nothing was left to count
+    (index,) = (here / "d").glob("*/index.json")
+    made = index.stat().st_mtime_ns
+    config, told = DataConfig(dataset=settings_of(out), **SMALL), list[int]()
+    data = open_data(config, here / "d", lambda done, total: told.append(total))
+    assert set(told) == {
+        len(data.index.clips)
+    }  # one pass over the clips, which decodes them: none was left to count
+    assert index.stat().st_mtime_ns == made
     assert data.classes == list(LABELS)
     assert f"fingerprint {data.fingerprint[:16]}" in out
 
