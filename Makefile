@@ -8,7 +8,7 @@ PORT ?= 5000
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make study    train, measure and report $(STUDY) (about 20 minutes on two CPU cores)"
+	@echo "make study    train, measure and report $(STUDY)"
 	@echo "make ui       browse what was run in MLflow, on this machine only"
 	@echo "make tensorboard   browse profiles (python -m harness.cost STUDY --profile) in TensorBoard"
 	@echo "make bench    every operator and path as multiples of a plain copy, into reports/bench/; bench-gpu on a GPU"
