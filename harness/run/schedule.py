@@ -104,6 +104,8 @@ def run_on_ray(
                 callbacks=[watcher],
                 stop=lambda trial_id, result: watcher.error is not None,
                 failure_config=tune.FailureConfig(max_failures=0),
+                # Tune's own, of an actor that keeps nothing: asked for one, it would fail and not be used again.
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         )
         tuner.fit()
