@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from builders.place import ROOT
 
 from harness.report import read_record, write_study
 
-REPORTS = sorted(path.parent for path in (ROOT / "reports").glob("*/results.json"))
+REPORTS = sorted(path.parent for path in (ROOT / "reports" / "reference").glob("*/results.json"))
 
 
 @pytest.mark.slow
@@ -24,3 +25,16 @@ def test_a_committed_report_is_written_again_byte_for_byte(report: Path, tmp_pat
         mine.pop(key)
         theirs.pop(key)
     assert mine == theirs
+
+
+def test_what_a_run_writes_into_reports_leaves_the_clone_clean() -> None:
+    assert REPORTS
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a clone")
+
+    def ignored(path: str) -> bool:
+        return subprocess.run(["git", "check-ignore", "-q", path], cwd=ROOT).returncode == 0
+
+    assert ignored("reports/kernel_sizes-reach/README.md")
+    assert ignored("reports/index.html")
+    assert not ignored("reports/reference/kernel_sizes-reach/README.md")
