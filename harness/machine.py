@@ -78,8 +78,14 @@ def environment() -> dict[str, str]:
 
 
 def commit() -> str:
-    """The checkout's commit, `+changes` appended where files differ from it; "unknown" without git."""
+    """The checkout's commit, `+changes` appended where files differ from it; installed without one, the version;
+    "unknown" without git."""
     folder = Path(__file__).parent.parent  # the checkout
+    if not (folder / ".git").exists():  # git would tell of somebody else's checkout around it
+        try:
+            return f"mixtbench {version('mixtbench')}"
+        except ImportError:
+            return "unknown"
 
     def git(*words: str) -> str:
         return subprocess.run(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
+from harness import shipped
 from harness.errors import StudyError, nearest
 
-TABLES = Path(__file__).parent.parent / "studies" / "paper_tables.yaml"
+TABLES = shipped.FOLDER / shipped.TABLES
 
 
 def load_reference(name: str) -> dict[str, Any]:

@@ -11,7 +11,15 @@ MODULES = modules()
 ARROWS = graph()
 
 ORDER = [  # from the ground up: a room may know those on lines before its own
-    {"operators", "harness.errors", "harness.seeds", "harness.records", "harness.metrics", "harness.console"},
+    {
+        "operators",
+        "harness.errors",
+        "harness.seeds",
+        "harness.records",
+        "harness.metrics",
+        "harness.console",
+        "harness.shipped",
+    },
     {
         "harness.files",
         "harness.machine",

@@ -38,11 +38,14 @@ def _run(args: argparse.Namespace) -> int:
     from harness.console import console
     from harness.outside import import_from
     from harness.published import load_reference
+    from harness.shipped import study_file
     from harness.study.load import load_studies
 
     import_from(Path.cwd())
     parts = [args.part] if args.part else []
-    study = load_studies(args.study, preset=args.preset, overrides=args.set, parts=parts)[0]
+    if (file := study_file(args.study)) != Path(args.study):
+        print(f"study    no file {args.study} here; taking the one that comes with mixtbench: {file}")
+    study = load_studies(file, preset=args.preset, overrides=args.set, parts=parts)[0]
     for name in args.variants or []:
         if name not in study.names:
             raise StudyError(f"--variants: no variant {name!r}{nearest(name, study.names)}")

@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import UserError
@@ -53,8 +54,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(request: Request) -> int:
     from harness import machine
     from harness.run.checks import checked_studies
+    from harness.shipped import study_file
 
     machine.keep_freed_memory()
+    if (file := study_file(request.study)) != Path(request.study):
+        print(f"study    no file {request.study} here; taking the one that comes with mixtbench: {file}")
     studies = checked_studies(request)
     store = _store(request)
     codes = []

@@ -14,6 +14,7 @@ from harness.model import weights
 from harness.outside import import_from
 from harness.run import schedule
 from harness.run.request import Request
+from harness.shipped import study_file
 from harness.study.load import load_studies
 from harness.study.study import Study
 from operators import stencil
@@ -27,9 +28,8 @@ def checked_studies(request: Request) -> list[Study]:
         UserError: the study, the choice of variants, the resources or the data folder cannot be used.
     """
     import_from(Path.cwd())
-    studies = load_studies(
-        request.study, preset=request.preset, overrides=request.overrides, parts=request.parts
-    )
+    file = study_file(request.study)
+    studies = load_studies(file, preset=request.preset, overrides=request.overrides, parts=request.parts)
     known = {name for study in studies for name in study.names}
     for name in request.variants:
         if name not in known:

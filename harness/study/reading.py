@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from harness import shipped
 from harness.errors import DataError, StudyError, nearest
 from harness.records import with_name
 
@@ -49,7 +50,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         folder = path.parent
         known = [p.stem for p in folder.glob("*.yaml")] if folder.is_dir() else []
-        hint = nearest(path.stem, known) if known else ""
+        hint = nearest(path.stem, {*known, *shipped.studies()})
         raise StudyError(f"no study file {path}{hint}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise StudyError(f"{path}: cannot be read ({error})") from None
