@@ -1,4 +1,4 @@
-"""Studies and published tables that come with the project: in a clone under `studies/`, installed inside this package."""
+"""Studies and published tables that come with the project; in a clone they lie in `studies/`, installed in here."""
 
 from __future__ import annotations
 
