@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import logging
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 from harness.errors import DataError
 
@@ -78,16 +82,21 @@ def _old(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.old")
 
 
-def write_once(final: Path, write: Callable[[Path], None]) -> None:
+def write_once(
+    final: Path, write: Callable[[Path], None], is_whole: Callable[[Path], bool] = os.path.exists
+) -> None:
     """Make a file or folder by `write(temporary)`, and give it its name when it is whole.
 
     Whoever sees `final` sees all of it. Several processes may ask at once: one writes, the others wait and
     use its work. What a killed process left behind is removed.
 
+    Args:
+        is_whole: whether what is there can stay; a file that cannot is replaced.
+
     Raises:
         DataError: the folder cannot be written.
     """
-    if os.path.exists(final):
+    if is_whole(final):
         return
     with writable(final, "choose another data folder or make room"):
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -95,8 +104,10 @@ def write_once(final: Path, write: Callable[[Path], None]) -> None:
             # The lock dies with its process: whatever is lying here now, nobody is writing it.
             for leftover in final.parent.glob(f".{final.name}.*.tmp") if fcntl else ():
                 shutil.rmtree(leftover)
-            if final.exists():
+            if is_whole(final):
                 return
+            if final.exists():
+                logging.getLogger(__name__).warning("%s: not as it was written; it is made anew", final)
             with tempfile.TemporaryDirectory(
                 dir=final.parent, prefix=f".{final.name}.", suffix=".tmp", ignore_cleanup_errors=True
             ) as folder:
@@ -105,8 +116,57 @@ def write_once(final: Path, write: Callable[[Path], None]) -> None:
                 try:
                     os.replace(temporary, final)
                 except OSError:
-                    if not final.exists():  # else another process, without a lock, was faster
+                    if not is_whole(final):  # else another process, without a lock, was faster
                         raise
+
+
+_SEAL = b"\ncrc32 %08x\n"
+_SEAL_BYTES = len(_SEAL % 0)
+
+
+def seal(file: Path) -> None:
+    """Write a checksum of all that stands in a file behind it, so that damage shows."""
+    with file.open("r+b") as opened:
+        checksum = _checksum(opened, file.stat().st_size)
+        opened.seek(0, os.SEEK_END)
+        opened.write(_SEAL % checksum)
+
+
+def sealed_bytes(file: Path) -> int:
+    """How many bytes stand before the seal; -1 where there is none, or they are not the ones that were sealed.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with file.open("rb") as opened:
+        size = os.fstat(opened.fileno()).st_size - _SEAL_BYTES
+        if size < 0:
+            return -1
+        checksum = _checksum(opened, size)
+        return size if opened.read() == _SEAL % checksum else -1
+
+
+def _checksum(opened: IO[bytes], size: int) -> int:
+    checksum, block = 0, memoryview(bytearray(2**20))
+    while size > 0 and (read := opened.readinto(block[: min(size, len(block))])):  # type: ignore[attr-defined]
+        checksum = zlib.crc32(block[:read], checksum)
+        size -= read
+    return checksum
+
+
+def set_aside(path: Path, name: str = "") -> Path:
+    """Rename a damaged file or folder: in nobody's way, and there to be looked at. Returns its new place.
+
+    Args:
+        name: what it is called there, before `.damaged`, beside its folder; without it as now, and where it is.
+    """
+    place = path.parent.parent / name if name else path
+    for number in itertools.count(1):
+        aside = place.with_name(f"{place.name}.damaged{number if number > 1 else ''}")
+        if not aside.exists():
+            path.rename(aside)
+            return aside
+    raise AssertionError  # there is always a next number
 
 
 @contextlib.contextmanager

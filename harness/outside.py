@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
+import importlib.machinery
 import inspect
 import sys
 import traceback
@@ -13,6 +15,8 @@ import torch
 import harness
 import operators
 from operators.base import find_operator
+
+_DIGITS = 16
 
 
 def import_from(*folders: str | Path) -> None:
@@ -28,9 +32,87 @@ def is_ours(cls: type) -> bool:
 
 
 def operator_source(name: str) -> str:
-    """A fingerprint of the file that defines an outside operator; "" for the zoo's, which RESULTS_VERSION covers."""
+    """A fingerprint of all source files of an outside operator; "" for the zoo's, which RESULTS_VERSION covers."""
+    digests = list(source_files(name).values())
+    if len(digests) < 2:
+        return "".join(digests)[:_DIGITS]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()[:_DIGITS]
+
+
+def source_files(name: str) -> dict[str, str]:
+    """The source files that an outside operator consists of, by what their modules are called, its own first.
+
+    They are its own and those of all modules of the user's that these import, anywhere in the file: neither the
+    standard library, nor what is installed, nor this project. What an operator imports by a name that it computes is
+    not seen; an empty file, as an `__init__.py` often is, does not count.
+
+    Returns:
+        SHA-256 by module; empty for the zoo's operators.
+    """
     cls = find_operator(name)
-    return "" if is_ours(cls) else hashlib.sha256(Path(inspect.getfile(cls)).read_bytes()).hexdigest()[:16]
+    if is_ours(cls):
+        return {}
+    found: dict[str, str] = {}
+    todo = [cls.__module__]
+    while todo:
+        module = todo.pop(0)
+        if module in found:
+            continue
+        file = _own_file(module)
+        if module == cls.__module__:
+            file = Path(inspect.getfile(cls))
+        if file is None or not (source := file.read_bytes()).strip():
+            continue
+        found[module] = hashlib.sha256(source).hexdigest()
+        todo += _imported(module, source, is_package=file.name == "__init__.py")
+    first = cls.__module__
+    return {module: found[module] for module in [first, *sorted(found.keys() - {first})]}
+
+
+def named_sources(name: str) -> str:
+    """`source_files` in a line: `my_op 1a2b3c4d, my_helper 5e6f7a8b`; "" for the zoo's operators."""
+    return ", ".join(f"{module} {digest[:8]}" for module, digest in source_files(name).items())
+
+
+def changed_modules(before: str, now: str) -> list[str]:
+    """Names of modules that differ between two lines of `named_sources`."""
+    one, other = (dict(word.rsplit(" ", 1) for word in line.split(", ") if word) for line in (before, now))
+    return sorted(module for module in one.keys() | other.keys() if one.get(module) != other.get(module))
+
+
+def _imported(module: str, source: bytes, *, is_package: bool) -> list[str]:
+    """Names of modules that a source file may import, and of the packages that they are in."""
+    package = module if is_package else module.rpartition(".")[0]
+    names = [package]
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):  # of a file that is imported when it is too late for this
+        return []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            names += [base, *(f"{base}.{alias.name}" for alias in node.names)]  # which may be no module
+    parts = [name.split(".") for name in names if name.strip(".") == name != ""]
+    return [".".join(words[:count]) for words in parts for count in range(1, len(words) + 1)]
+
+
+def _own_file(module: str) -> Path | None:
+    """The source file of a module of the user's own; None for any other, and where there is no such module."""
+    top = module.partition(".")[0]
+    if top in sys.stdlib_module_names or top in (harness.__name__, operators.__name__):
+        return None
+    folders: list[str] | None = None  # sys.path
+    origin = ""
+    words = module.split(".")
+    for count in range(1, len(words) + 1):
+        spec = importlib.machinery.PathFinder.find_spec(".".join(words[:count]), folders)
+        if spec is None or {"site-packages", "dist-packages"}.intersection(Path(spec.origin or "").parts):
+            return None
+        origin, folders = spec.origin or "", list(spec.submodule_search_locations or [])
+    return Path(origin) if origin.endswith(".py") else None
 
 
 def place_of(error: Exception) -> str:

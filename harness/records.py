@@ -10,6 +10,10 @@ from typing import Any
 LAG = "lag"
 """The level name of levels that are distances in frames: how far a network can look predicts which it solves."""
 
+NOTE, SOURCES = "note", "sources"
+"""In a trial's environment: what happened on the way to its end, in words; and the source files of an operator of the
+user's own, as `outside.named_sources` has them."""
+
 SCHEMA = 2
 """Raised when a stored record changes shape; a reader refuses a newer one."""
 

@@ -13,7 +13,16 @@ import pytest
 from house import ROOT, modules
 
 from harness.errors import DataError
-from harness.files import replace_folder, restore_folder, writable, write_once, write_whole
+from harness.files import (
+    replace_folder,
+    restore_folder,
+    seal,
+    sealed_bytes,
+    set_aside,
+    writable,
+    write_once,
+    write_whole,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -95,6 +104,40 @@ def test_what_exists_is_not_written_again(tmp_path: Path) -> None:
     write_once(final, lambda path: write_whole(path, "first"))
     write_once(final, lambda path: write_whole(path, "second"))
     assert final.read_text() == "first"
+
+
+@pytest.mark.parametrize("size", [0, 1, 5_000_000])
+def test_a_seal_shows_any_change_of_a_file(size: int, tmp_path: Path) -> None:
+    file, content = tmp_path / "file", os.urandom(size)
+    file.write_bytes(content)
+    assert sealed_bytes(file) == -1
+    seal(file)
+    whole = file.read_bytes()
+    assert (sealed_bytes(file), whole[:size]) == (size, content)
+    for changed in (whole[:-1], whole[1:], whole + b" ", whole[:-2] + b"x\n", content):
+        file.write_bytes(changed)
+        assert sealed_bytes(file) == -1
+    for place in range(0, size, 500_000):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert sealed_bytes(file) == -1
+
+
+def test_what_is_set_aside_never_takes_the_place_of_something(tmp_path: Path) -> None:
+    (tmp_path / "trials" / "a").mkdir(parents=True)
+    for number in ("", "2", "3"):
+        file = tmp_path / "trials" / "a" / "file"
+        file.write_text(number)
+        assert set_aside(file, "a-file") == tmp_path / "trials" / f"a-file.damaged{number}"
+    assert set_aside(tmp_path / "trials" / "a") == tmp_path / "trials" / "a.damaged"
+    assert (tmp_path / "trials" / "a-file.damaged2").read_text() == "2"
+
+
+def test_a_file_that_may_not_stay_is_written_again(tmp_path: Path) -> None:
+    final = tmp_path / "file"
+    final.write_text("bad")
+    for _ in range(2):
+        write_once(final, lambda path: write_whole(path, "good"), lambda path: path.read_text() == "good")
+        assert final.read_text() == "good"
 
 
 def test_what_the_system_says_is_one_line_with_a_way_out(tmp_path: Path) -> None:

@@ -44,8 +44,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _check(args: argparse.Namespace) -> int:
     from harness.console import bar
+    from harness.data.generated.making import MANIFEST
+    from harness.data.sources import index_files
     from harness.data.sources.check import KINDS, check, check_out
 
+    if (args.root / MANIFEST).is_file():
+        return _check_generated(args.root)
     config = _config(args)
     file = args.out or Path(f"{config.name}-check.json")
     check_out(file)
@@ -65,7 +69,32 @@ def _check(args: argparse.Namespace) -> int:
     for kind in KINDS:
         _show([problem for problem in found.problems if problem.kind == kind])
     print(f"problems {len(found.problems):,}; all of them in {file}")
-    return 1 if found.problems else 0
+    index = index_files.find(config, args.data_dir.expanduser().absolute())
+    whole = index is None or _check_decoded(index.folder)
+    return 0 if whole and not found.problems else 1
+
+
+def _check_generated(folder: Path) -> int:
+    """What this project made itself, held against what it wrote down of it then."""
+    from harness.data.generated.making import changed_clips
+
+    count, changed = changed_clips(folder)
+    print(f"clips    {count - len(changed):,} of {count:,} as they were written")
+    for file in changed[:SHOWN]:
+        print(f"changed: {file}; rename the folder, and the next run makes all clips anew")
+    return 0 if _check_decoded(folder) and not changed else 1
+
+
+def _check_decoded(folder: Path) -> bool:
+    """Whether the decoded frames of a data set, where there are any, are as they were written."""
+    from harness.data.frames import damaged_files
+
+    files, damaged = damaged_files(folder)
+    if files:
+        print(f"decoded  {len(files) - len(damaged)} of {len(files)} files as they were written")
+    for file in damaged:
+        print(f"damaged: {file}; the next run decodes the videos anew")
+    return not damaged
 
 
 def _prepare(args: argparse.Namespace) -> int:
@@ -190,12 +219,12 @@ def _parser() -> argparse.ArgumentParser:
             metavar="KEY=VALUE",
             help=words,
         )
+        words = "where the index and decoded frames are, as for harness.run (default: %(default)s)"
+        add("--data-dir", type=Path, default=default_data_dir(), metavar="DIR", help=words)
     add = check.add_argument
     add("--decode", action="store_true", help="decode every frame of every clip, which takes long")
     add("--out", type=Path, metavar="FILE", help=".json or .csv (default: <format>-check.json)")
     add = prepare.add_argument
-    words = "where the index goes, as for harness.run (default: %(default)s)"
-    add("--data-dir", type=Path, default=default_data_dir(), metavar="DIR", help=words)
     add("--recount", action="store_true", help="look at every clip again, also where an index is there")
     words = (
         "write the frames of videos as jpg, to DIR or ROOT/frames-<short side>; goes on where it was stopped"

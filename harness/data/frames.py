@@ -3,6 +3,7 @@
 One flat uint8 file of (total frames, H, W, 3) in the index's folder, mapped into memory: a clip of 8 frames is
 read some 40 times faster than it is decoded, and the pages are shared between processes. So are the frames of
 generated clips kept, and those of a small data set from elsewhere, where all clips have one size.
+A checksum stands behind the frames, and each process that opens the data set looks whether they still have it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hashlib
 import os
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +24,7 @@ from harness.data.parallel import Progress, in_parallel
 from harness.data.transforms import resize_short_side, resized
 from harness.data.video import CHUNK_FRAMES, read_frames
 from harness.errors import DataError
-from harness.files import write_once
+from harness.files import seal, sealed_bytes, write_once
 
 LARGEST_BYTES = 2 * 2**30
 """Of the decoded frames of clips from elsewhere: more are decoded anew each time, as they may not fit into memory."""
@@ -36,7 +38,7 @@ def decode_all(index: Index, short_side: int, progress: Progress) -> Path:
             the disk is too full.
     """
     file = frames_file(index, short_side)
-    write_once(file, lambda temporary: _write(index, short_side, temporary, progress))
+    write_once(file, lambda temporary: _write(index, short_side, temporary, progress), _is_whole)
     return file
 
 
@@ -60,8 +62,38 @@ def decode_small(index: Index, short_side: int, progress: Progress) -> Index:
         return index
     sized = dataclasses.replace(sized, files=_files(index.fingerprint, clips))
     file = frames_file(sized, short_side)
-    write_once(file, lambda temporary: _write_alike(sized, short_side, temporary, progress))
+    whole = partial(_is_whole, may_be_unlike=True)
+    write_once(file, lambda temporary: _write_alike(sized, short_side, temporary, progress), whole)
     return sized if file.stat().st_size else index
+
+
+_found_whole: set[tuple[str, int, int, int]] = set()
+"""Files that this process has read through: place, number, size and time."""
+
+
+def _is_whole(file: Path, *, may_be_unlike: bool = False) -> bool:
+    """Whether the frames are there as they were written; each process reads them through once.
+
+    Args:
+        may_be_unlike: an empty file is whole too.
+    """
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return False
+    seen = (str(file), found.st_ino, found.st_size, found.st_mtime_ns)
+    if seen in _found_whole or (may_be_unlike and not found.st_size):
+        return True
+    if sealed_bytes(file) < 0:
+        return False
+    _found_whole.add(seen)
+    return True
+
+
+def damaged_files(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Files with decoded frames in a data set's folder: all, and those of them that are not as they were written."""
+    files = sorted(file for file in folder.glob("frames-*.npy") if file.stat().st_size)
+    return files, [file for file in files if sealed_bytes(file) < 0]
 
 
 def frames_file(index: Index, short_side: int) -> Path:
@@ -97,9 +129,9 @@ def open_frames(index: Index, short_side: int) -> np.ndarray:
     try:
         frames: np.ndarray = np.load(file, mmap_mode="r")
     except (OSError, ValueError) as error:
-        raise DataError(f"{file}: cannot be read ({error}); delete it to decode the videos anew") from None
+        raise DataError(f"{file}: cannot be read ({error}); the next run decodes the videos anew") from None
     if frames.shape != _shape(index, short_side):
-        raise DataError(f"{file}: not the frames of these videos; delete it to decode them anew")
+        raise DataError(f"{file}: not the frames of these videos; the next run decodes them anew")
     return frames
 
 
@@ -132,6 +164,7 @@ def _write(index: Index, short_side: int, file: Path, progress: Progress) -> Non
         if not clip.problem
     ]
     in_parallel(_decode if not index.files else _decode_alike, jobs, progress)
+    seal(file)
 
 
 class _UnlikeError(Exception):
@@ -169,7 +202,9 @@ def _decode(job: _Job) -> None:
             f"{clip.file}: decoded to {len(frames)} frames, {clip.frames} were written; is it damaged?"
         )
     if hashlib.sha256(clip.file.read_bytes()).hexdigest() != clip.sha256:
-        raise DataError(f"{clip.file}: changed since it was listed; delete {clip.file.parent.parent}")
+        raise DataError(
+            f"{clip.file}: changed since it was listed; rename {clip.file.parent.parent} to have all clips made anew"
+        )
     everything = np.load(job.file, mmap_mode="r+")
     everything[job.first : job.first + clip.frames] = frames
 

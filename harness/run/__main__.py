@@ -92,7 +92,7 @@ def _dry_run(study: Study, request: Request, done: Collection[str], store: Store
     from harness.run.printer import show_plan
 
     plan = Plan(study, request, by_variant(study, lambda data: find_data(data, request.data_dir)), done)
-    show_plan(plan)
+    show_plan(plan, store.sources(study.name) if store else {})
     dry.show(plan, store.load_study(study.name) if store and done else None)
     return 0
 
@@ -108,7 +108,7 @@ def _carry_out(study: Study, request: Request, done: Collection[str], store: Sto
 
     data = by_variant(study, lambda config: _open(config, request))
     plan = Plan(study, request, data, done)
-    printer.show_plan(plan)
+    printer.show_plan(plan, store.sources(study.name))
     recorder, here = Recorder(store), environment()
     with claimed(plan.pending, request.data_dir):
         found = _costs(plan)

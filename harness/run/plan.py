@@ -12,7 +12,8 @@ from typing import TypeVar
 from harness.data.config import DataConfig
 from harness.data.dataset import DataSet, located
 from harness.model import weights
-from harness.records import StudyRecord, TrialRecord
+from harness.outside import changed_modules, named_sources
+from harness.records import SOURCES, StudyRecord, TrialRecord
 from harness.run.request import Request
 from harness.study.resources import ResolvedResources
 from harness.study.study import Study, Trial
@@ -84,10 +85,22 @@ class Plan:
                 gpus=self.resources.gpus,
                 ranks=self.resources.ranks,
                 import_paths=places,
-                environment={**environment, **start},
+                environment={**environment, **start, **_sources(settings)},
             )
             jobs.append(job)
         return jobs
+
+    def changed_sources(self, before: Mapping[str, str]) -> dict[str, list[str]]:
+        """Of variants that are to be run, the modules of their operators that have changed since they last were.
+
+        Args:
+            before: the sources that each variant's operator had then.
+        """
+        pending = {trial.variant: _sources(trial.settings).get(SOURCES, "") for trial in self.pending}
+        changed = {
+            name: changed_modules(before[name], now) for name, now in pending.items() if before.get(name)
+        }
+        return {name: modules for name, modules in changed.items() if modules}
 
     def results(self, record: StudyRecord) -> list[TrialRecord]:
         """Of the study's record, the trials that this call was to see done."""
@@ -103,6 +116,11 @@ def by_variant(study: Study, get: Callable[[DataConfig], T]) -> dict[str, T]:
         if key not in made:
             made[key] = get(settings.data)
     return {name: made[repr(settings.data)] for name, settings in study.variants.items()}
+
+
+def _sources(settings: Settings) -> dict[str, str]:
+    sources = named_sources(settings.model.operator["name"])
+    return {SOURCES: sources} if sources else {}
 
 
 def _with_weights_file(settings: Settings) -> tuple[Settings, dict[str, str]]:

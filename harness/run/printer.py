@@ -8,15 +8,19 @@ from collections.abc import Mapping, Sequence
 from harness.console import bars, console, duration
 from harness.cost import cache
 from harness.data.dataset import missing_data
-from harness.records import CostRecord, StudyRecord, TrialRecord
+from harness.records import NOTE, CostRecord, StudyRecord, TrialRecord
 from harness.report.terminal import final_table, time_spent
 from harness.run.plan import Plan
 from harness.train.trial import Job
 from harness.units import geometry
 
 
-def show_plan(plan: Plan) -> None:
-    """Print what the study asks and what will be run."""
+def show_plan(plan: Plan, sources: Mapping[str, str]) -> None:
+    """Print what the study asks and what will be run.
+
+    Args:
+        sources: of each variant's operator of the user's own, as they were when it was last run.
+    """
     study, each = plan.study, plan.resources
     print(f"study    {study.name}: {study.question}")
     rows = f"{len(study.variants)} variants"
@@ -27,6 +31,8 @@ def show_plan(plan: Plan) -> None:
     left_out = len(plan.trials) - len(plan.chosen)
     rest = f", {left_out} left out by --variants or --seeds" if left_out else ""
     print(f"plan     {size}; {done} done before, {len(plan.pending)} to run{rest}")
+    for variant, modules in plan.changed_sources(sources).items():
+        print(f"changed  {', '.join(modules)} since {variant} was last run: its trials are run again")
     name, first = next(iter(study.variants.items()))
     data = plan.data[name]
     made = data.fingerprint[:12] if data else "not made yet"
@@ -128,6 +134,13 @@ class Printer:
         if record.last:
             result = f"top1 {record.last['top1']:5.1f} %  {duration(record.seconds):>7}"
         console.print(f"{name:<28} {record.status:<7} {result}   {self._left()}".rstrip(), soft_wrap=True)
+
+        if NOTE in record.environment:
+            self.note(record.environment[NOTE])
+
+    def note(self, text: str) -> None:
+        """Print what else should be known."""
+        console.print(f"note     {text}", soft_wrap=True)
 
     def _left(self) -> str:
         """The remaining time, at the pace of the epochs that this call trained."""

@@ -10,13 +10,14 @@ from typing import Any
 import torch
 
 from harness.data.dataset import DataSet
+from harness.files import set_aside
 from harness.model.mstnet import MSTNet
 from harness.records import LAG, CostRecord, StudyRecord, TrialRecord
 from harness.run.plan import Plan
 from harness.study.protocol import protocol
 from harness.study.study import Study
 from harness.tracking.recorder import Recorder
-from harness.train.result import discard, saved_result
+from harness.train.result import DamagedError, discard, saved_result
 from harness.train.settings import plain
 from harness.train.trial import Job
 
@@ -74,17 +75,32 @@ def _horizons(study: Study) -> dict[str, int | None]:
     return found
 
 
-def left_behind(jobs: Sequence[Job], *, force: bool) -> list[tuple[Job, TrialRecord]]:
+def left_behind(jobs: Sequence[Job], *, force: bool) -> tuple[list[tuple[Job, TrialRecord]], list[str]]:
     """Results in the folders of trials: a run was killed before it could track them.
 
     Args:
         force: forget them, and the checkpoints of trials that were under way.
+
+    Returns:
+        The results that are as they were saved; and a line for each that is not, which was set aside.
     """
-    if force:
-        for job in jobs:
+    found, lines = [], []
+    for job in jobs:
+        if force:
             discard(job.folder)
-    found = [(job, saved_result(job.folder)) for job in jobs]
-    return [(job, record) for job, record in found if record is not None]
+        try:
+            record = saved_result(job.folder)
+        except DamagedError as error:
+            lines.append(f"{_damaged(job, error)}; the trial is run again")
+            continue
+        if record is not None:
+            found.append((job, record))
+    return found, lines
+
+
+def _damaged(job: Job, error: DamagedError) -> str:
+    aside = set_aside(job.folder)
+    return f"{job.variant} seed={job.seed}: its result was not as it was saved ({error}): it is {aside} now"
 
 
 class RunRecorder:
@@ -115,13 +131,31 @@ class RunRecorder:
         """Add an epoch to it. False where an earlier run did."""
         return self._recorder.log_epoch(job.trial_id, entry)
 
-    def ended(self, job: Job, record: TrialRecord) -> None:
-        """Add the result; its folder, which serves going on, is needed no more."""
+    def ended(self, job: Job, record: TrialRecord) -> TrialRecord:
+        """Add the result; its folder, which serves going on, is needed no more.
+
+        Returns:
+            The record as it is kept: of a result whose files are not as they were saved, a failure.
+        """
         classes = self._data[job.variant].classes
+        if record.status == "done":
+            try:
+                saved_result(job.folder)
+            except DamagedError as error:
+                reason = f"{_damaged(job, error)}; asked again, the trial is run again"
+                record = TrialRecord(
+                    trial_id=job.trial_id,
+                    variant=job.variant,
+                    seed=job.seed,
+                    status="failed",
+                    reason=reason,
+                    environment=record.environment,
+                )
         network = plain(job.settings) if self._keeps_network(job) else None
         self._recorder.end_trial(record, job.folder, classes, network)
         if record.status == "done":
             discard(job.folder)
+        return record
 
     def _keeps_network(self, job: Job) -> bool:
         networks = self._plan.request.networks

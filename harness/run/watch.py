@@ -24,7 +24,10 @@ class Watch:
         Args:
             force: forget it instead.
         """
-        for job, record in left_behind(jobs, force=force):
+        found, lines = left_behind(jobs, force=force)
+        for line in lines:
+            self._printer.note(line)
+        for job, record in found:
             self.started(job)
             self.ended(job, record)
         return [job for job in jobs if job.trial_id not in self.ended_ids]
@@ -39,6 +42,5 @@ class Watch:
         stop_if_asked()
 
     def ended(self, job: Job, record: TrialRecord) -> None:
-        self._recorder.ended(job, record)
-        self._printer.ended(job, record)
+        self._printer.ended(job, self._recorder.ended(job, record))
         self.ended_ids.add(job.trial_id)

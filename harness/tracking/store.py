@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlparse
 
 from harness.errors import TrackingError
-from harness.records import SCHEMA, StudyRecord, TrialRecord, study_from_json
+from harness.records import SCHEMA, SOURCES, StudyRecord, TrialRecord, study_from_json
 from harness.tracking.connection import KIND, REASON, TRIAL_ID, Connection, is_alive
 from harness.tracking.metrics import EPOCH
 
@@ -52,6 +52,17 @@ class Store:
             query = f"tags.`{KIND}` = 'trial' and attributes.status = 'FINISHED'"
             runs = self.connection.runs(experiment.experiment_id, query)
         return {run.data.tags[TRIAL_ID]: run.info.run_id for run in runs}
+
+    def sources(self, study: str) -> dict[str, str]:
+        """Of a study's variants with an operator of the user's own, the sources that it had when last run."""
+        with self.connection.named_errors():
+            experiment = self.connection.experiment(study)
+            if experiment is None:
+                return {}
+            runs = self.connection.runs(
+                experiment.experiment_id, f"tags.`{KIND}` = 'trial' and tags.{SOURCES} != ''"
+            )
+        return {run.data.tags["variant"]: run.data.tags[SOURCES] for run in reversed(runs)}
 
     def load_study(self, name: str) -> StudyRecord:
         """A study as last planned, with the results of all its trials.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.errors import TrainingError
-from harness.files import write_whole
+from harness.files import seal, sealed_bytes, set_aside, write_whole
 
 
 @dataclass
@@ -55,7 +55,24 @@ def save(path: Path, state: State, learner: Learner) -> None:
     """Write a checkpoint, whole or not at all. No random state is in it: every epoch derives its own."""
     past = {item.name: getattr(state, item.name) for item in fields(state)}
     now = {item.name: getattr(learner, item.name).state_dict() for item in fields(learner)}
-    write_whole(path, lambda temporary: torch.save(now | past, temporary))
+
+    def write(temporary: Path) -> None:
+        torch.save(now | past, temporary)
+        seal(temporary)
+
+    write_whole(path, write)
+
+
+def set_damaged_aside(path: Path) -> str:
+    """Rename a checkpoint that is not as `save` wrote it, damaged or edited, so that its trial starts over.
+
+    Returns:
+        One line that says so, or "".
+    """
+    if not path.exists() or sealed_bytes(path) >= 0:
+        return ""
+    aside = set_aside(path, f"{path.parent.name}-{path.name}")
+    return f"its checkpoint was not as it was saved: it is {aside.name} now, and the trial started over"
 
 
 def load(path: Path, learner: Learner) -> State:
@@ -64,14 +81,14 @@ def load(path: Path, learner: Learner) -> State:
     Raises:
         TrainingError: the file is damaged, or of another network or optimiser.
     """
-    way_out = "delete the file, and the trial starts over"
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-        now = {item.name: saved[item.name] for item in fields(learner)}
-        state = State(**{item.name: saved[item.name] for item in fields(State)})
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError) as error:
-        words = " ".join(str(error).split())[:80] or type(error).__name__
-        raise TrainingError(f"{path}: a damaged checkpoint ({words}); {way_out}") from None
+    way_out = "with --force the trial starts over"
+    size = sealed_bytes(path)
+    if size < 0:
+        raise TrainingError(f"{path}: a damaged checkpoint; {way_out}")
+    with path.open("rb") as file:
+        saved = torch.load(io.BytesIO(file.read(size)), map_location="cpu", weights_only=True)
+    now = {item.name: saved[item.name] for item in fields(learner)}
+    state = State(**{item.name: saved[item.name] for item in fields(State)})
     if wrong := _misfits(learner.model.state_dict(), now["model"]):
         raise TrainingError(f"{path}: a checkpoint of another network ({wrong}); {way_out}")
     if _layout(learner.optimizer.state_dict()) != _layout(now["optimizer"]):

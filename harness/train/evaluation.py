@@ -14,6 +14,7 @@ from harness.data.batches import eval_batches
 from harness.data.dataset import DataSet
 from harness.data.transforms import normalise
 from harness.data.views import TestProtocol
+from harness.errors import TrainingError
 from harness.train.recipe import PRECISIONS, TrainConfig
 from harness.train.settings import Settings
 
@@ -57,6 +58,9 @@ def evaluate(
         seed: decides the order "shuffled".
         at_once: most views in one pass, so that a test of many views never needs more memory than training does;
             without it, as many as a process that trains alone has.
+
+    Raises:
+        TrainingError: a score is not finite.
     """
     model.eval()
     config = settings.train
@@ -85,6 +89,8 @@ def evaluate(
         logits = torch.cat(parts).unflatten(0, (-1, len(views)))
         if protocol.mirror == "swap_labels":
             logits[:, mirrored] = logits[:, mirrored][:, :, data.mirrored]
+        if not logits.isfinite().all():
+            raise TrainingError("diverged: scores of clips are not finite in eval; try a lower train.lr")
         scores.append(fuse(logits, protocol.fusion).cpu())
         labels.append(label)
         places.append(index)

@@ -70,8 +70,8 @@ def fit(
         network's scores of the validation videos under the study's test protocol.
 
     Raises:
-        TrainingError: the loss is not finite, the settings cannot be trained on this device, or the checkpoint is
-            damaged or of another network.
+        TrainingError: the loss or a score is not finite, the settings cannot be trained on this device, or the
+            checkpoint is damaged or of another network.
     """
     config = settings.train
     training = _Training(settings, seed, data, device, world)
@@ -228,7 +228,7 @@ class _Training:
                         scores.float(), wanted, label_smoothing=config.label_smoothing
                     )
                 if not torch.isfinite(loss):
-                    raise TrainingError(f"loss is {loss.item()} at {place}; try a lower train.lr")
+                    raise TrainingError(f"diverged: loss is {loss.item()} at {place}; try a lower train.lr")
                 self.watch.lap("forward")
                 # Ranks average their gradients, so that each clip of the whole batch weighs alike.
                 share = len(wanted) * world.size / whole

@@ -140,7 +140,7 @@ def reach(model: MSTNet, settings: Settings, data: DataSet, device: torch.device
     found = []
     for row, stage in enumerate(STAGES):
         total = float(energy[row].sum())
-        if not total > 0:  # dead features: nothing reaches them from any frame
+        if not 0 < total < float("inf"):  # dead features, which nothing reaches; or gradients that overflow
             continue
         share = (energy[row] / total).tolist()
         radius = sum(s * d * d for s, d in zip(share, offsets, strict=True)) ** 0.5

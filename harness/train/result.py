@@ -1,7 +1,8 @@
-"""A finished trial's files: written whole or not at all, read back, forgotten."""
+"""A finished trial's files: written whole or not at all, read back where no byte of them has changed, forgotten."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -9,9 +10,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from harness.files import write_whole
+from harness.files import seal, sealed_bytes, write_whole
 from harness.model.mstnet import MSTNet
 from harness.records import TrialRecord, to_json
+
+_RECORD, _FILES = "result.json", ("scores.npz", "model.pt")
+
+
+class DamagedError(Exception):
+    """A result is not as it was saved; says which file."""
 
 
 def save_result(record: TrialRecord, scores: np.ndarray, model: MSTNet, folder: Path) -> None:
@@ -19,17 +26,43 @@ def save_result(record: TrialRecord, scores: np.ndarray, model: MSTNet, folder: 
     folder.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(folder / "scores.npz", scores=scores.astype(np.float32))
     torch.save({name: value.cpu() for name, value in model.state_dict().items()}, folder / "model.pt")
-    write_whole(folder / "result.json", json.dumps(to_json(record)))
+    saved = {"record": to_json(record), "sha256": {name: _digest(folder / name) for name in _FILES}}
+
+    def write(temporary: Path) -> None:
+        temporary.write_text(json.dumps(saved))
+        seal(temporary)
+
+    write_whole(folder / _RECORD, write)
     for leftover in folder.glob("checkpoint*"):
         leftover.unlink()
 
 
 def saved_result(folder: Path) -> TrialRecord | None:
-    """The result that an earlier run left in a trial's folder, if it is whole."""
-    try:
-        return TrialRecord(**json.loads((folder / "result.json").read_text()))
-    except FileNotFoundError:
+    """The result that stands in a trial's folder, every byte as it was saved; None where there is none.
+
+    Raises:
+        DamagedError: a file of it is damaged, or is not there.
+    """
+    file = folder / _RECORD
+    if not file.exists():
         return None
+    try:
+        if (size := sealed_bytes(file)) < 0:
+            raise DamagedError(_RECORD)
+        saved = json.loads(file.read_bytes()[:size])
+        for name in _FILES:
+            if saved["sha256"][name] != _digest(folder / name):
+                raise DamagedError(name)
+    except OSError as error:
+        raise DamagedError(f"{Path(error.filename or file).name}: {error.strerror}") from None
+    try:
+        return TrialRecord(**saved["record"])
+    except TypeError:  # of another version
+        raise DamagedError(_RECORD) from None
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def discard(folder: Path) -> None:

@@ -12,7 +12,7 @@ import signal
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,11 @@ from harness.data.dataset import DataSet, open_data
 from harness.errors import TrainingError, UserError
 from harness.model import weights
 from harness.model.mstnet import MSTNet
-from harness.outside import import_from
-from harness.records import TrialRecord, to_json
+from harness.outside import changed_modules, import_from, named_sources
+from harness.records import NOTE, SOURCES, TrialRecord, to_json
 from harness.train import probes, ranks
 from harness.train.apart import ALIVE, Said, Work
-from harness.train.checkpoint import State
+from harness.train.checkpoint import State, set_damaged_aside
 from harness.train.evaluation import validation_metrics
 from harness.train.loop import OnEpoch, OnPass, fit
 from harness.train.processes import in_mib
@@ -122,6 +122,9 @@ def run_trial(job: Job, on_epoch: OnEpoch = lambda entry: None, on_pass: OnPass 
     """
     environment = _prepare(job)
     try:
+        if note := set_damaged_aside(job.folder / "checkpoint.pt"):
+            job = replace(job, environment=job.environment | {NOTE: note})
+            environment[NOTE] = note
         if job.ranks == 1:
             return _train(job, environment, on_epoch, on_pass, ALONE)
         return _train_in_ranks(job, on_epoch, on_pass)
@@ -234,6 +237,9 @@ def _train(
     start, planned = job.settings.model.weights, job.environment.get("weights")
     if start and planned and (found := weights.describe(Path(start))) != planned:
         raise TrainingError(f"model.weights: {start} is now {found}; the trial was planned with {planned}")
+    planned = job.environment.get(SOURCES, "")
+    if planned and (changed := changed_modules(planned, named_sources(job.settings.model.operator["name"]))):
+        raise TrainingError(f"{', '.join(changed)}: changed since the trial was planned; ask again")
     begin = time.perf_counter()
     data = open_data(job.settings.data, job.data_dir)
     opened = time.perf_counter() - begin

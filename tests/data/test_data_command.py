@@ -367,3 +367,37 @@ def test_an_extraction_that_was_killed_ends_as_an_unbroken_one(here: Path) -> No
     assert pictures == sorted(
         f"{id_}/{number:05d}.jpg" for id_ in range(100, 233) for number in range(1, 11 + id_ % 3)
     )
+
+
+def test_damaged_frames_and_generated_clips_are_found(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = make("jester", here / "root")
+    settings = DataConfig(dataset={"name": "jester", "root": str(root)}, **SMALL)
+    file = next(open_data(settings, here / "data").index.folder.glob("frames-*.npy"))
+    assert main(["check", "root", "--data-dir", "data"]) == 0
+    assert "decoded  1 of 1 files as they were written\n" in capsys.readouterr().out
+    whole = file.read_bytes()
+    file.write_bytes(whole[:3000] + bytes([whole[3000] ^ 1]) + whole[3001:])
+    assert main(["check", "root", "--data-dir", "data"]) == 1
+    out = capsys.readouterr().out
+    assert f"damaged: {file}; the next run decodes the videos anew\n" in out
+
+    few = DataConfig(dataset={"name": "generated", "train_clips": 2, "val_clips": 1}, **SMALL)
+    folder = open_data(few, here / "data").index.folder
+    assert main(["check", str(folder)]) == 0
+    (folder / "train" / "00001.mp4").write_bytes(b"another")
+    assert main(["check", str(folder)]) == 1
+    out = capsys.readouterr().out
+    assert "clips    2 of 3 as they were written\n" in out
+    assert f"changed: {folder / 'train' / '00001.mp4'}; " in out
+
+
+def test_a_broken_index_is_set_aside_and_made_anew(here: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = make("jester", here / "root")
+    own = DataConfig(dataset={"name": "jester", "root": str(root)}, **SMALL)
+    few = DataConfig(dataset={"name": "generated", "train_clips": 2, "val_clips": 1}, **SMALL)
+    for settings, name in ((own, "index.json"), (few, "manifest.json")):
+        before = open_data(settings, here / "data").index
+        (before.folder / name).write_text("{")
+        assert open_data(settings, here / "data").fingerprint == before.fingerprint
+        broken = before.folder / name if name == "index.json" else before.folder
+        assert caplog.messages[-1].endswith(f"anew: it is {broken}.damaged now")

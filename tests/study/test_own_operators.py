@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 from builders.place import Workplace
 from builders.study_files import change, ids, load, refusal
+
+from harness.outside import operator_source, source_files
 
 OWN_OPERATOR = """
 from operators import TemporalOp
@@ -37,6 +40,42 @@ def test_a_changed_source_file_of_an_outside_operator_changes_its_ids_only(place
     after = ids(study)
     assert before["own"] != after["own"]
     assert before["ks13"] == after["ks13"]
+
+
+def test_every_module_of_the_users_that_an_operator_imports_is_part_of_its_ids(place: Workplace) -> None:
+    """However it is imported, and by whichever of them; what is installed, or only lies beside them, is not."""
+    folder = place.folder / "own_package"
+    (folder / "deep").mkdir(parents=True)
+    text = {
+        "__init__": "",
+        "op": "import numpy, json\nfrom . import near\n" + OWN_OPERATOR,
+        "near": "def later():\n    from own_package.deep.far import X\n",
+        "deep/__init__": "Y = 1\n",
+        "deep/far": "import torch.nn.functional as f\nimport own_lone as o\nfrom .circle import Z\nX = 1\n",
+        "deep/circle": "from ..op import Late\nZ = 1\n",
+        "unused": "W = 1\n",
+    }
+    for name, content in text.items():
+        (folder / f"{name}.py").write_text(content)
+    (place.folder / "own_lone.py").write_text("V = 1\n")
+    study = load(place.folder, change("variants/own", {"model.operator": {"name": "own_package.op.Late"}}))
+    found = list(source_files("own_package.op.Late"))
+    deep = [f"own_package.{name}" for name in ("deep", "deep.circle", "deep.far", "near")]
+    assert found == ["own_package.op", "own_lone", *deep]
+    before = ids(study)["own"]
+    for name in ("near", "deep/__init__", "deep/far", "deep/circle", "op", "unused"):
+        file = folder / f"{name}.py"
+        file.write_text(file.read_text() + "\n# changed\n")
+        now = ids(study)["own"]
+        assert (now == before) == (name == "unused"), name
+        before = now
+
+
+def test_an_operator_in_a_single_file_has_the_id_that_it_had(place: Workplace) -> None:
+    own(place.folder, "own_single", "import torch\n" + OWN_OPERATOR)
+    content = (place.folder / "own_single.py").read_bytes()
+    load(place.folder, change("variants/own", {"model.operator": {"name": "own_single.Late"}}))
+    assert operator_source("own_single.Late") == hashlib.sha256(content).hexdigest()[:16]
 
 
 @pytest.mark.parametrize(

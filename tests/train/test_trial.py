@@ -37,7 +37,7 @@ def test_a_trial_says_what_its_seconds_went_to(data: DataSet, tmp_path: Path) ->
     begin = time.perf_counter()
     with pytest.raises(KeyboardInterrupt):
         fit(settings(epochs=3), 0, data, CPU, checkpoint=checkpoint, on_epoch=stop_in_epoch_2)
-    before = torch.load(checkpoint, weights_only=True)["spent"]
+    before = torch.load(checkpoint, weights_only=True)["spent"]  # torch finds the end of its part
     _, state, _ = fit(settings(epochs=3), 0, data, CPU, checkpoint=checkpoint)
     names = {"start", "data", "input", "forward", "backward", "optimizer", "evaluate", "report", "save"}
     assert set(state.spent) == names

@@ -14,6 +14,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import logging
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -28,12 +29,14 @@ from harness.data.generated.tasks import find_task
 from harness.data.index import Clip, Index
 from harness.data.parallel import Progress, in_parallel
 from harness.errors import DataError
-from harness.files import write_once
+from harness.files import set_aside, write_once
 
 GENERATOR_VERSION = 3
 """Raised when the same settings would give other clips."""
 
 FRAMES_PER_SECOND = 12
+
+MANIFEST = "manifest.json"
 
 ENCODERS: dict[str, tuple[str, dict[str, str]]] = {
     # One thread each: the clips are small, and parallelism is over clips.
@@ -53,8 +56,12 @@ def prepare(config: GeneratedConfig, data_dir: Path, progress: Progress) -> Inde
         DataError: the folder cannot be written, or PyAV is not installed.
     """
     folder = _folder(config, data_dir)
-    write_once(folder, lambda temporary: _write(config, temporary, progress))
-    return _read(folder)
+    while True:
+        write_once(folder, lambda temporary: _write(config, temporary, progress))
+        try:
+            return _read(folder)
+        except DataError as error:
+            logging.getLogger(__name__).warning("%s: it is %s now", error, set_aside(folder))
 
 
 def find(config: GeneratedConfig, data_dir: Path) -> Index | None:
@@ -96,7 +103,7 @@ def _write(config: GeneratedConfig, folder: Path, progress: Progress) -> None:
         "chance": task.chance,
         "clips": in_parallel(_write_clip, jobs, progress),
     }
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=0))
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=0))
 
 
 def _write_clip(job: _Job) -> dict[str, Any]:
@@ -151,7 +158,7 @@ def encode(frames: np.ndarray, container: str) -> bytes:
 
 def _read(folder: Path) -> Index:
     try:
-        text = (folder / "manifest.json").read_bytes()
+        text = (folder / MANIFEST).read_bytes()
         manifest = json.loads(text)
         ids, second = [clip["id"] for clip in manifest["clips"]], _second_twins(manifest["twins"])
         return Index(
@@ -180,5 +187,18 @@ def _read(folder: Path) -> Index:
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"{folder}: its manifest.json cannot be read ({error}); delete the folder to generate it anew"
+            f"{folder}: its manifest.json cannot be read ({error}); the next run makes the clips anew"
         ) from None
+
+
+def changed_clips(folder: Path) -> tuple[int, list[Path]]:
+    """How many clips a generated data set has, and those that are not as they were written, or gone."""
+    clips = _read(folder).clips
+    return len(clips), [clip.file for clip in clips if not _is_as_written(clip)]
+
+
+def _is_as_written(clip: Clip) -> bool:
+    try:
+        return hashlib.sha256(clip.file.read_bytes()).hexdigest() == clip.sha256
+    except OSError:
+        return False

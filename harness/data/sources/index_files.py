@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import logging
 import os
 import re
 from pathlib import Path
@@ -20,7 +21,7 @@ from harness.data.sources.annotations import Report, checked, refuse
 from harness.data.sources.readers import ROOTS, ListConfig, ReaderConfig, sha256
 from harness.data.video import count_frames
 from harness.errors import DataError
-from harness.files import writable, write_once, write_whole
+from harness.files import set_aside, writable, write_once, write_whole
 
 INDEX_VERSION = 2
 """Raised when the same files would give another index."""
@@ -59,7 +60,11 @@ def prepare(config: ReaderConfig, data_dir: Path, progress: Progress, *, look_ag
         raise DataError(gone)
     file = _index_file(config, data_dir)
     write_once(file, lambda new: write_whole(new, _contents(config, None, progress)))
-    index = _read(config, file)
+    try:
+        index = _read(config, file)
+    except DataError as error:
+        logging.getLogger(__name__).warning("%s: it is %s now", error, set_aside(file))
+        return prepare(config, data_dir, progress)
     if look_again and any(clip.problem for clip in index.clips):
         found = _contents(config, index, progress)
         with writable(file, "make room"):
@@ -199,4 +204,4 @@ def _read(config: ReaderConfig, file: Path) -> Index:
             named_classes=not isinstance(config, ListConfig) or bool(config.labels),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{file}: cannot be read ({error}); delete it to index the data set anew") from None
+        raise DataError(f"{file}: cannot be read ({error}); the next run indexes the data set anew") from None
