@@ -168,7 +168,7 @@ def test_failed_trials_are_kept_with_their_reasons_and_the_others_go_on(ready: W
     }
     assert trials["broken"].reason == "ValueError: no idea"
     assert trials["hungry"].reason.startswith("out of memory at batch_size 16; try train.micro_batch: 8")
-    assert re.match(r"loss is \w+ at epoch \d, step \d; try a lower train.lr", trials["hot"].reason)
+    assert re.match(r"diverged: loss is \w+ at epoch \d, step \d; try a lower train.lr", trials["hot"].reason)
     for name in ("broken", "hungry", "hot"):
         assert f"failed   {name} seed=0: {trials[name].reason}" in outcome.out
     broken = next(run for run in ready.runs() if run.info.run_name == "broken-s0")
