@@ -36,3 +36,32 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if close:
         return f"; did you mean {close[0]!r}?"
     return f"; known: {', '.join(names)}"
+
+
+LONGEST = 500
+"""Characters of an error that anybody reads."""
+
+
+def in_a_line(error: BaseException) -> str:
+    """An error of somebody else's code: its class, and the first line of what it says."""
+    text = first_line(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def first_line(error: BaseException) -> str:
+    """Of what it says."""
+    return printable(next((line for line in words_of(error).splitlines() if line.strip()), ""))
+
+
+def words_of(error: BaseException) -> str:
+    """What an error says of itself."""
+    try:
+        return str(error)
+    except BaseException:  # of a class of the user's own
+        return "(its message cannot be read)"
+
+
+def printable(text: str) -> str:
+    """One line that every file and every terminal takes, cut where nobody would read on."""
+    cut = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in cut)

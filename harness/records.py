@@ -14,6 +14,9 @@ NOTE, SOURCES = "note", "sources"
 """In a trial's environment: what happened on the way to its end, in words; and the source files of an operator of the
 user's own, as `outside.named_sources` has them."""
 
+UNCHECKED = "not checked: --unchecked"
+"""What the environment of a trial says under "contract" where nobody tried whether its operators keep theirs."""
+
 SCHEMA = 2
 """Raised when a stored record changes shape; a reader refuses a newer one."""
 
@@ -75,6 +78,7 @@ class CostRecord:
     temporal_share: part (0 to 1) of the time spent in temporal operators, by "forward" and "step".
     heaviest: the kernels with the most time of their own in a profiled step, heaviest first, at most ten:
         "kernel", "calls" and "ms" (both a step), "share" (0 to 1); empty where not profiled.
+    batch_statistics: in training, the clips of a batch meet in means inside its operators.
     warnings: why a measurement may be doubtful and what to do, "name: text"; names: load, spread, first_call,
         thermal, counts.
     measured_on: device, threads, precision, versions: whatever the latency depends on.
@@ -95,6 +99,7 @@ class CostRecord:
     heaviest: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     measured_on: dict[str, str] = field(default_factory=dict)
+    batch_statistics: bool = False
 
     def samples(self, kind: str, way: str) -> list[float]:
         """What was timed of a kind of pass ("forward", "step") in a way ("1_thread", "" for the plain one), in
@@ -164,6 +169,9 @@ class StudyRecord:
 def to_json(record: TrialRecord | CostRecord | StudyRecord) -> dict[str, Any]:
     """A record as plain dicts, lists and numbers."""
     data = dataclasses.asdict(record)
+    for cost in [data, *data.get("costs", {}).values()]:
+        if not cost.get("batch_statistics", True):  # records from before have no such key
+            del cost["batch_statistics"]
     if isinstance(record, StudyRecord):
         if not record.file:  # from before: written back as it was
             for key in ("file", "preset", "part"):

@@ -10,7 +10,9 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -68,6 +70,7 @@ class TemporalOp(nn.Module):
         circular: the first frame and the last are neighbours.
         channels_multiple: C must be a multiple of it.
         stencil_path: which implementation `operators.stencil` takes, for operators that hand it on.
+        made_with: the settings that `make_operator` was given for it.
         facts: what tables say of it, for operators of the zoo.
 
     Raises:
@@ -82,6 +85,7 @@ class TemporalOp(nn.Module):
     circular: bool = False
     channels_multiple: ClassVar[int] = 1
     stencil_path: str = "auto"
+    made_with: Mapping[str, Any] = MappingProxyType({})
 
     def __init_subclass__(cls, name: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -183,7 +187,9 @@ def make_operator(name: str, channels: int, num_frames: int, **settings: Any) ->
     missing = [r for r in required if r not in settings and r != "kwargs" and r != "settings"]
     if missing:
         raise ValueError(f"{missing[0]}: operator {name!r} needs this setting")
-    return cls(channels, num_frames, **settings)
+    op = cls(channels, num_frames, **settings)
+    op.made_with = settings
+    return op
 
 
 def _nearest(name: str, known: Any, shown: Any = None) -> str:

@@ -16,8 +16,11 @@ from harness.cost.config import CostConfig
 from harness.cost.memory import saved_bytes
 from harness.model.config import ModelConfig
 from harness.model.mstnet import MSTNet
+from harness.outside import is_ours
 from harness.records import CostRecord
+from harness.train import apart
 from operators import TemporalOp
+from operators.base import find_operator
 
 
 def network(config: CostConfig, model: ModelConfig, num_frames: int) -> MSTNet:
@@ -88,6 +91,7 @@ def count(config: CostConfig, model: ModelConfig, num_frames: int) -> CostRecord
         params_added=added,
         macs_total=None if counts.operators is None else counts.network + counts.operators,
         macs_added=counts.operators,
+        batch_statistics=any(op.uses_batch_statistics for _, op in net.operators()),
     )
 
 
@@ -134,13 +138,19 @@ def count_by_torch(config: CostConfig, model: ModelConfig, num_frames: int) -> T
 
 
 def counted(config: CostConfig, model: ModelConfig, num_frames: int) -> CostRecord:
-    """`count` with torch's count beside it; where the two differ, or torch has none, a warning says so."""
+    """`count` with torch's count beside it; where the two differ, or torch has none, a warning says so.
+
+    An operator of the user's own is run in a process of its own, whatever it does there.
+    """
     record = count(config, model, num_frames)
+    name = model.operator["name"]
     try:
-        by_torch = count_by_torch(config, model, num_frames)
+        if is_ours(find_operator(name)):
+            by_torch = count_by_torch(config, model, num_frames)
+        else:
+            by_torch = apart.answer(count_by_torch, config, model, num_frames, seconds=apart.PATIENCE)
     except Exception as error:  # an operator's own, whatever it is: `count` does without running it
         reason = next(iter(str(error).splitlines()), type(error).__name__)
-        name = model.operator["name"]
         warning = (
             f"counts: torch could not run {name} without memory ({reason}); what it states was not checked"
         )
@@ -149,7 +159,7 @@ def counted(config: CostConfig, model: ModelConfig, num_frames: int) -> CostReco
     # 0: torch counts neither elementwise arithmetic nor an operation that it has no formula for; nothing to compare.
     if record.macs_added is not None and by_torch.macs_added not in (0, record.macs_added):
         warnings = [
-            f"counts: {model.operator['name']} states {record.macs_added:,} added MACs, torch counts "
+            f"counts: {name} states {record.macs_added:,} added MACs, torch counts "
             f"{by_torch.macs_added:,}; check its `macs`, or the FLOP formulas of its custom operations"
         ]
     return dataclasses.replace(

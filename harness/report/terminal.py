@@ -10,6 +10,7 @@ from harness.metrics import level_metric
 from harness.records import StudyRecord, TrialRecord
 from harness.report.format import estimate
 from harness.report.sections.ladder import ceiling
+from harness.report.sections.missing import UNTRIED, unchecked
 from harness.units import geometry_of_macs, giga
 
 
@@ -37,6 +38,8 @@ def final_table(record: StudyRecord) -> tuple[Table, list[str]]:
         lines.append(f"MACs {geometry_of_macs(cost)}{device}")
     if too_easy := ceiling(summary):
         lines.append(too_easy)
+    if names := unchecked(record):
+        lines.append(f"warning  {UNTRIED}: {', '.join(names)}")
     lines += [
         f"failed   {t.variant} seed={t.seed}: {t.reason}" for t in record.trials if t.status == "failed"
     ]

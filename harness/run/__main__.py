@@ -100,6 +100,7 @@ def _dry_run(study: Study, request: Request, done: Collection[str], store: Store
 def _carry_out(study: Study, request: Request, done: Collection[str], store: Store) -> int:
     """Run one study's pending trials and compare. Returns the exit code."""
     from harness.machine import environment
+    from harness.records import UNCHECKED
     from harness.run import costs, printer
     from harness.run.claim import claimed
     from harness.run.plan import Plan, by_variant
@@ -110,6 +111,8 @@ def _carry_out(study: Study, request: Request, done: Collection[str], store: Sto
     plan = Plan(study, request, data, done)
     printer.show_plan(plan, store.sources(study.name))
     recorder, here = Recorder(store), environment()
+    if request.unchecked:
+        here["contract"] = UNCHECKED
     with claimed(plan.pending, request.data_dir):
         found = _costs(plan)
         recorder.begin_study(study_record(plan, data, found, here))

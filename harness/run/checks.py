@@ -13,6 +13,7 @@ from harness.errors import DataError, StudyError, nearest
 from harness.model import weights
 from harness.outside import import_from
 from harness.run import schedule
+from harness.run.contract import check_operators
 from harness.run.request import Request
 from harness.shipped import study_file
 from harness.study.load import load_studies
@@ -22,7 +23,7 @@ from operators import stencil
 
 def checked_studies(request: Request) -> list[Study]:
     """The study that is asked for, or each of its parts with a variant that is; of a dry run only what it says is
-    checked.
+    checked, and that operators keep the contract.
 
     Raises:
         UserError: the study, the choice of variants, the resources or the data folder cannot be used.
@@ -40,6 +41,8 @@ def checked_studies(request: Request) -> list[Study]:
             _check_possible(study, request.address)
     if not request.dry_run:
         _check_writable(request.data_dir)
+    if not request.unchecked:
+        check_operators(studies, request.variants)
     return studies
 
 

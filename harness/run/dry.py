@@ -17,6 +17,7 @@ from harness.data.config import DataConfig
 from harness.data.dataset import DataSet, missing_data
 from harness.errors import StudyError
 from harness.model import weights
+from harness.outside import is_ours
 from harness.records import StudyRecord
 from harness.report.sections.ladder import ceiling
 from harness.run.checks import check_recipes
@@ -25,7 +26,9 @@ from harness.stats.distributions import MIN_SEEDS
 from harness.stats.power import NOISE_CLIPS, NOISE_SD, OTHER_OPERATOR, RETRAINED, detection
 from harness.study.protocol import protocol
 from harness.study.study import Study
+from harness.train import apart
 from harness.units import geometry, giga
+from operators.base import find_operator
 
 
 def show(plan: Plan, before: StudyRecord | None = None) -> None:
@@ -98,7 +101,7 @@ def _show_variants(plan: Plan) -> None:
             memory = _memory(plan, name)
         except Exception as error:  # an operator from outside need not run on tensors without memory
             memory = None
-            unknown[name] = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
+            unknown[name] = next(iter(str(error).splitlines()), type(error).__name__)
         if memory and (largest is None or memory.total > largest.total):
             largest = memory
         pending = sum(trial.variant == name for trial in plan.pending)
@@ -114,6 +117,8 @@ def _show_variants(plan: Plan) -> None:
             values = ", ".join(str(change[key]) for change in sweep.changes.values())
             print(f"sweep    {key}: {values}")
     print(f"MACs     {geometry(list(costs.values()))}; one multiply-add is 1")
+    if mixing := [name for name in plan.study.variants if costs[alike[name]].batch_statistics]:
+        print(f"batch    in training the clips of a batch meet inside the operator of {', '.join(mixing)}")
     if largest:
         print(f"memory   {_memory_words(plan, largest)}")
     for name, reason in unknown.items():
@@ -133,7 +138,11 @@ def _memory(plan: Plan, variant: str) -> StepMemory:
     settings = plan.study.variants[variant]
     ranks, classes = plan.resources.ranks, plan.study.cost.num_classes
     clips = settings.train.clips_at_once(ranks)
-    return step_memory(settings.model, settings.data, settings.train, classes, clips, ranks)
+    asked = (settings.model, settings.data, settings.train, classes, clips, ranks)
+    if is_ours(find_operator(settings.model.operator["name"])):
+        return step_memory(*asked)
+    found: StepMemory = apart.answer(step_memory, *asked, seconds=apart.PATIENCE)
+    return found
 
 
 def _memory_words(plan: Plan, memory: StepMemory) -> str:

@@ -71,6 +71,7 @@ def run_on_ray(
         StudyError: a trial asks for more than there is, or there is no cluster at `address`.
     """
     _quiet()
+    apart.close()  # each worker of Ray has a server of its own
     import ray
     from ray import tune
 

@@ -10,6 +10,8 @@ import atexit
 import contextlib
 import math
 import os
+import pickle
+import signal
 import socket
 import struct
 import subprocess
@@ -20,7 +22,7 @@ from dataclasses import dataclass
 from multiprocessing import connection
 from typing import Any
 
-from harness.errors import UserError
+from harness.errors import UserError, in_a_line
 from harness.train.processes import how_it_ended, out_of_memory_kills, without_ctrl_c
 
 Said = dict[str, Any]
@@ -37,6 +39,9 @@ READY = b"r"
 
 END = struct.Struct("=id")
 """What the server answers when a process has ended: how, as `how_it_ended` takes it, and its peak memory in MiB."""
+
+PATIENCE = 60
+"""Seconds that whoever asks for an `answer` may wait for one that takes a second."""
 
 _PATIENCE = 10.0  # seconds for a killed process to be gone
 
@@ -127,6 +132,41 @@ def _limit_in_words(work: Work, begin: float) -> str:
     return f"no step for {work.stall_limit:g} min (train.stall_limit); traceback.txt says where it stood"
 
 
+class NoAnswerError(Exception):
+    """A function that was called in a process of its own did not return; the text says why, in a line."""
+
+
+def answer(function: Callable[..., Any], *arguments: Any, seconds: int) -> Any:
+    """What a function returns, called in a process of its own.
+
+    Args:
+        function: at the top of a module; it and its arguments are pickled.
+        seconds: how long it may take.
+
+    Raises:
+        NoAnswerError: it raised, or its process ended or was not done in time.
+    """
+    begin = time.monotonic()
+    *_, said = run(Work(call=pickle.dumps((_answer, (function, arguments, seconds)))))
+    if said.get("raised"):
+        raise NoAnswerError(said["raised"])
+    if "record" in said:
+        return said["record"]
+    late = time.monotonic() - begin >= seconds
+    raise NoAnswerError(f"its process was not done after {seconds} s" if late else said["died"])
+
+
+def _answer(
+    say: Callable[[Said], None], function: Callable[..., Any], arguments: tuple[Any, ...], seconds: int
+) -> None:
+    signal.alarm(seconds)  # which ends this process, wherever it then is
+    try:
+        said = {"record": function(*arguments)}
+    except BaseException as error:
+        said = {"record": None, "raised": in_a_line(error)}
+    say(said)
+
+
 Run = Callable[[Work], Generator[Said, None, None]]
 """What `run` is, or what stands for it in a test of scheduling."""
 
@@ -207,11 +247,12 @@ def _server() -> _Server:
         _kept.pop().close()
     if not _kept:
         _kept.append(_Server())
-        atexit.unregister(_close)
-        atexit.register(_close)
+        atexit.unregister(close)
+        atexit.register(close)
     return _kept[0]
 
 
-def _close() -> None:
+def close() -> None:
+    """End the server; the next work starts another."""
     while _kept:
         _kept.pop().close()

@@ -21,7 +21,7 @@ import torch
 
 from harness import machine, metrics
 from harness.data.dataset import DataSet, open_data
-from harness.errors import TrainingError, UserError
+from harness.errors import TrainingError, UserError, first_line, in_a_line, printable, words_of
 from harness.model import weights
 from harness.model.mstnet import MSTNet
 from harness.outside import changed_modules, import_from, named_sources
@@ -36,8 +36,6 @@ from harness.train.ranks import ALONE, RankError, World
 from harness.train.result import save_result
 from harness.train.settings import Settings
 from operators.stencil import meant
-
-_LONGEST = 500  # characters of a reason
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -314,8 +312,7 @@ def reason_of(error: BaseException, settings: Settings, ranks: int = 1) -> str:
     """One line that says why a trial failed, and what to try."""
     if isinstance(error, SystemExit):
         return f"its code called sys.exit({printable(repr(error.code))})"
-    words = _words(error)
-    text = printable(next((line for line in words.splitlines() if line.strip()), ""))
+    words = words_of(error)
     out_of_memory = isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in words
     if out_of_memory or isinstance(error, MemoryError):
         size = settings.train.batch_size
@@ -323,21 +320,8 @@ def reason_of(error: BaseException, settings: Settings, ranks: int = 1) -> str:
         smaller = f"train.micro_batch: {at_once // 2}, which keeps the batch, or " if at_once > 1 else ""
         return f"out of memory at batch_size {size}; try {smaller}train.batch_size: {max(1, size // 2)}"
     if isinstance(error, (TrainingError, UserError, RankError)):
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _words(error: BaseException) -> str:
-    try:
-        return str(error)
-    except BaseException:  # of a class of the user's own
-        return "(its message cannot be read)"
-
-
-def printable(text: str) -> str:
-    """One line that every file and every terminal takes, cut where nobody would read on."""
-    cut = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in cut)
+        return first_line(error)
+    return in_a_line(error)
 
 
 def _peak_memory_mib(device: torch.device) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from builders.costs import TINY
 from builders.operators import TABLE2
@@ -24,6 +26,13 @@ class OnlyWithMemory(TemporalOp):
 
     def macs(self, height: int, width: int) -> int:
         return 7
+
+
+class Vanishes(TemporalOp):
+    """An outside operator that ends whoever runs it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        os._exit(3)
 
 
 class Wrong(TemporalOp):
@@ -89,6 +98,12 @@ def test_an_operator_that_needs_memory_keeps_its_own_count_and_says_so() -> None
     assert record.macs_counted_added is None
     assert [w.partition(":")[0] for w in record.warnings] == ["counts"]
     assert "test_counting.OnlyWithMemory" in record.warnings[0]
+
+
+def test_an_operator_that_ends_its_process_does_not_end_the_counting() -> None:
+    record = counted(TINY, ModelConfig(operator={"name": "test_counting.Vanishes"}), 4)
+    assert record.macs_counted_added is None
+    assert "without memory (its process exited with 3)" in record.warnings[0]
 
 
 def test_stated_macs_that_torch_does_not_count_are_doubted() -> None:

@@ -120,7 +120,7 @@ def check_neighbours(place: Workplace, study: Path) -> None:
 def test_whatever_ends_a_trial_is_its_reason_and_its_neighbours_do_not_notice(ready: Workplace) -> None:
     harmless = ["noisy", "forks", "deterministic", "slow_convolutions", "double", "deletes"]
     study = hostile_study(ready, *ENDS, *harmless)
-    result = ready.run(study)
+    result = ready.run(study, "--unchecked")
     assert result.code == 1
     trials = {trial.variant: trial for trial in ready.load().trials}
     assert {name: trials[name].reason for name in ENDS} == ENDS
@@ -141,7 +141,7 @@ def test_a_trial_that_takes_too_long_is_ended_and_goes_on_when_asked_again(
     train = {**TINY["train"], "epochs": 3}
     study = ready.study(variants=variants, baseline="slow", train=train | {"time_limit": 0.1})
     monkeypatch.setenv("HANG", "1")
-    assert ready.run(study).code == 1
+    assert ready.run(study, "--unchecked").code == 1
     (trial,) = ready.load().trials
     reason = "not done after 0.1 min (train.time_limit); asked again, it goes on from there"
     assert (trial.status, trial.reason) == ("failed", reason)
@@ -156,7 +156,7 @@ def test_a_trial_that_takes_too_long_is_ended_and_goes_on_when_asked_again(
 def test_under_ray_too(ready: Workplace) -> None:
     names = ["wild", "leaves", "vanishes", "killed", "mute", "garbled", "hangs"]
     study = hostile_study(ready, *names, "slow_convolutions", "forks")
-    process = ready.start(study)
+    process = ready.start(study, "--unchecked")
     _, err = process.communicate(timeout=300)
     assert (process.returncode, err) == (1, "")
     trials = {trial.variant: trial for trial in ready.load().trials}

@@ -156,7 +156,7 @@ def test_an_operator_in_the_working_directory_is_found(ready: Workplace) -> None
 def test_failed_trials_are_kept_with_their_reasons_and_the_others_go_on(ready: Workplace) -> None:
     variants = operators(ready, broken="Broken", hungry="Hungry", fine="Fine")
     variants["hot"] = {"model.operator": {"name": "shift"}, "train.lr": 1e30, "train.epochs": 2}
-    outcome = ready.run(ready.study(variants=variants))
+    outcome = ready.run(ready.study(variants=variants), "--unchecked")
     assert (outcome.code, outcome.err) == (1, "")
     trials = {t.variant: t for t in ready.load().trials}
     assert {name: t.status for name, t in trials.items()} == {
@@ -180,8 +180,8 @@ def test_a_failed_trial_is_run_again_when_asked_again(
     ready: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = ready.study(variants=operators(ready, broken="Broken"))
-    ready.run(study)
-    again = ready.run(study)
+    ready.run(study, "--unchecked")
+    again = ready.run(study, "--unchecked")
     assert "1 done before, 1 to run" in again.out
     assert again.code == 1
     monkeypatch.setenv("MENDED", "1")

@@ -102,7 +102,7 @@ def test_a_stopped_study_goes_on_where_it_stopped(
 ) -> None:
     study = slow_study(ready)
     monkeypatch.setenv("HANG", "1")
-    process = ready.start(study, *([] if ray else ["--serial"]))
+    process = ready.start(study, "--unchecked", *([] if ray else ["--serial"]))
     until_epoch(ready, process, 1)
     out, err = stopped(process, number)
     assert process.returncode == code
@@ -137,10 +137,10 @@ def test_a_second_process_does_not_run_the_same_trials(
 ) -> None:
     study = slow_study(ready)
     monkeypatch.setenv("HANG", "1")
-    process = ready.start(study, "--serial")
+    process = ready.start(study, "--serial", "--unchecked")
     until_epoch(ready, process, 1)
     try:
-        second = ready.run(study)
+        second = ready.run(study, "--unchecked")
         assert second.code == 2
         assert second.err == (
             "error: slow seed=0 is being run by another process; wait for it, or choose others with "

@@ -247,3 +247,32 @@ def two_sentences(say: Say, mark: str) -> None:
     Path(mark).write_text(str(os.getpid()))
     say({"entry": {}})
     say({"record": {"long": "x" * 50_000_000}})
+
+
+def ended(how: str) -> str:
+    if how == "raises":
+        raise ZeroDivisionError("division by zero")
+    if how == "exits":
+        os._exit(4)
+    if how == "sleeps":
+        time.sleep(60)
+    return "well"
+
+
+def test_a_function_is_answered_from_a_process_of_its_own() -> None:
+    assert apart.answer(ended, "returns", seconds=60) == "well"
+    assert apart.answer(os.getpid, seconds=60) != os.getpid()
+
+
+@pytest.mark.parametrize(
+    ("how", "seconds", "words"),
+    [
+        ("raises", 60, "ZeroDivisionError: division by zero"),
+        ("exits", 60, "its process exited with 4"),
+        ("sleeps", 1, "its process was not done after 1 s"),
+    ],
+)
+def test_why_there_is_no_answer_is_said_in_a_line(how: str, seconds: int, words: str) -> None:
+    with pytest.raises(apart.NoAnswerError) as error:
+        apart.answer(ended, how, seconds=seconds)
+    assert str(error.value) == words

@@ -79,6 +79,8 @@ def _note(summary: Summary) -> str:
     if "added_to" in summary.reference:
         network = summary.reference["added_to"]
         note += f" The paper counts from a plain network of {network} G; compared is what a variant adds."
+    if mixing := [row.variant for row in summary.rows if row.cost and row.cost.batch_statistics]:
+        note += f" Uses batch statistics, in which the clips of a batch meet in training: {listed(mixing)}."
     timed = [cost for cost in known if cost.latency_ms]
     if not timed:
         return f"{note} Latency was not measured."

@@ -7,12 +7,16 @@ from harness.records import StudyRecord
 from harness.report.document.blocks import Block, Heading, Items, Paragraph, one_line
 from harness.report.format import listed, plural
 
+UNTRIED = "whether the operator keeps the contract was not tried (--unchecked), so it may mix clips"
+
 IDS_SHOWN = 10
 """Clips that a page names; `results.json` names all."""
 
 
 def section(summary: Summary) -> list[Block]:
     lines = [*_trials(summary), *_costs(summary), *_skipped(summary.record)]
+    if names := unchecked(summary.record):
+        lines.append(f"{UNTRIED}: {listed(names)}")
     if lines:
         return [Heading(2, "What is missing"), Items(lines)]
     words = f"Nothing: all {plural(len(summary.trials), 'trial')} of the plan finished."
@@ -28,6 +32,11 @@ def _trials(summary: Summary) -> list[str]:
     for variant, seed in summary.unusable:
         lines.append(f"`{variant}` seed {seed}: finished, but its top-1 is not a number, so it is in no mean")
     return lines
+
+
+def unchecked(record: StudyRecord) -> list[str]:
+    """Variants whose operators nobody held to the contract, because whoever ran them said so."""
+    return list(dict.fromkeys(trial.variant for trial in record.trials if "contract" in trial.environment))
 
 
 def _costs(summary: Summary) -> list[str]:
