@@ -1,4 +1,4 @@
-"""The only door to Ray: runs an explicit list of trials, several at once as their resources allow.
+"""The only door to Ray: runs an explicit list of trials in its order, several at once as their resources allow.
 
 Ray Tune gets one dimension, the list. It schedules; it does not search, and it stops no trial early, because every
 row of a study must have had the same training. What is complete is never judged from Ray's counters: an interrupted
@@ -58,7 +58,7 @@ def _pass_on(job: Job, said: apart.Said, observer: Observer) -> None:
 def run_on_ray(
     jobs: Sequence[Job], observer: Observer, scratch: Path, address: str = "", run: apart.Run = apart.run
 ) -> None:
-    """All trials under Ray Tune, here or on the cluster at `address`.
+    """All trials under Ray Tune, here or on the cluster at `address`: whichever place is free takes the next one.
 
     A trial's CPUs and GPUs are one reservation on one machine; its ranks share them. Ray packs as many trials
     as fit: two of half a GPU share one, and see it alone.
@@ -92,8 +92,8 @@ def run_on_ray(
         )
         tuner = tune.Tuner(
             trainable,
-            param_space={"index": tune.grid_search(list(range(len(jobs))))},
             tune_config=tune.TuneConfig(
+                num_samples=len(jobs),  # which one is which job is said when it starts
                 reuse_actors=True,  # nothing of a trial is left in one
                 trial_name_creator=lambda trial: f"trial_{trial.trial_id}",
                 trial_dirname_creator=lambda trial: f"trial_{trial.trial_id}",
@@ -169,32 +169,45 @@ def _watcher(jobs: Sequence[Job], observer: Observer) -> Any:
     from ray import tune
 
     class Watcher(tune.Callback):
-        """Passes on what Tune says of its trials. An error of ours stops the run and is raised after it."""
+        """Passes on what Tune says of its trials. An error of ours stops the run and is raised after it.
+
+        Tune's trials are places in a line: of those that wait, Tune starts any one. The one that starts is the next
+        of the list, and its worker is told so before Tune asks it for anything.
+        """
 
         def __init__(self) -> None:
             self.error: BaseException | None = None
-            self.ended: set[int] = set()
+            self._waiting = iter(enumerate(jobs))
+            self._job: dict[str, Job] = {}  # by Tune's id of the trial
+            self._ended: set[str] = set()
 
         def __reduce__(self) -> Any:
             return object, ()  # Tune saves its set-up to restore it; ours starts anew from the store
 
         def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-            self._pass(observer.started, jobs[trial.config["index"]])
+            trial.temporary_state.ray_actor.take.remote(self._next(trial))
 
         def on_trial_result(
             self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
         ) -> None:
-            index = trial.config["index"]
             if "entry" not in result["said"]:
-                self.ended.add(index)
-            self._pass(_pass_on, jobs[index], result["said"], observer)
+                self._ended.add(trial.trial_id)
+            self._pass(_pass_on, self._job[trial.trial_id], result["said"], observer)
 
         def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-            index = trial.config["index"]
-            if index not in self.ended:
+            if trial.trial_id not in self._job:  # its worker did not even start
+                self._next(trial)
+            if trial.trial_id not in self._ended:
                 # However a trial's own process ends, it is said; this is the end of the one that watches it.
-                self.ended.add(index)
-                self._pass(_pass_on, jobs[index], {"died": _LOST}, observer)
+                self._ended.add(trial.trial_id)
+                self._pass(_pass_on, self._job[trial.trial_id], {"died": _LOST}, observer)
+
+        def _next(self, trial: Any) -> int:
+            """The place in the list of the job that a trial of Tune's is from now on."""
+            index, job = next(self._waiting)
+            self._job[trial.trial_id] = job
+            self._pass(observer.started, job)
+            return index
 
         def _pass(self, call: Any, *args: Any) -> None:
             if self.error is not None:

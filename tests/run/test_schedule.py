@@ -244,6 +244,39 @@ def test_trials_are_packed_onto_gpus_by_what_each_asks_for(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("at_once", "cpus"), [(1, 4.0), (2, 2.0)])
+def test_under_ray_trials_start_in_the_order_of_the_list(
+    tmp_path: Path, tiny_data: Path, cluster: str, at_once: int, cpus: float
+) -> None:
+    """Trials of unlike lengths, with a worker that is lost on the way: whichever place is free takes the next."""
+
+    def short(work: Work) -> Generator[dict[str, Any], None, None]:
+        import os
+        import pickle
+        import signal
+        import time
+
+        _, (job,) = pickle.loads(work.call)
+        time.sleep(0.05 + 0.15 * (job.seed % 3))
+        if job.seed == 4:
+            os.kill(os.getpid(), signal.SIGKILL)
+        about = {"trial_id": job.trial_id, "variant": job.variant, "seed": job.seed}
+        yield {"record": {**about, "status": "done", "environment": {"worker": str(os.getpid())}}}
+
+    answers(cluster)
+    trials = [dataclasses.replace(one, cpus=cpus) for one in jobs(tmp_path, tiny_data, count=14)]
+    records: list[TrialRecord] = []
+    notes = Notes()
+    notes.ended = lambda job, record: records.append(record)  # type: ignore[method-assign]
+    schedule.run_on_ray(trials, notes, tmp_path / "ray", cluster, run=short)
+    assert notes.told == [f"{job.trial_id} starts" for job in trials]
+    assert sorted(record.trial_id for record in records) == sorted(job.trial_id for job in trials)
+    assert [record.trial_id for record in records if record.status == "failed"] == ["t4"]
+    workers = {record.environment["worker"] for record in records if record.status == "done"}
+    assert len(workers) <= at_once + 1  # the one in the lost one's place
+
+
+@pytest.mark.slow
 def test_under_ray_a_trial_of_two_processes_is_that_of_one(tmp_path: Path, tiny_data: Path) -> None:
     trials = []
     for one in jobs(tmp_path, tiny_data, count=2):
