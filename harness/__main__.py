@@ -19,6 +19,7 @@ COMMANDS = {  # name: (module, what it does)
     "data": ("harness.data.__main__", "see whether a data set is whole; make it ready; show clips"),
     "cost": ("harness.cost.__main__", "measure what the variants of a study cost"),
     "bench": ("harness.bench.__main__", "time every operator against a plain copy"),
+    "predict": ("harness.predict.__main__", "name the classes of videos by a trained network"),
     "ui": ("harness.ui", "browse what was run, in MLflow or TensorBoard"),
     "stats": ("harness.stats.__main__", "simulate studies: do the verdicts keep their promise?"),
     "check": ("operators.check", "try every promise of an operator"),

@@ -83,3 +83,10 @@ def ready(place: Workplace, tiny_data: Path, empty_store: Path) -> Workplace:
     shutil.copytree(tiny_data, place.data, copy_function=os.link)
     shutil.copy(empty_store, place.folder / "mlflow.db")
     return place
+
+
+@pytest.fixture
+def no_trial_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes longer than training here; the tests of tracking have the figures."""
+    for name in ("curves", "confusion_matrix"):
+        monkeypatch.setattr(f"harness.plots.{name}", lambda path, *rest: path.write_bytes(b""))

@@ -3,12 +3,13 @@
     network = mlflow.pyfunc.load_model("models:/m-...")  # the address stands on the run's page
     scores = network.predict(clips)                      # uint8 (N, T, 3, H, W) -> float32 (N, classes)
 
-Clips are cropped RGB frames as the readers give them; they are normalised here. An operator of a user's own
-must be importable where the network is loaded.
+For videos there is `python -m harness.predict`. Clips are cropped RGB frames as the readers give them; they are
+normalised here. An operator of a user's own must be importable where the network is loaded.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import warnings
 from pathlib import Path
@@ -21,6 +22,8 @@ import yaml
 from harness.data.transforms import normalise
 from harness.model.config import ModelConfig
 from harness.model.mstnet import MSTNet
+from harness.study.reading import coerce
+from harness.train.settings import Settings
 
 WEIGHTS, SETTINGS = "model.pt", "network.yaml"
 
@@ -39,21 +42,37 @@ def save(folder: Path, weights: Path, settings: dict[str, Any], classes: list[st
     data = settings["data"]
     (folder / "data").mkdir(parents=True)
     shutil.copyfile(weights, folder / "data" / WEIGHTS)
-    built = {
-        "model": {**settings["model"], "weights": ""},  # the trained weights stand beside it
-        "num_frames": data["num_frames"],
-        "crop": data["crop"],
-        "classes": classes,
-    }
+    model = {**settings["model"], "weights": ""}  # the trained weights stand beside it
+    built = {"settings": {**settings, "model": model}, "classes": classes}
     (folder / "data" / SETTINGS).write_text(yaml.safe_dump(built, sort_keys=False), encoding="utf-8")
     clips = TensorSpec(np.dtype("uint8"), (-1, data["num_frames"], 3, data["crop"], data["crop"]))
     scores = TensorSpec(np.dtype("float32"), (-1, len(classes)))
-    model = Model(signature=ModelSignature(Schema([clips]), Schema([scores])))
+    described = Model(signature=ModelSignature(Schema([clips]), Schema([scores])))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow's own, on what it deprecates
-        pyfunc.add_to_model(model, loader_module=__name__, data="data")
-        model.save(str(folder / "MLmodel"))
+        pyfunc.add_to_model(described, loader_module=__name__, data="data")
+        described.save(str(folder / "MLmodel"))
     (folder / "requirements.txt").write_text("mlflow\ntorch\n")
+
+
+def card(address: str, settings: dict[str, Any], classes: list[str]) -> str:
+    """What MLflow's page of the model says: what it takes, what it gives, how it is called."""
+    data = settings["data"]
+    operator = ", ".join(f"{key} {value}" for key, value in settings["model"]["operator"].items())
+    return f"""\
+Operator: {operator}. {len(classes)} classes: {", ".join(classes[:20])}{", ..." if len(classes) > 20 else ""}.
+
+Name the classes of videos, sampled and cropped as in its study:
+
+    python -m harness.predict {address} VIDEO...
+
+Score clips that are cut already, RGB as they were decoded:
+
+    network = mlflow.pyfunc.load_model("{address}")
+    scores = network.predict(clips)  # uint8 (N, {data["num_frames"]}, 3, {data["crop"]}, {data["crop"]})
+
+Scores are those before the softmax, float32 (N, {len(classes)}).
+"""
 
 
 class TrainedNetwork:
@@ -61,13 +80,30 @@ class TrainedNetwork:
 
     Args:
         folder: the `data` of a folder that `save` wrote.
+        settings: of its trial, as nested dicts, for a folder of an earlier version, which did not keep them.
+
+    Attributes:
+        classes: names, in the order of the scores.
+        settings: of its trial; None where they are not known.
+
+    Raises:
+        StudyError: a setting is none of this version's.
+        ValueError: the operator was not found, or refuses its settings.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: dict[str, Any] | None = None) -> None:
         built = yaml.safe_load((folder / SETTINGS).read_text(encoding="utf-8"))
-        model: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in built["model"].items()}
+        settings = built.get("settings", settings)
         self.classes: list[str] = built["classes"]
-        self.network = MSTNet(ModelConfig(**model), built["num_frames"], len(self.classes), seed=0)
+        self.settings: Settings | None = None
+        if settings is None:
+            kept = {k: tuple(v) if isinstance(v, list) else v for k, v in built["model"].items()}
+            model, frames = ModelConfig(**kept), built["num_frames"]
+        else:
+            self.settings = coerce(settings, Settings, "", lambda path: f"settings.{path}")
+            model = dataclasses.replace(self.settings.model, weights="")
+            frames = self.settings.data.num_frames
+        self.network = MSTNet(model, frames, len(self.classes), seed=0)
         self.network.load_state_dict(torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True))
         self.network.eval()
 

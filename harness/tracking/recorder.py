@@ -231,6 +231,8 @@ class Recorder:
             model_type="MSTNet",
             params={"variant": record.variant, "seed": str(record.seed)},
         )
+        note = network.card(f"models:/{model.model_id}", settings, classes)
+        self._client.set_logged_model_tags(model.model_id, {NOTE: note})
         with tempfile.TemporaryDirectory() as scratch:
             network.save(Path(scratch) / "model", folder / "model.pt", settings, classes)
             self._client.log_model_artifacts(model.model_id, str(Path(scratch) / "model"))

@@ -66,8 +66,6 @@ def evaluate(
     config = settings.train
     at_once = at_once or config.clips_at_once()
     protocol = protocol or settings.data.test.resolved()
-    views = protocol.views()
-    mirrored = [place for place, view in enumerate(views) if view.mirrored]
     batches = eval_batches(
         data.split(split),
         at_once,
@@ -83,18 +81,43 @@ def evaluate(
     for clips, label, index, _ in batches:
         if not len(label):  # none of its videos can be read
             continue
-        inputs = to_device(clips, config, device)
-        with autocast(config, device):
-            parts = [model(some).float() for some in inputs.split(at_once)]
-        logits = torch.cat(parts).unflatten(0, (-1, len(views)))
-        if protocol.mirror == "swap_labels":
-            logits[:, mirrored] = logits[:, mirrored][:, :, data.mirrored]
-        if not logits.isfinite().all():
-            raise TrainingError("diverged: scores of clips are not finite in eval; try a lower train.lr")
-        scores.append(fuse(logits, protocol.fusion).cpu())
+        scores.append(score(model, clips, config, device, protocol, data.mirrored, at_once))
         labels.append(label)
         places.append(index)
     return Evaluation(torch.cat(scores).numpy(), torch.cat(labels).numpy(), torch.cat(places).numpy())
+
+
+@torch.no_grad()
+def score(
+    model: nn.Module,
+    clips: Tensor,
+    config: TrainConfig,
+    device: torch.device,
+    protocol: TestProtocol,
+    mirrored: Sequence[int],
+    at_once: int,
+) -> Tensor:
+    """Scores of whole videos, each a row: (N * views, T, 3, side, side) uint8 -> (N, classes) float32, on the CPU.
+
+    Args:
+        clips: all views of each video, in the protocol's order.
+        mirrored: the class that each class becomes in a mirror.
+        at_once: most views in one pass.
+
+    Raises:
+        TrainingError: a score is not finite.
+    """
+    views = protocol.views()
+    inputs = to_device(clips, config, device)
+    with autocast(config, device):
+        parts = [model(some).float() for some in inputs.split(at_once)]
+    logits = torch.cat(parts).unflatten(0, (-1, len(views)))
+    if protocol.mirror == "swap_labels":
+        turned = [place for place, view in enumerate(views) if view.mirrored]
+        logits[:, turned] = logits[:, turned][:, :, mirrored]
+    if not logits.isfinite().all():
+        raise TrainingError("diverged: scores of clips are not finite in eval; try a lower train.lr")
+    return fuse(logits, protocol.fusion).cpu()
 
 
 def fuse(logits: Tensor, fusion: str) -> Tensor:

@@ -1,0 +1,124 @@
+"""python -m harness.predict RUN_OR_MODEL VIDEO...: which class each video shows, and with what probability.
+
+Exit code: 0 all videos were scored, 1 some could not be read, 2 the request cannot be carried out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from harness.errors import DataError, UserError
+
+if TYPE_CHECKING:
+    from harness.predict.video import Prediction
+
+SHOWN = 5
+"""Classes that are printed of a video."""
+
+PICTURE_HEIGHT = 112
+"""Pixels of a frame in the picture."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = _parser().parse_args(argv)
+    try:
+        return _run(args)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _run(args: argparse.Namespace) -> int:
+    import torch
+
+    from harness.predict.video import Predictor
+    from harness.tracking.trained import load_trained
+
+    device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda: torch finds no GPU here; use cpu")
+    predictor = Predictor(load_trained(args.network, args.tracking_uri), device)
+    code, taken = 0, set()
+    for video in args.videos:
+        try:
+            found = predictor.video(video)
+        except DataError as error:
+            print(f"error: {error}", file=sys.stderr)
+            code = 1
+            continue
+        _show(video, found, predictor.classes)
+        print(f"   frames  {_write(found, args.out, video.stem, taken)}")
+    return code
+
+
+def _show(video: Path, found: Prediction, classes: Sequence[str]) -> None:
+    sampled = "; ".join(" ".join(map(str, clip)) for clip in found.times.tolist())
+    print(f"{video}: {found.frames} frames, seen: {sampled}")
+    for place in found.probabilities.argsort()[::-1][:SHOWN]:
+        print(f"  {100 * found.probabilities[place]:5.1f} %  {classes[place]}")
+
+
+def _write(found: Prediction, out: Path, stem: str, taken: set[str]) -> Path:
+    """The picture of the sampled frames, a row a clip; videos of one name in several folders are numbered."""
+    import io
+
+    from harness.data.strip import strip
+    from harness.files import writable, write_whole
+
+    name, number = stem, 1
+    while name in taken:
+        number += 1
+        name = f"{stem}-{number}"
+    taken.add(name)
+    rows = [
+        (f"{stem}\n{'frame' if len(times) == 1 else 'frames'} {times[0]} to {times[-1]}", frames)
+        for times, frames in zip(found.times, found.shown, strict=True)
+    ]
+    content = io.BytesIO()
+    strip(rows, PICTURE_HEIGHT).save(content, "png")
+    file = out / f"{name}.png"
+    with writable(file, "choose another --out"):
+        write_whole(file, content.getvalue())
+    return file
+
+
+class _Parser(argparse.ArgumentParser):
+    """Complains in one line; --help has the rest."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}; see python -m harness.predict --help\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m harness.predict",
+        description="Sample, crop and score videos as a trained network's study did; print the five most "
+        "probable classes of each, and write a picture of the frames that were seen.",
+        epilog="example: python -m harness.predict kernel_sizes/ks3 clip.mp4",
+    )
+    add = parser.add_argument
+    add(
+        "network",
+        metavar="RUN_OR_MODEL",
+        help="a run's id, a model's address (models:/m-...), STUDY/VARIANT, STUDY/VARIANT/SEED, or a "
+        "model's folder",
+    )
+    add("videos", nargs="+", type=Path, metavar="VIDEO", help="video files")
+    add(
+        "--out",
+        type=Path,
+        default=Path("predicted"),
+        metavar="DIR",
+        help="for pictures (default: %(default)s)",
+    )
+    add("--device", choices=("cpu", "cuda"), default="", help="default: a GPU where there is one")
+    add("--tracking-uri", default="", metavar="URI", help="MLflow store (default: the one of a run)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
