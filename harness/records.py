@@ -128,6 +128,7 @@ class StudyRecord:
     horizons: what `MSTNet.horizon` predicts, by variant, in frames; empty where levels are no distances in frames.
     sweep: one setting that varies over rows: "key", "values", and "rows": the variant at each value, by row, as in
         {"key": "data.dataset.train_clips", "values": [200, 400], "rows": {"ks3": {"200": "ks3@200", ...}}}.
+    predictions: the CSVs that it was read from, where others trained; empty for what was trained here.
     """
 
     name: str
@@ -156,6 +157,7 @@ class StudyRecord:
     chance: float | None = None
     horizons: dict[str, int | None] = field(default_factory=dict)
     sweep: dict[str, Any] = field(default_factory=dict)
+    predictions: list[str] = field(default_factory=list)
     schema: int = SCHEMA
 
     @property
@@ -176,7 +178,7 @@ def to_json(record: TrialRecord | CostRecord | StudyRecord) -> dict[str, Any]:
         if not record.file:  # from before: written back as it was
             for key in ("file", "preset", "part"):
                 del data[key]
-        for key in ("level_name", "chance", "horizons", "sweep"):
+        for key in ("level_name", "chance", "horizons", "sweep", "predictions"):
             if not data[key]:
                 del data[key]
     return data

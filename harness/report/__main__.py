@@ -2,11 +2,13 @@
 
 python -m harness.report --out reports/
 python -m harness.report --compare kernel_sizes other/reports/kernel_sizes
+python -m harness.report --predictions mine.csv theirs.csv
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             folder = write_comparison(first, second, args.out)
             print(f"compared {folder / 'index.html'}")
             return 0
+        if args.predictions:
+            return _report_predictions(args)
         return 0 if _write_all(_open(args.tracking_uri), args) else 2
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -56,6 +60,16 @@ def _write_all(store: Store, args: argparse.Namespace) -> bool:
     if any(args.out.glob(f"*/{NUMBERS}")):
         print(f"index    {write_index(args.out)}")
     return whole
+
+
+def _report_predictions(args: argparse.Namespace) -> int:
+    from harness.report.predictions import record_of
+
+    record = record_of(args.predictions, name=args.name, baseline=args.baseline, margin=args.margin)
+    folder = write_study(record, args.out)
+    print(f"report   {folder / 'index.html'}")
+    print(f"index    {write_index(args.out)}")
+    return 0
 
 
 def _open(uri: str) -> Store:
@@ -89,10 +103,43 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help="two studies side by side instead: names in the store, "
         "or reports' folders (of another store, device or commit)",
     )
+    given = parser.add_argument_group("predictions of any training code, instead of the store")
+    columns = "clip, label, predicted, seed and, where clips are not independent, cluster"
+    given.add_argument(
+        "--predictions",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="CSV",
+        help=f"a variant each, with the columns {columns}",
+    )
+    given.add_argument("--baseline", default="", metavar="NAME", help="a variant (default: the first file's)")
+    given.add_argument(
+        "--margin", type=_points, default=0.0, metavar="POINTS", help="points that do not matter"
+    )
+    given.add_argument(
+        "--name", type=_name, default="predictions", help="of the report (default: %(default)s)"
+    )
     parser.add_argument(
         "--tracking-uri", default="", metavar="URI", help="MLflow store (default: the one of a run)"
     )
     return parser.parse_args(argv)
+
+
+def _points(text: str) -> float:
+    try:
+        points = float(text)
+    except ValueError:
+        points = -1.0
+    if not 0 <= points < 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of points from 0 up")
+    return points
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[\w.-]+", text) or text.startswith("."):
+        raise argparse.ArgumentTypeError(f"{text!r} is no name of a folder: use letters, digits, _ . -")
+    return text
 
 
 if __name__ == "__main__":

@@ -75,6 +75,10 @@ def _note(summary: Summary) -> str:
     note = (
         "Accuracies are of the reported epoch, on the validation clips; "
         "the best epoch of every trial is in `trials.csv`. "
+    )
+    if summary.record.predictions:
+        note = "Accuracies are those of the predictions, on the clips in the files. "
+    note += (
         "Differences are paired by seed; n is given where it is not the row's number of finished seeds. "
         f"± is a 95 % t interval over seeds{brackets}; "
         f"each is for its row alone, uncorrected, and absent with fewer than {MIN_SEEDS} seeds, "

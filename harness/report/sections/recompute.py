@@ -20,13 +20,24 @@ def section(record: StudyRecord) -> list[Block]:
         "`results.csv` one row a variant with all numbers at full precision, "
         "`tables.tex` the tables for a paper."
     )
+    beginning = "From the beginning, where the study file is still the same:"
+    command = f"{_command(record)}\npython -m harness.report --out reports/ --study {record.name}"
+    if record.predictions:
+        beginning, command = "From the files, where they are still the same:", _of_predictions(record)
     return [
         Heading(2, "How to recompute"),
-        Paragraph("From the beginning, where the study file is still the same:"),
-        Code(f"{_command(record)}\npython -m harness.report --out reports/ --study {record.name}"),
+        Paragraph(beginning),
+        Code(command),
         Paragraph(files),
         Code(again, "python"),
     ]
+
+
+def _of_predictions(record: StudyRecord) -> str:
+    words = ["python", "-m", "harness.report", "--predictions", *record.predictions]
+    words += ["--baseline", record.baseline, "--name", record.name]
+    words += ["--margin", f"{record.margin:g}"] if record.margin else []
+    return shlex.join(words)
 
 
 def _command(record: StudyRecord) -> str:

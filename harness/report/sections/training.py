@@ -9,6 +9,13 @@ from harness.report.document.blocks import Block, Heading, Paragraph, Table, one
 
 
 def section(record: StudyRecord) -> list[Block]:
+    if record.predictions:
+        files = [[f"`{file}`", words] for file, words in record.protocol.items()]
+        return [
+            Heading(2, "Where the predictions come from"),
+            Paragraph("They were read from files; how they were made is not known here."),
+            Table(header=["file", "what it holds"], rows=files, words=range(2)),
+        ]
     described: dict[str, Any] = {"source": record.source} if record.source else {}
     described |= {"data set": f"`{record.dataset_name}`", "seeds": ", ".join(map(str, record.seeds))}
     described |= record.protocol
