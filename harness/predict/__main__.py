@@ -42,7 +42,7 @@ def _run(args: argparse.Namespace) -> int:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda: torch finds no GPU here; use cpu")
     predictor = Predictor(load_trained(args.network, args.tracking_uri), device)
-    code, taken = 0, set()
+    code, taken = 0, set[str]()
     for video in args.videos:
         try:
             found = predictor.video(video)

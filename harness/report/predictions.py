@@ -133,8 +133,8 @@ def _row(file: Path, place: str, cells: Mapping[str, str]) -> _Row:
         seed = int(cells["seed"])
     except ValueError:
         raise StudyError(f"{place}: seed: {cells['seed']!r} is not a whole number") from None
-    words = (cells[name] for name in ("clip", "label", "predicted"))
-    return _Row(place, cells.get("variant", file.stem), seed, *words, cells.get("cluster"))
+    variant, cluster = cells.get("variant", file.stem), cells.get("cluster")
+    return _Row(place, variant, seed, cells["clip"], cells["label"], cells["predicted"], cluster)
 
 
 def _check_same(row: _Row, first: _Row) -> None:

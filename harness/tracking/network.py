@@ -97,7 +97,9 @@ class TrainedNetwork:
         self.classes: list[str] = built["classes"]
         self.settings: Settings | None = None
         if settings is None:
-            kept = {k: tuple(v) if isinstance(v, list) else v for k, v in built["model"].items()}
+            kept: dict[str, Any] = {
+                k: tuple(v) if isinstance(v, list) else v for k, v in built["model"].items()
+            }
             model, frames = ModelConfig(**kept), built["num_frames"]
         else:
             self.settings = coerce(settings, Settings, "", lambda path: f"settings.{path}")
