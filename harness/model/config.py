@@ -10,7 +10,8 @@ from harness.model import weights
 from harness.model.resnet import BACKBONES
 from operators.stencil import check_path
 
-PLACEMENTS = ("head", "inner")
+CONSENSUS = "consensus"
+PLACEMENTS = ("head", "inner", "after_conv2", "block_out", CONSENSUS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +22,10 @@ class ModelConfig:
         backbone: resnet18, resnet34, resnet50, or resnet_tiny (width 16, one basic block a stage).
         operator: a name of the zoo or a dotted path, and the operator's settings.
         placement: "head" puts the operator before a block's first convolution, the identity branch untouched;
-            "inner" after it (and its batch norm and ReLU).
-        stages: which of the stages 1 to 4 carry operators.
+            "inner" after it (and its batch norm and ReLU); "after_conv2" after the second one (and its batch norm; in
+            a bottleneck its ReLU too); "block_out" after the block, what the identity branch adds included;
+            "consensus" once, after the last block, on the means of frames' features, before dropout and classifier.
+        stages: which of the stages 1 to 4 carry operators; at the consensus there is one whatever they are.
         stencil: how depthwise operators compute, "auto" by device; see operators/stencil. Decides the last bits.
         dropout: before the classifier.
         weights: "imagenet", torchvision's public file; or the path of a checkpoint with its names, or of a folder
@@ -43,7 +46,9 @@ class ModelConfig:
         if "name" not in self.operator:
             raise ValueError("operator: no name; give one, as in {name: depthwise, kernel_size: 3}")
         if self.placement not in PLACEMENTS:
-            raise ValueError(f"placement: {self.placement!r} is none of {', '.join(PLACEMENTS)}")
+            raise ValueError(
+                f"placement: no placement {self.placement!r}{nearest(self.placement, PLACEMENTS)}"
+            )
         try:
             check_path(self.stencil)
         except ValueError as error:

@@ -7,6 +7,7 @@ parameter names are those of torchvision's public checkpoints. Shape letters as 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from torch.nn import functional as F
 
 from harness.errors import StudyError
 from harness.model import weights
-from harness.model.config import ModelConfig
+from harness.model.config import CONSENSUS, ModelConfig
 from harness.model.resnet import BACKBONES, Block, conv3x3
 from harness.seeds import seed_for
 from operators import TemporalOp, make_operator
@@ -65,6 +66,8 @@ class MSTNet(nn.Module):
         StudyError: the file of `config.weights` is not there, cannot be read, or is of another architecture.
     """
 
+    consensus: TemporalOp | None
+
     def __init__(self, config: ModelConfig, num_frames: int, num_classes: int, seed: int = 0) -> None:
         super().__init__()
         spec = BACKBONES[config.backbone]
@@ -103,21 +106,25 @@ class MSTNet(nn.Module):
 
     def _insert_operators(self, config: ModelConfig, seed: int) -> None:
         settings = {key: value for key, value in config.operator.items() if key != "name"}
+
+        def make(channels: int, where: str) -> TemporalOp:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed_for(seed, "operator", where))
+                op = make_operator(config.operator["name"], channels, self.num_frames, **settings)
+            op.stencil_path = config.stencil
+            return op
+
+        self.register_module(CONSENSUS, None)
+        if config.placement == CONSENSUS:
+            self.consensus = make(self.fc.in_features, CONSENSUS)
+            return
         for stage in sorted(set(config.stages)):
             for i, block in enumerate(self.get_submodule(f"layer{stage}").children()):
                 assert isinstance(block, Block)
-
-                def make(channels: int, where: str = f"layer{stage}.{i}") -> TemporalOp:
-                    with torch.random.fork_rng(devices=[]):
-                        torch.manual_seed(seed_for(seed, "operator", where))
-                        op = make_operator(config.operator["name"], channels, self.num_frames, **settings)
-                    op.stencil_path = config.stencil
-                    return op
-
-                block.place(config.placement, make)
+                block.place(config.placement, partial(make, where=f"layer{stage}.{i}"))
 
     def operators(self) -> Iterator[tuple[str, TemporalOp]]:
-        """(name, operator) of every block that has one, from input to output."""
+        """(name, operator) of every block that has one, from input to output, and at the consensus."""
         for name, module in self.named_modules():
             if isinstance(module, TemporalOp):
                 yield name, module
@@ -141,7 +148,11 @@ class MSTNet(nn.Module):
             x = F.max_pool2d(x, 3, 2, 1)
         for stage in range(1, 5):
             x = self.get_submodule(f"layer{stage}")(x)
-        scores = self.fc(self.dropout(x.mean(dim=(2, 3))))  # (N*T, classes)
+        features = x.mean(dim=(2, 3))  # (N*T, C)
+        if self.consensus is not None:
+            clip = features[:, :, None, None].unflatten(0, (-1, self.num_frames))
+            features = self.consensus(clip).flatten(0, 1).flatten(1)
+        scores = self.fc(self.dropout(features))  # (N*T, classes)
         return scores.unflatten(0, (-1, self.num_frames)).mean(dim=1)
 
 

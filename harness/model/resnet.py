@@ -23,6 +23,7 @@ class Block(nn.Module):
 
     expansion = 1
     conv1: nn.Conv2d
+    conv2: nn.Conv2d
     downsample: nn.Module | None
     temporal: TemporalOp | None
 
@@ -33,8 +34,14 @@ class Block(nn.Module):
 
     def place(self, placement: str, make: Callable[[int], TemporalOp]) -> None:
         """Insert the operator that `make` builds for the number of channels there."""
+        channels = {
+            "head": self.conv1.in_channels,
+            "inner": self.conv1.out_channels,
+            "after_conv2": self.conv2.out_channels,
+            "block_out": self.conv2.out_channels * self.expansion,
+        }
         self.placement = placement
-        self.temporal = make(self.conv1.in_channels if placement == "head" else self.conv1.out_channels)
+        self.temporal = make(channels[placement])
 
     def _mix(self, x: Tensor, placement: str) -> Tensor:
         """(N*T, C, H, W) -> the same, through the operator if it is placed here."""
@@ -63,8 +70,9 @@ class BasicBlock(Block):
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.relu(self.bn1(self.conv1(self._mix(x, "head"))), inplace=True)
-        y = self.bn2(self.conv2(self._mix(y, "inner")))
-        return F.relu(y + (x if self.downsample is None else self.downsample(x)), inplace=True)
+        y = self._mix(self.bn2(self.conv2(self._mix(y, "inner"))), "after_conv2")
+        y = F.relu(y + (x if self.downsample is None else self.downsample(x)), inplace=True)
+        return self._mix(y, "block_out")
 
 
 class Bottleneck(Block):
@@ -85,8 +93,9 @@ class Bottleneck(Block):
     def forward(self, x: Tensor) -> Tensor:
         y = F.relu(self.bn1(self.conv1(self._mix(x, "head"))), inplace=True)
         y = F.relu(self.bn2(self.conv2(self._mix(y, "inner"))), inplace=True)
-        y = self.bn3(self.conv3(y))
-        return F.relu(y + (x if self.downsample is None else self.downsample(x)), inplace=True)
+        y = self.bn3(self.conv3(self._mix(y, "after_conv2")))
+        y = F.relu(y + (x if self.downsample is None else self.downsample(x)), inplace=True)
+        return self._mix(y, "block_out")
 
 
 @dataclass(frozen=True)

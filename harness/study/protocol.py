@@ -8,7 +8,7 @@ from harness.data.sampling import SAMPLING_WORDS
 from harness.data.views import PROTOCOLS
 from harness.errors import StudyError
 from harness.model import weights
-from harness.model.config import ModelConfig
+from harness.model.config import CONSENSUS, ModelConfig
 from harness.study.study import Study
 from harness.train.recipe import TrainConfig
 from harness.train.settings import Settings
@@ -44,6 +44,8 @@ def protocol(study: Study, data: DataSet | None) -> dict[str, str]:
     places = (
         f"`{m.placement}` of every block of stage{'s' * (len(m.stages) > 1)} {', '.join(map(str, m.stages))}"
     )
+    if m.placement == CONSENSUS:
+        places = f"the `{CONSENSUS}`, after the last stage"
     rate = f"lr {t.lr:g} ({schedule}), weight decay {t.weight_decay:g}, {_GROUPS[t.groups]}"
     epochs = " or ".join(map(str, sorted({one.train.epochs for one in study.variants.values()})))
     return {

@@ -16,6 +16,7 @@ from harness.data.batches import eval_batches
 from harness.data.clips import ORDERS
 from harness.data.dataset import DataSet
 from harness.data.views import PROTOCOLS
+from harness.model.config import CONSENSUS
 from harness.model.mstnet import MSTNet
 from harness.seeds import seed_for
 from harness.train.evaluation import evaluate, to_device
@@ -81,7 +82,7 @@ def filters(model: MSTNet, settings: Settings, seed: int, num_classes: int) -> l
         found.append(
             {
                 "operator": name,
-                "stage": int(name.removeprefix("layer")[0]),
+                "stage": STAGES[-1] if name == CONSENSUS else int(name.removeprefix("layer")[0]),
                 "offsets": offsets,
                 "channels": channels,
                 "initial": _rounded(initial[:, channels]),

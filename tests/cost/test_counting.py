@@ -83,6 +83,19 @@ def test_torch_counts_what_facts_know_of_other_placements_and_lengths() -> None:
     assert counted(CostConfig(), ModelConfig(operator=TABLE2["ks1357"]), 16).macs_counted_added == 8 * ONE_TAP
 
 
+AFTER_CONV2 = 8 * (3 * 64 * 56**2 + 4 * 128 * 28**2 + 6 * 256 * 14**2 + 3 * 512 * 7**2)  # floats, by hand
+
+
+@pytest.mark.parametrize(
+    ("placement", "floats"),
+    [("after_conv2", AFTER_CONV2), ("block_out", 4 * AFTER_CONV2), ("consensus", 8 * 2048)],
+)
+def test_three_taps_cost_three_multiply_adds_a_float_wherever_they_stand(placement: str, floats: int) -> None:
+    record = counted(CostConfig(), ModelConfig(operator=TABLE2["ks3"], placement=placement), 8)
+    assert record.macs_added == record.macs_counted_added == 3 * floats
+    assert record.geometry["placement"] == placement
+
+
 def test_an_operator_keeps_one_copy_of_what_enters_it_for_the_backward_pass() -> None:
     plain, dense = (
         count_by_torch(CostConfig(), ModelConfig(operator=TABLE2[name]), 8).activation_mib

@@ -13,8 +13,10 @@ from harness.model.mstnet import MSTNet
 from operators import TemporalOp
 
 
-def network(operator: dict[str, Any], frames: int, *stages: int) -> MSTNet:
-    config = ModelConfig(backbone="resnet_tiny", operator=operator, stages=stages, dropout=0.0)
+def network(operator: dict[str, Any], frames: int, *stages: int, placement: str = "head") -> MSTNet:
+    config = ModelConfig(
+        backbone="resnet_tiny", operator=operator, stages=stages, placement=placement, dropout=0.0
+    )
     return MSTNet(config, frames, 4, seed=1)
 
 
@@ -48,6 +50,17 @@ def test_the_horizon_is_what_gradients_show(variant: str, stages: tuple[int, ...
         operator = operator | {"init": "random"}
     model = network(operator, 15, *stages)
     assert model.horizon() == seen_together(model, 15)
+
+
+@pytest.mark.parametrize("placement", ["inner", "after_conv2", "block_out"])
+def test_the_horizon_is_what_gradients_show_wherever_operators_stand(placement: str) -> None:
+    operator = {"name": "mixtconv", "kernel_sizes": [1, 3, 5], "init": "random"}
+    model = network(operator, 15, 2, 3, placement=placement)
+    assert model.horizon() == seen_together(model, 15) == 8
+
+
+def test_one_operator_at_the_consensus_counts_once() -> None:
+    assert network(TABLE2["ks5"], 15, 1, 2, 3, 4, placement="consensus").horizon() == 4
 
 
 def test_reach_adds_up_over_stages_until_the_clip_ends() -> None:

@@ -120,16 +120,52 @@ def tiny(
     return MSTNet(config, frames, 5, seed)
 
 
-@pytest.mark.parametrize("placement", ["head", "inner"])
-@pytest.mark.parametrize("backbone", ["resnet_tiny", "resnet18", "resnet50"])
+CHANNELS = {  # entering and leaving the two or three convolutions of the first block of stage 2
+    "resnet_tiny": {"head": 16, "inner": 32, "after_conv2": 32, "block_out": 32},
+    "resnet18": {"head": 64, "inner": 128, "after_conv2": 128, "block_out": 128},
+    "resnet50": {"head": 256, "inner": 128, "after_conv2": 128, "block_out": 512},
+}
+
+
+@pytest.mark.parametrize("placement", ["head", "inner", "after_conv2", "block_out"])
+@pytest.mark.parametrize("backbone", CHANNELS)
 def test_operator_stands_in_every_block_at_its_placement(backbone: str, placement: str) -> None:
     with torch.device("meta"):
         model = MSTNet(ModelConfig(backbone=backbone, placement=placement, operator=TABLE2["ks3"]), 8, 5)
     blocks = {"resnet_tiny": 4, "resnet18": 8, "resnet50": 16}[backbone]
     ops = dict(model.operators())
     assert len(ops) == blocks
-    first = {"resnet_tiny": (16, 32), "resnet18": (64, 128), "resnet50": (256, 128)}[backbone]
-    assert ops["layer2.0.temporal"].channels == first[placement == "inner"]
+    assert ops["layer2.0.temporal"].channels == CHANNELS[backbone][placement]
+
+
+def test_at_the_consensus_one_operator_mixes_the_means_of_frames() -> None:
+    model = tiny(TABLE2["ks3"], placement="consensus").eval()
+    ((name, op),) = model.operators()
+    assert (name, op.channels) == ("consensus", 128)
+    clips, features = torch.randn(2, 4, 3, 16, 24), []
+    model.layer4.register_forward_hook(lambda module, inputs, output: features.append(output))
+    scores = model(clips)
+    means = features[0].mean(dim=(2, 3)).view(2, 4, 128, 1, 1)
+    mixed = op(means).view(2, 4, 128)
+    torch.testing.assert_close(scores, (mixed @ model.fc.weight.t() + model.fc.bias).mean(dim=1))
+
+
+@pytest.mark.parametrize("placement", ["head", "inner", "after_conv2", "block_out", "consensus"])
+@pytest.mark.parametrize("backbone", ["resnet_tiny", "resnet50"])
+def test_an_operator_that_does_nothing_changes_no_bit_wherever_it_stands(
+    backbone: str, placement: str
+) -> None:
+    clips = torch.randn(1, 4, 3, 32, 24)
+    plain, placed = (
+        MSTNet(ModelConfig(backbone=backbone, placement=where, dropout=0.0), 4, 5, seed=3)
+        for where in ("head", placement)
+    )
+    assert torch.equal(plain(clips), placed(clips))
+
+
+def test_an_unknown_placement_offers_the_nearest_one() -> None:
+    with pytest.raises(ValueError, match=r"placement: no placement 'block_uot'; did you mean 'block_out'\?"):
+        ModelConfig(placement="block_uot")
 
 
 def test_stages_without_operators_have_none() -> None:
@@ -155,9 +191,9 @@ def test_identity_branch_takes_the_unmodified_input() -> None:
         del TemporalOp.registry["wipe_for_a_test"]
 
 
-def test_inner_mixes_after_the_first_convolution_and_head_before_it() -> None:
+def test_operators_mix_before_and_after_the_convolutions_that_their_placement_names() -> None:
     seen: dict[str, list[str]] = {}
-    for placement in ("head", "inner"):
+    for placement in ("head", "inner", "after_conv2", "block_out"):
         model, order = tiny(TABLE2["ks3"], placement=placement), []
         block = model.get_submodule("layer1.0")
         for name, module in block.named_children():
@@ -166,6 +202,24 @@ def test_inner_mixes_after_the_first_convolution_and_head_before_it() -> None:
         seen[placement] = order
     assert seen["head"][:3] == ["temporal", "conv1", "bn1"]
     assert seen["inner"][:4] == ["conv1", "bn1", "temporal", "conv2"]
+    assert seen["after_conv2"] == ["conv1", "bn1", "conv2", "bn2", "temporal"]
+    assert seen["block_out"] == ["conv1", "bn1", "conv2", "bn2", "temporal"]
+
+
+def test_at_a_blocks_output_an_operator_sees_what_the_identity_branch_added() -> None:
+    given: dict[str, Tensor] = {}
+    for placement in ("after_conv2", "block_out"):
+        model = tiny(TABLE2["ks3"], placement=placement, stages=(1,)).eval()
+        block = model.layer1[0]
+        block.register_forward_hook(lambda m, inputs, output: given.update(block_in=inputs[0]))
+        block.temporal.register_forward_pre_hook(
+            lambda m, inputs, placement=placement: given.update({placement: inputs[0].flatten(0, 1).clone()})
+        )
+        model(torch.randn(1, 4, 3, 16, 24, generator=torch.Generator().manual_seed(0)))
+    expected = (given["after_conv2"] + given["block_in"]).clamp(
+        min=0
+    )  # stage 1 of the tiny network: no downsample
+    torch.testing.assert_close(given["block_out"], expected)
 
 
 def test_tsn_scores_a_reversed_clip_the_same() -> None:
