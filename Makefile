@@ -4,7 +4,7 @@ BIN := .venv/bin
 STUDY ?= studies/kernel_sizes.yaml
 PORT ?= 5000
 
-.PHONY: study test test-all check ui tensorboard bench bench-gpu setup clean
+.PHONY: study test test-all check ui tensorboard bench bench-gpu gpu setup clean
 .DEFAULT_GOAL := help
 
 help:
@@ -12,6 +12,7 @@ help:
 	@echo "make ui       browse what was run in MLflow, on this machine only"
 	@echo "make tensorboard   browse profiles (python -m harness.cost STUDY --profile) in TensorBoard"
 	@echo "make bench    every operator and path as multiples of a plain copy, into reports/bench/; bench-gpu on a GPU"
+	@echo "make gpu      on a GPU: checks, bench, costs, the ladder, traces, in 8 minutes (QUICK=1: 3)"
 	@echo "make test     the tests; test-all adds the slow ones"
 	@echo "make check    lint, format and types"
 
@@ -41,6 +42,10 @@ bench: setup
 
 bench-gpu: setup
 	$(BIN)/python -m harness.bench --device cuda --network --out reports/bench
+
+# No set-up: the machine's own Python with torch is enough (PYTHON=... names another).
+gpu:
+	$(PYTHON) -m harness.gpu $(if $(QUICK),--quick)
 
 setup: .venv/.ready
 

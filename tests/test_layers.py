@@ -33,7 +33,7 @@ ORDER = [  # from the ground up: a room may know those on lines before its own
     {"harness.train"},
     {"harness.cost"},
     {"harness.study", "harness.bench"},
-    {"harness.tracking"},
+    {"harness.tracking", "harness.gpu"},
     {"harness.report", "harness.predict"},
     {"harness.run", "harness.served", "harness.ui"},
     {"commands"},

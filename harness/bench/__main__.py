@@ -18,11 +18,10 @@ from typing import Any
 
 import torch
 
-from harness.bench import compare, tables, timing
-from harness.bench.forms import DTYPES, FORMATS, PUBLISHED, SHAPES, Case, all_operators, forms
+from harness.bench import compare, rounds, tables, timing
+from harness.bench.forms import DTYPES, FORMATS, PUBLISHED, SHAPES, Case, all_operators
 from harness.bench.network import NETWORKS, steps
 from harness.bench.page import save
-from harness.bench.rows import rows_of
 from harness.errors import DataError, UserError, nearest
 from harness.files import write_whole
 from harness.machine import Load, threads
@@ -70,16 +69,10 @@ def bench(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
     print("machine  " + ", ".join(f"{name} {value}" for name, value in result["machine"].items()))
     load = Load()
     for case in cases(args, device):
-        with threads(case.threads or torch.get_num_threads()):
-            timing.wake(device)
-            found, skipped = forms(case, args.operators, args.paths, device)
-            result["skipped"] |= skipped
-            timed = timing.prepare(found, case, device)
-            if device.type == "cuda":
-                copies = timing.cuda_rounds(timed, case, device)
-            else:
-                copies = timing.cpu_rounds(timed, case, args.rounds, args.seconds)
-        rows = rows_of(timed, copies, case)
+        rows, copies, skipped = rounds.measure(
+            case, args.operators, args.paths, device, args.rounds, args.seconds
+        )
+        result["skipped"] |= skipped
         result["rows"] += rows
         print(f"\n{case}: copy {sorted(copies)[len(copies) // 2]:.2f} ms, {case.bytes / 1e6:.1f} MB")
         print(tables.text(tables.table(rows)), flush=True)

@@ -30,7 +30,7 @@ Variants = Mapping[str, tuple[ModelConfig, int]]
 
 @dataclass
 class TimedNetwork:
-    """One variant's network and clip on the device, ready to run."""
+    """One variant's network and clips on the device, ready to run."""
 
     model: MSTNet
     clip: Tensor
@@ -52,7 +52,9 @@ class TimedNetwork:
         self.model.train()
         with self.autocast:
             scores = self.model(self.clip)
-            loss = nn.functional.cross_entropy(scores.float(), scores.new_zeros(1, dtype=torch.long))
+            loss = nn.functional.cross_entropy(
+                scores.float(), scores.new_zeros(len(scores), dtype=torch.long)
+            )
         loss.backward()
         after_backward()
         self.optimizer.step()

@@ -128,13 +128,15 @@ _WORDS: dict[Any, str] = {
     int: "a whole number",
     float | None: "a number",
     tuple[int, ...]: "a list of whole numbers",
+    tuple[str, ...]: "a list of words",
 }
 """What the settings of a data set are, in words."""
 
 
 def _is(value: object, kind: object) -> bool:
-    if kind == tuple[int, ...]:
-        return isinstance(value, list | tuple) and all(type(item) is int for item in value)
+    for of in (int, str):
+        if kind == tuple[of, ...]:  # type: ignore[valid-type]
+            return isinstance(value, list | tuple) and all(type(item) is of for item in value)
     if kind == float | None:
         return type(value) in (int, float)
     return type(value) is kind

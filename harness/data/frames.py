@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from harness.data.index import Clip, Index
 from harness.data.parallel import Progress, in_parallel
@@ -196,7 +195,10 @@ def _decode_alike(job: _Job) -> None:
 
 def _decode(job: _Job) -> None:
     clip = job.clip
-    frames = read_frames(clip.file, short_side=job.short_side)
+    if clip.file.suffix == ".npy":
+        frames = resize_short_side(np.load(clip.file), job.short_side)
+    else:
+        frames = read_frames(clip.file, short_side=job.short_side)
     if len(frames) != clip.frames:
         raise DataError(
             f"{clip.file}: decoded to {len(frames)} frames, {clip.frames} were written; is it damaged?"
@@ -242,6 +244,8 @@ def _picture(file: Path) -> np.ndarray:
 
     JPEG's own reduced sizes (Pillow's `draft`) would be faster for large pictures, but other pixels.
     """
+    from PIL import Image  # here: clips that are no pictures can be read without it
+
     try:
         with Image.open(file) as picture:
             return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))

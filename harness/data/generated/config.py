@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from harness.data.generated.drawing import Canvas
 from harness.data.generated.tasks import Task, find_task
 from harness.errors import DataError
+
+ENCODED = ("mp4", "webm")
+
+CONTAINERS = (*ENCODED, "npy")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +27,7 @@ class GeneratedConfig:
             them, data.num_frames.
         noise: standard deviation in every frame, in grey levels; the task's own where None.
         contrast: of objects, per cent.
+        containers: of the files, in turn: mp4 (H.264), webm (VP9), or npy, plain pixels that need no decoder.
 
     Raises:
         DataError: no such task, or a value that its clips cannot have.
@@ -38,6 +43,7 @@ class GeneratedConfig:
     noise: float | None = None
     contrast: int = 100
     seed: int = 0
+    containers: tuple[str, ...] = ENCODED
 
     @classmethod
     def seen(cls, num_frames: int, settings: Mapping[str, Any]) -> GeneratedConfig:
@@ -64,6 +70,7 @@ class GeneratedConfig:
             ("height", self.height or task.height),
             ("frames", self.frames or task.frames),
             ("noise", float(task.noise if self.noise is None else self.noise)),
+            ("containers", tuple(self.containers)),
         ):
             object.__setattr__(self, name, given)  # what was left open is filled in
         minimum = {"train_clips": 1, "val_clips": 1, "width": 16, "height": 16, "frames": 2, "seed": 0}
@@ -77,7 +84,16 @@ class GeneratedConfig:
             raise DataError(f"noise: {self.noise:g} is below 0")
         if not 1 <= self.contrast <= 100:
             raise DataError(f"contrast: {self.contrast} is no percentage; use 1 to 100")
+        if not self.containers or not set(self.containers) <= set(CONTAINERS):
+            raise DataError(f"containers: {list(self.containers)}: use some of {', '.join(CONTAINERS)}")
         self._check_levels(task)
+
+    def decisive(self) -> dict[str, Any]:
+        """All settings, as they are hashed; `containers`, which came later, only where they are others."""
+        settings = asdict(self)
+        if self.containers == ENCODED:
+            del settings["containers"]
+        return settings
 
     def _check_levels(self, task: Task) -> None:
         if not task.levels:

@@ -4,13 +4,12 @@ What the clips show stands in tasks.py; here they are encoded (PyAV), listed and
 
     <data_dir>/generated-<hash of settings and version>/
         manifest.json     written last: classes, settings; label, level, frames, SHA-256 of every clip
-        train/00000.mp4   half of each class is H.264 in mp4, half VP9 in webm
+        train/00000.mp4   half of each class is H.264 in mp4, half VP9 in webm; or plain pixels, in npy
         val/00000.mp4
 """
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import io
 import json
@@ -71,7 +70,7 @@ def find(config: GeneratedConfig, data_dir: Path) -> Index | None:
 
 
 def _folder(config: GeneratedConfig, data_dir: Path) -> Path:
-    decisive = json.dumps({"version": GENERATOR_VERSION, **dataclasses.asdict(config)}, sort_keys=True)
+    decisive = json.dumps({"version": GENERATOR_VERSION, **config.decisive()}, sort_keys=True)
     return Path(data_dir) / f"generated-{hashlib.sha256(decisive.encode()).hexdigest()[:12]}"
 
 
@@ -95,7 +94,7 @@ def _write(config: GeneratedConfig, folder: Path, progress: Progress) -> None:
     task = find_task(config.task)
     manifest = {
         "version": GENERATOR_VERSION,
-        "settings": dataclasses.asdict(config),
+        "settings": config.decisive(),
         "classes": task.classes,
         "groups": task.groups,
         "twins": task.twins,
@@ -112,7 +111,7 @@ def _write_clip(job: _Job) -> dict[str, Any]:
     # Classes take turns, then levels, then containers: of no two of them one tells the other.
     rest, label = divmod(job.index, len(task.classes))
     rest, place = divmod(rest, max(1, len(config.levels)))
-    container = ("mp4", "webm")[rest % 2]
+    container = config.containers[rest % len(config.containers)]
     level = config.levels[place] if config.levels else 0
     # A validation clip of the second of two twins is the first one's very clip, reversed: a network that cannot
     # order frames scores both alike and is right about one of them at most. Training clips are all different.
@@ -138,13 +137,16 @@ def _second_twins(twins: Iterable[Sequence[int]]) -> set[int]:
 
 
 def encode(frames: np.ndarray, container: str) -> bytes:
-    """(n, H, W, 3) uint8 RGB -> the bytes of a video file."""
+    """(n, H, W, 3) uint8 RGB -> the bytes of a video file, or of an array's."""
+    buffer = io.BytesIO()
+    if container == "npy":
+        np.save(buffer, frames)
+        return buffer.getvalue()
     try:
         import av  # here, because only generating needs it
     except ImportError as error:
         raise DataError(f"generating clips needs PyAV: pip install av ({error})") from None
     codec, options = ENCODERS[container]
-    buffer = io.BytesIO()
     # bitexact: no random ids and no versions in the file, the same clip gives the same bytes
     with av.open(buffer, "w", format=container, options={"fflags": "+bitexact"}) as output:
         stream = output.add_stream(codec, rate=Fraction(FRAMES_PER_SECOND), options=options)

@@ -1,0 +1,225 @@
+"""python -m harness.gpu: everything that only a GPU can show, step by step, into a page of the device's own.
+
+Each step is a process with a time limit. What it found is kept as it goes, and the next step runs
+whatever became of it.
+Needs torch, numpy and PyYAML; no Ray, MLflow, decord, PyAV or rich.
+
+Exit code: 0 every step passed; 1 one did not; 2 the request cannot be met.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from harness import machine
+from harness.errors import DataError, UserError
+from harness.files import write_whole
+
+OUT = Path("reports/gpu")
+STEPS = {
+    "checks": (120, 40),
+    "operators": (120, 40),
+    "costs": (120, 40),
+    "ladder": (120, 40),
+    "traces": (40, 20),
+}
+"""In order, with their time limits in seconds: whole, and quick. What they do: steps.py, which only they import."""
+PACKAGES = (
+    "torch",
+    "triton",
+    "numpy",
+    "scipy",
+    "pyyaml",
+    "ray",
+    "mlflow",
+    "decord",
+    "av",
+    "matplotlib",
+    "rich",
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = _parse(argv)
+    try:
+        if args.step:
+            return _step(args)
+        return _all(args)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m harness.gpu", description=(__doc__ or "").partition("\n")[2]
+    )
+    parser.add_argument(
+        "--device", default="cuda", help="cuda, cuda:N, or cpu for a rehearsal of the command"
+    )
+    parser.add_argument("--quick", action="store_true", help="under three minutes instead of eight")
+    parser.add_argument("--out", type=Path, help=f"a folder for the results (default: {OUT}/DEVICE)")
+    parser.add_argument("--only", nargs="+", metavar="STEP", help="these steps alone")
+    parser.add_argument("--step", help=argparse.SUPPRESS)  # what each process is called with
+    parser.add_argument("--scratch", type=Path, help=argparse.SUPPRESS)
+    return parser.parse_args(argv)
+
+
+def _device(name: str) -> Any:
+    import torch
+
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise DataError(f"--device: {name!r} is none of cpu, cuda, cuda:N") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise DataError(
+            f"--device {name}: torch {torch.__version__} sees no CUDA device here; --device cpu rehearses the command"
+        )
+    return device
+
+
+def _all(args: argparse.Namespace) -> int:
+    from harness.bench.page import slug
+    from harness.gpu.report import page
+
+    chosen = args.only or list(STEPS)
+    for name in chosen:
+        if name not in STEPS:
+            raise DataError(f"--only: no step {name!r}; known: {', '.join(STEPS)}")
+    device = _device(args.device)
+    here = machine.here(device)
+    folder = args.out or OUT / slug(here.device)
+    about = _about(device)
+    for name, value in about.items():
+        print(f"{name:10} {value}")
+    found: dict[str, Any] = {}
+    ended: dict[str, str] = dict.fromkeys(chosen, "not reached")
+    with tempfile.TemporaryDirectory(prefix="mixtbench-gpu-") as scratch:
+        for name in chosen:
+            limit = STEPS[name][args.quick]
+            limit *= 1 if device.type == "cuda" else 5  # a rehearsal is no race
+            print(f"step       {name}, at most {limit} s", flush=True)
+            ended[name] = _run(args, name, folder, Path(scratch), limit)
+            with contextlib.suppress(OSError, ValueError):
+                found[name] = json.loads((folder / f"{name}.json").read_text())
+            if ended[name] == "passed" and (wrong := _failed(found.get(name, {}))):
+                ended[name] = f"{wrong} failed"
+            print(f"           {ended[name]}", flush=True)
+            write_whole(folder / "README.md", page(here.device, about, ended, found))
+    print(f"written  {folder / 'README.md'}")
+    return 0 if all(words == "passed" for words in ended.values()) else 1
+
+
+def _about(device: Any) -> dict[str, str]:
+    """The machine, its versions and clocks; what is not installed too."""
+    import torch
+
+    here = machine.here(device)
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed"
+    versions["torch"] = torch.__version__
+    about = {"device": here.device, "python": platform.python_version(), "processor": machine.cpu_name()}
+    about["commit"] = machine.commit()
+    about["packages"] = ", ".join(f"{name} {found}" for name, found in versions.items())
+    if device.type == "cuda":
+        about["CUDA"] = (
+            f"{torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}, {torch.cuda.device_count()} GPUs"
+        )
+        about["clocks"] = _clocks()
+    return about
+
+
+def _clocks() -> str:
+    asked = "clocks.sm,clocks.max.sm,clocks.mem,power.limit,temperature.gpu,driver_version"
+    try:
+        found = subprocess.run(
+            ["nvidia-smi", f"--query-gpu={asked}", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=20,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown: nvidia-smi does not answer"
+    names = ("now", "at most", "memory", "power limit", "°C", "driver")
+    values = found.stdout.splitlines()[0].split(", ")
+    return ", ".join(f"{name} {value}" for name, value in zip(names, values, strict=False))
+
+
+def _run(args: argparse.Namespace, name: str, folder: Path, scratch: Path, limit: int) -> str:
+    """One step in a process group of its own. Returns how it ended."""
+    file = folder / f"{name}.json"
+    file.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "harness.gpu", "--step", name, "--device", args.device]
+    command += ["--out", str(folder.absolute()), "--scratch", str(scratch)] + ["--quick"] * args.quick
+    # Deterministic products of matrices ask for this before CUDA starts.
+    environment = os.environ | {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+    begin = time.monotonic()
+    process = subprocess.Popen(command, env=environment, start_new_session=True)
+    try:
+        code = process.wait(limit)
+    except subprocess.TimeoutExpired:
+        return f"stopped after {limit} s, its time limit; what it had found is kept"
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    if code == 0:
+        return "passed"
+    return f"failed after {time.monotonic() - begin:.0f} s: {_reason(file, code)}"
+
+
+def _reason(file: Path, code: int) -> str:
+    try:
+        return str(json.loads(file.read_text())["error"])
+    except (OSError, ValueError, KeyError):
+        return f"its process ended with {code}"
+
+
+def _failed(found: dict[str, Any]) -> int:
+    """How many checks, or operators of the bench, failed."""
+    checks = [one for one in found.get("checks", []) if one["outcome"] == "failed"]
+    rows = [row for row in found.get("rows", []) if row.get("failed")]
+    return len(checks) + len(rows)
+
+
+def _step(args: argparse.Namespace) -> int:
+    from harness.gpu.place import Place
+
+    folder = args.scratch / args.step
+    folder.mkdir(parents=True, exist_ok=True)
+    place = Place(_device(args.device), args.quick, folder, args.out / f"{args.step}.json")
+    try:
+        from harness.gpu.steps import RUN
+
+        RUN[args.step](place)
+    except Exception as error:  # the next step runs whatever this is
+        import traceback
+
+        traceback.print_exc()
+        first = next(iter(str(error).splitlines()), "")
+        place.say(error=f"{type(error).__name__}: {first}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

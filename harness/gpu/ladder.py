@@ -1,0 +1,107 @@
+"""The default study's ladder, trained on a device from plain pixels: no decoder, no scheduler, no store."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import multiprocessing
+import os
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from harness import metrics, shipped
+from harness.data.dataset import open_data
+from harness.gpu.place import STUDY, Place
+from harness.study.load import load_studies
+from harness.train.loop import fit
+from harness.train.settings import Settings
+
+COMMITTED = shipped.FOLDER.parent / "reports" / "reference" / "kernel_sizes-reach" / "results.json"
+"""The same rows on CPUs, from encoded clips."""
+
+AT_ONCE = 6  # trials on one GPU: a tiny network leaves most of it idle, and a core each starts its kernels
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    variant: str
+    seed: int
+    settings: Settings
+    device: str
+    data: Path
+
+
+def trials(place: Place) -> list[Trial]:
+    """Seed by seed, as a study goes."""
+    study = load_studies(STUDY, parts=["reach"])[0]
+    result = []
+    for seed in study.seeds[:1] if place.quick else study.seeds:
+        for name, settings in study.variants.items():
+            plain: dict[str, Any] = {**_mapping(settings.data.dataset), "containers": ["npy"]}
+            if not place.on_gpu:  # a rehearsal
+                plain |= {"train_clips": 64, "val_clips": 24}
+            data = dataclasses.replace(settings.data, dataset=plain)
+            recipe = settings.train if place.on_gpu else dataclasses.replace(settings.train, epochs=1)
+            own = dataclasses.replace(settings, data=data, train=recipe)
+            result.append(Trial(name, seed, own, str(place.device), place.folder / "data"))
+    return result if place.on_gpu else result[:2]
+
+
+def _mapping(dataset: Any) -> dict[str, Any]:
+    return dict(dataset) if not isinstance(dataset, str) else {"name": dataset}
+
+
+def train(trial: Trial) -> dict[str, Any]:
+    """One trial, its accuracy at each level, in per cent."""
+    torch.set_num_threads(1)
+    begin = time.perf_counter()
+    data = open_data(trial.settings.data, trial.data)
+    _, _, tested = fit(trial.settings, trial.seed, data, torch.device(trial.device))
+    clips = data.split("val").clips
+    levels = {}
+    for level in data.levels:
+        at = [place for place, index in enumerate(tested.indices) if clips[index].level == level]
+        levels[f"{level:g}"] = metrics.topk(tested.scores[at], tested.labels[at], 1)
+    return {
+        "variant": trial.variant,
+        "seed": trial.seed,
+        "top1": metrics.topk(tested.scores, tested.labels, 1),
+        "levels": levels,
+        "seconds": time.perf_counter() - begin,
+    }
+
+
+def run(place: Place) -> None:
+    """One trial alone, then several at once; each kept when it is done."""
+    jobs = trials(place)
+    begin = time.perf_counter()
+    open_data(jobs[0].settings.data, jobs[0].data)
+    place.say(planned=len(jobs), data_seconds=time.perf_counter() - begin, cpu=_committed())
+    place.add("trials", train(jobs[0]))  # also what a first use of the device costs
+    alone = train(jobs[0])
+    place.say(alone_seconds=alone["seconds"])
+    at_once = min(AT_ONCE, os.cpu_count() or 1, len(jobs) - 1)
+    begin = time.perf_counter()
+    with ProcessPoolExecutor(at_once, multiprocessing.get_context("spawn")) as pool:
+        for done in as_completed([pool.submit(train, job) for job in jobs[1:]]):
+            row = done.result()
+            place.add("trials", row)
+            print(f"{row['variant']} seed {row['seed']}: {row['top1']:.1f} %", flush=True)
+    place.say(at_once=at_once, seconds_at_once=time.perf_counter() - begin)
+
+
+def _committed() -> dict[str, dict[str, float]]:
+    """Accuracy at each level of the committed report's rows; empty where it does not lie beside the code."""
+    try:
+        found = json.loads(COMMITTED.read_text())["ladder"]
+    except (OSError, ValueError, KeyError):
+        return {}
+    levels = [f"{level:g}" for level in found["levels"]]
+    return {
+        curve["variant"]: dict(zip(levels, (one["mean"] for one in curve["accuracy"]), strict=True))
+        for curve in found["curves"]
+    }

@@ -1,0 +1,111 @@
+"""The page of a device: what passed, what failed and why, what was not reached, and the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.bench.tables import by_case, markdown, table
+
+
+def page(device: str, about: Mapping[str, str], ended: Mapping[str, str], found: Mapping[str, Any]) -> str:
+    """Markdown.
+
+    Args:
+        about: the machine, a line each.
+        ended: how each step ended, in words.
+        found: what each step kept.
+    """
+    parts = [
+        f"# {device}",
+        "    python -m harness.gpu",
+        "\n".join(f"- {name}: {value}" for name, value in about.items()),
+        "## Steps",
+        markdown([["step", "how it ended"], *([name, words] for name, words in ended.items())]),
+    ]
+    if checks := found.get("checks", {}).get("checks"):
+        lines = [[one["check"], one["outcome"], _cell(one["words"])] for one in checks]
+        parts += ["## Checks", markdown([["what must hold", "", "measured, or why not"], *lines])]
+    if operators := found.get("operators", {}).get("rows"):
+        parts += ["## Operators", "Times as multiples of a plain copy of the same tensor."]
+        for case, rows in by_case(operators).items():
+            parts += [f"### {case}", markdown(table(rows))]
+        parts += ["\n".join(f"- {line}" for line in found["operators"]["insertions"])]
+    if costs := found.get("costs", {}).get("rows"):
+        parts += ["## Costs", _geometry(found["costs"]["geometry"]), *_costs(costs)]
+    if found.get("ladder", {}).get("trials"):
+        parts += ["## The ladder", *_ladder(found["ladder"])]
+    if profiles := found.get("traces", {}).get("profiles"):
+        parts += [
+            "## Where a training step goes",
+            "The traces beside this page (`*.pt.trace.json.gz`) open in Perfetto.",
+        ]
+        parts += [_profile(one) for one in profiles]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _cell(words: str) -> str:
+    return words.replace("|", "\\|")
+
+
+def _geometry(geometry: Mapping[str, Any]) -> str:
+    return (
+        f"{geometry['backbone']}, {geometry['size']} pixels a side, operators in all stages. "
+        "Milliseconds: p50 / p95; *step* is forward, backward and SGD; *graph* is forward replayed from a CUDA graph."
+    )
+
+
+def _costs(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    parts = []
+    for way in dict.fromkeys(row["way"] for row in rows):
+        of_it = [row for row in rows if row["way"] == way]
+        base = next((row["ms"]["step"]["p50"] for row in of_it if row["variant"] == "tsn"), None)
+        lines = [["variant", "forward", "graph", "step", "step over TSN's", "peak [MiB]", "doubtful"]]
+        for row in of_it:
+            step = row["ms"].get("step")
+            over = f"{step['p50'] / base:.3f}" if step and base else ""
+            peak = "" if row["peak_mib"] is None else f"{row['peak_mib']:.0f}"
+            times = [_times(row["ms"].get(what)) for what in ("forward", "forward@graph", "step")]
+            doubts = ", ".join(sorted({words.partition(":")[0] for words in row["warnings"]}))
+            lines.append([row["variant"], *times, over, peak, doubts])
+        parts += [f"### {way}", markdown(lines)]
+    return parts
+
+
+def _times(measured: Mapping[str, float] | None) -> str:
+    return f"{measured['p50']:.2f} / {measured['p95']:.2f}" if measured else ""
+
+
+def _ladder(found: Mapping[str, Any]) -> list[str]:
+    trials = found["trials"]
+    levels = list(trials[0]["levels"])
+    lines = [["operator", "seeds", *(f"lag {level}" for level in levels)]]
+    for name in dict.fromkeys(one["variant"] for one in trials):
+        own = [one["levels"] for one in trials if one["variant"] == name]
+        means = [sum(one[level] for one in own) / len(own) for level in levels]
+        lines.append([name, str(len(own)), *(f"{mean:.1f}" for mean in means)])
+        if cpu := found["cpu"].get(name):
+            lines.append(["on CPUs, encoded clips", "3", *(f"{cpu[level]:.1f}" for level in levels)])
+    words = f"Top-1 in per cent, chance 50. {len(trials)} of {found['planned']} trials."
+    if "alone_seconds" in found:
+        words += f" One trial alone took {found['alone_seconds']:.1f} s"
+        if "seconds_at_once" in found:
+            each = found["seconds_at_once"] / max(1, len(trials) - 1)
+            words += f"; {found['at_once']} at once took {each:.1f} s for each, process starts included"
+        words += "."
+    return [words, markdown(lines)]
+
+
+def _profile(one: Mapping[str, Any]) -> str:
+    lines = [["kernel", "calls", "ms", "share"]]
+    lines += [
+        [
+            _cell(kernel["kernel"][:80]),
+            f"{kernel['calls']:g}",
+            f"{kernel['ms']:.2f}",
+            f"{100 * kernel['share']:.1f} %",
+        ]
+        for kernel in one["kernels"]
+    ]
+    share = f"`{one['variant']}`: {100 * one['temporal_share']:.1f} % of the time in temporal operators."
+    return share + "\n\n" + markdown(lines)
