@@ -92,8 +92,27 @@ def is_reproduced(table: dict[str, Any], variant: str, macs_added: int | None) -
 
 def same_geometry(table: dict[str, Any], geometry: dict[str, Any], variant: str = "") -> bool:
     """Whether the printed costs are for the network and the clip that the computed ones are for."""
-    stated = dict(table.get("geometry", {}))
-    frames = table.get("rows", {}).get(variant, {}).get("frames")
-    if stated and frames is not None:
-        stated["num_frames"] = int(frames) if str(frames).isdigit() else frames
+    stated = _geometry(table, variant)
     return bool(stated) and all(geometry.get(key) == value for key, value in stated.items())
+
+
+def published_row(table: dict[str, Any], variant: str, placement: str | None) -> dict[str, Any]:
+    """The table's row of a variant; {} where there is none, or where its operator stands elsewhere in the block.
+
+    Args:
+        placement: the variant's own; None where that is not known.
+    """
+    row: dict[str, Any] = table.get("rows", {}).get(variant, {})
+    stated = _geometry(table, variant).get("placement")
+    return {} if placement and stated and placement != stated else row
+
+
+def _geometry(table: dict[str, Any], variant: str) -> dict[str, Any]:
+    """The table's, with what a row says of its own."""
+    stated, row = dict(table.get("geometry", {})), table.get("rows", {}).get(variant, {})
+    if not stated:
+        return {}
+    if (frames := row.get("frames")) is not None:
+        stated["num_frames"] = int(frames) if str(frames).isdigit() else frames
+    stated["placement"] = row.get("placement", stated.get("placement", "any"))
+    return {key: value for key, value in stated.items() if value != "any"}

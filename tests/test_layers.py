@@ -50,13 +50,19 @@ DOORS = {  # package -> the modules that may import it
     "sqlalchemy": {"harness.tracking.connection"},
     "decord": {"harness.data.video"},
     "PIL": {
-        "harness.data.frames",
+        "harness.data.pictures",
         "harness.data.sources.extraction",
         "harness.bench.loading",
         "harness.data.generated.sheet",
         "harness.data.strip",
     },
-    "av": {"harness.data.generated.making", "harness.data.video"},
+    "av": {
+        "harness.data.generated.making",
+        "harness.data.video",
+        "harness.data.container",
+        "harness.data.pictures",
+    },
+    "simplejpeg": {"harness.data.pictures"},
     "scipy": {"harness.stats.distributions"},
     "matplotlib": {
         "harness.plots.style",

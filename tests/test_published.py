@@ -13,7 +13,7 @@ from harness.cost.config import CostConfig
 from harness.cost.counting import count
 from harness.errors import StudyError
 from harness.model.config import ModelConfig
-from harness.published import added_gmacs, is_reproduced, load_reference, others, same_geometry
+from harness.published import added_gmacs, is_reproduced, load_reference, others, published_row, same_geometry
 
 # Lines as the paper prints them. A row's numbers stand in this order; "-" is a number that the paper does not give.
 TABLE1 = {
@@ -124,6 +124,24 @@ def test_rows_with_8_and_16_frames_are_compared_at_their_own_frames() -> None:
     )  # 2 x 44,957,696 taps on each quarter x (1+3+5+7)/4
     assert not is_reproduced(table, "mstnet_16f", 100_000_000)
     assert added_gmacs(table, "eco_8f") is None
+
+
+def test_a_row_is_of_the_placement_that_the_paper_has() -> None:
+    """The paper puts its operators before a block's first convolution (Sec. 3.3), but for one row of Table 3."""
+    clip = {"backbone": "resnet50", "num_frames": 8, "size": 224, "num_classes": 174}
+    for name in ("table2", "table4.something_v1", "table5"):
+        table = load_reference(f"mixtconv.{name}")
+        rows = {row for row in table["rows"] if not row.startswith("tsn")}
+        assert not [row for row in rows if same_geometry(table, clip | {"placement": "inner"}, row)]
+        assert not [row for row in rows if published_row(table, row, "inner")]
+        assert all(published_row(table, row, "head") for row in rows)
+    table2, table3 = load_reference("mixtconv.table2"), load_reference("mixtconv.table3")
+    for placement in ("head", "inner"):  # a network without an operator has none that could stand elsewhere
+        assert same_geometry(table2, clip | {"placement": placement}, "tsn")
+        assert published_row(table2, "tsn", placement)["top1"] == 19.7
+        assert same_geometry(table3, clip | {"placement": placement}, placement)
+    assert not same_geometry(table3, clip | {"placement": "head"}, "inner")
+    assert published_row(table2, "ks3", None) == published_row(table2, "ks3", "head") != {}
 
 
 def test_rows_that_a_study_does_not_measure_are_quoted_by_their_names() -> None:

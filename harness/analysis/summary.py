@@ -10,7 +10,7 @@ from harness.analysis.breakdown import Breakdown, break_down
 from harness.analysis.ladder import Ladder, climb, levels_of
 from harness.analysis.sweep import Sweep, baselines, sweep
 from harness.metrics import level_metric
-from harness.published import is_reproduced, load_reference, same_geometry
+from harness.published import is_reproduced, load_reference, published_row, same_geometry
 from harness.records import CostRecord, StudyRecord, TrialRecord
 from harness.stats.cheapest import Cheapest, cheapest, close_enough
 from harness.stats.clips import hits
@@ -175,7 +175,7 @@ def summarize(record: StudyRecord) -> Summary:
                 difference=_labelled(differences[variant], stated) if variant in differences else None,
                 cost=cost,
                 latency_ms=quartiles(cost.latency_ms) if cost else None,
-                paper=reference.get("rows", {}).get(variant, {}),
+                paper=published_row(reference, variant, cost.geometry.get("placement") if cost else None),
                 reproduced=is_reproduced(reference, variant, cost.macs_added)
                 if cost and same_geometry(reference, cost.geometry, variant)
                 else None,

@@ -19,7 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from harness.data.index import Clip, Index
+from harness.data.orientation import UPRIGHT
 from harness.data.parallel import Progress, in_parallel
+from harness.data.pictures import read_picture
 from harness.data.transforms import resize_short_side, resized
 from harness.data.video import CHUNK_FRAMES, read_frames
 from harness.errors import DataError
@@ -110,6 +112,8 @@ def _files(fingerprint: str, clips: list[Clip]) -> str:
                 seen.update(f"{found.st_size} {found.st_mtime_ns}\n".encode())
             except OSError:
                 seen.update(b"missing\n")
+        if clip.special:  # else what an earlier version decoded would be taken
+            seen.update(f"special {clip.special}\n".encode())
     return seen.hexdigest()[:12]
 
 
@@ -198,7 +202,7 @@ def _decode(job: _Job) -> None:
     if clip.file.suffix == ".npy":
         frames = resize_short_side(np.load(clip.file), job.short_side)
     else:
-        frames = read_frames(clip.file, short_side=job.short_side)
+        frames = read_frames(clip.file, short_side=job.short_side, special=clip.special)
     if len(frames) != clip.frames:
         raise DataError(
             f"{clip.file}: decoded to {len(frames)} frames, {clip.frames} were written; is it damaged?"
@@ -222,13 +226,19 @@ def read_clip(clip: Clip, wanted: np.ndarray, short_side: int | None) -> np.ndar
             Of a folder, pictures that are not asked for are not looked at.
     """
     if clip.is_video:
-        return read_frames(clip.file, wanted, short_side, listed=clip.frames)
+        return read_frames(clip.file, wanted, short_side, listed=clip.frames, special=clip.special)
     unique, where = np.unique(wanted, return_inverse=True)
-    first = _picture(clip.picture(int(unique[0])))
+    first, turn = read_picture(clip.picture(int(unique[0])))
+    expected = turn if clip.special is None else clip.special or UPRIGHT
     frames = np.empty((len(unique), *first.shape), np.uint8)
-    frames[0] = first
-    for place, number in enumerate(unique[1:].tolist(), 1):
-        picture = _picture(file := clip.picture(number))
+    for place, number in enumerate(unique.tolist()):
+        file = clip.picture(number)
+        picture, turn = read_picture(file) if place else (first, turn)
+        if turn != expected:
+            raise DataError(
+                f"{file}: has the orientation {turn} (EXIF), and others of this clip {expected}; "
+                "which way up the clip is cannot be told"
+            )
         if picture.shape != first.shape:
             raise DataError(
                 f"{file}: {_size(picture)} pixels, and {clip.picture(int(unique[0])).name} is {_size(first)}"
@@ -237,22 +247,6 @@ def read_clip(clip: Clip, wanted: np.ndarray, short_side: int | None) -> np.ndar
     if short_side is not None:
         frames = resize_short_side(frames, short_side)
     return frames if len(unique) == len(wanted) and (np.diff(where) > 0).all() else frames[where]
-
-
-def _picture(file: Path) -> np.ndarray:
-    """A picture's pixels, (H, W, 3) uint8 RGB, all of them decoded.
-
-    JPEG's own reduced sizes (Pillow's `draft`) would be faster for large pictures, but other pixels.
-    """
-    from PIL import Image  # here: clips that are no pictures can be read without it
-
-    try:
-        with Image.open(file) as picture:
-            return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
-    except FileNotFoundError:
-        raise DataError(f"{file}: no such picture") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{file}: cannot be read as a picture ({error})") from None
 
 
 def _size(picture: np.ndarray) -> str:

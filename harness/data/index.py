@@ -22,6 +22,8 @@ class Clip:
     frames: counted when the index was made; 0 where the clip cannot be read.
     problem: why it cannot be read, "" where it can.
     level: how hard it is, a number whose meaning is the data set's `level_name`; None where clips have none.
+    special: 0 for a clip whose frames are stored as they are shown. Of pictures, their orientation as EXIF counts it, 2
+        to 8; of a video, video.SPECIAL. None where nobody looked; then it is looked up when frames are read.
     sha256: of a video that this project wrote itself, "" for others.
     cluster: what clips share that are not independent of each other, such as one clip forwards and backwards; "" for
         a clip on its own. Statistics over clips count clusters.
@@ -36,6 +38,7 @@ class Clip:
     pictures: str = ""
     first_picture: int = 1
     problem: str = ""
+    special: int | None = None
     sha256: str = ""
     cluster: str = ""
 

@@ -1,10 +1,11 @@
-"""Reading videos: the only door to decord, and to PyAV for what decord cannot read.
+"""Reading videos: the only door to decord, and to PyAV for what decord cannot read, or reads otherwise.
 
 Frames are always decoded in order from the first one. Seeking straight to a frame, or skipping to it, is not
 safe: decord then returns wrong frames without a word for open-GOP H.264, for MPEG-4 with B-frames and for H.264 in
 AVI (its issues 91, 195, 252). In order it is exact for the containers of `_DECORD`, which tests hold; transport
 streams it numbers wrongly, videos of one frame in Matroska or of 2x2 pixels it cannot read. Those, and all
-other containers, PyAV reads whole, and only if nothing in them is wrong.
+other containers, PyAV reads whole, and only if nothing in them is wrong. So it does with every video that is not
+ordinary (container.py): decord turns some of them and not others, and takes other values from 10 bits than FFmpeg.
 
 A video's frames are those that it shows: an MP4 that was cut without being encoded anew begins with some that only
 serve to decode others, and its edit list hides them.
@@ -14,12 +15,15 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from harness.data.container import best_stream, hidden_frames, look, orientation
+from harness.data.contents import why_not
+from harness.data.orientation import upright
 from harness.data.transforms import resize_short_side
 from harness.errors import DataError
 
@@ -30,32 +34,44 @@ _MP4 = (4, b"ftyp")
 _DECORD = (_MP4, (0, b"\x1a\x45\xdf\xa3"), (8, b"AVI "))
 """Where the first bytes of MP4 and QuickTime, of Matroska and WebM, and of AVI say what they are."""
 
-_FORMATS = {
-    *("mov", "matroska", "avi", "mpegts", "mpeg", "mpegvideo"),
-    *("flv", "asf", "ogg", "h264", "hevc", "m4v"),
-}
-"""Containers that PyAV may find. It would make a video of a picture or a text file too."""
+SPECIAL = 1
+"""Of a clip that is a video: PyAV reads it whatever its container, since decord would show something else."""
 
 
 class _UnreadableError(Exception):
     """decord cannot read this file; PyAV may."""
 
 
-def count_frames(path: str | Path) -> int:
-    """How many frames the container indexes and shows. A damaged file may decode to fewer.
+class Counted(NamedTuple):
+    """How many frames a video shows; and SPECIAL, or 0 where it is ordinary."""
+
+    frames: int
+    special: int
+
+
+def look_and_count(path: str | Path) -> Counted:
+    """What the container indexes and shows. A damaged file may decode to fewer frames.
 
     Raises:
-        DataError: the file is missing, empty or no video.
+        DataError: the file is missing, empty, no video, or its end is missing.
     """
     _check(path)
-    if _for_decord(path):
-        try:
-            if shown := len(_open(path)) - _hidden(path):
-                return shown
-            raise DataError(f"{path}: the video shows none of its frames")
-        except _UnreadableError as reason:
-            return sum(1 for _ in _decode_with_av(path, str(reason)))
-    return sum(1 for _ in _decode_with_av(path))
+    found = look(path)
+    if not found.ordinary:
+        return Counted(found.frames or sum(1 for _ in _decode_with_av(path, ())), SPECIAL)
+    if not _for_decord(path):
+        return Counted(sum(1 for _ in _decode_with_av(path, ())), 0)
+    try:
+        if shown := len(_open(path)) - found.hidden:
+            return Counted(shown, 0)
+        raise DataError(f"{path}: the video shows none of its frames")
+    except _UnreadableError as reason:
+        return Counted(sum(1 for _ in _decode_with_av(path, (), str(reason))), 0)
+
+
+def count_frames(path: str | Path) -> int:
+    """The number alone."""
+    return look_and_count(path).frames
 
 
 def read_frames(
@@ -64,13 +80,15 @@ def read_frames(
     short_side: int | None = None,
     *,
     listed: int | None = None,
+    special: int | None = None,
 ) -> np.ndarray:
-    """The asked frames of a video, (T, H, W, 3) uint8 RGB.
+    """The asked frames of a video, (T, H, W, 3) uint8 RGB, as they are shown.
 
     Args:
         indices: frame numbers from 0, in any order, repeated at will; all frames without it.
         short_side: resize so that min(H, W) is this many pixels; the video's own size without it.
         listed: how many frames the data set says there are.
+        special: what `look_and_count` found; looked up without it.
 
     Raises:
         DataError: the file is missing, empty, no video, damaged, or holds fewer frames than its index says or
@@ -81,7 +99,7 @@ def read_frames(
     if wanted is not None and (wanted.size == 0 or wanted.min() < 0):
         raise ValueError(f"{path}: one or more frame numbers from 0 are needed, not {wanted.tolist()}")
     _check(path)
-    if _for_decord(path):
+    if _for_decord(path, special):
         try:
             return _read_with_decord(path, wanted, short_side, listed)
         except _UnreadableError as reason:
@@ -89,7 +107,9 @@ def read_frames(
     return _read_with_av(path, wanted, short_side, listed)
 
 
-def frame_chunks(path: str | Path, short_side: int | None = None) -> Iterator[np.ndarray]:
+def frame_chunks(
+    path: str | Path, short_side: int | None = None, *, special: int | None = None
+) -> Iterator[np.ndarray]:
     """All frames in order, up to CHUNK_FRAMES at once, for videos that are too long to hold: (n, H, W, 3) uint8.
 
     Raises:
@@ -98,7 +118,7 @@ def frame_chunks(path: str | Path, short_side: int | None = None) -> Iterator[np
     _check(path)
     done = 0
     try:
-        if _for_decord(path):
+        if _for_decord(path, special):
             reader = _open(path)
             chunks = _chunks(reader, len(reader) - _hidden(path), path)
         else:
@@ -120,8 +140,10 @@ def _check(path: str | Path) -> None:
         raise DataError(f"{path}: the file is empty")
 
 
-def _for_decord(path: str | Path) -> bool:
-    return _begins(path, *_DECORD)
+def _for_decord(path: str | Path, special: int | None = 0) -> bool:
+    if special is None:
+        special = 0 if look(path).ordinary else SPECIAL
+    return not special and _begins(path, *_DECORD)
 
 
 def _begins(path: str | Path, *known: tuple[int, bytes]) -> bool:
@@ -189,20 +211,7 @@ def _open(path: str | Path) -> Any:
 
 
 def _hidden(path: str | Path) -> int:
-    """How many of the frames that decord counts in an MP4 are never shown."""
-    import av
-
-    if not _begins(path, _MP4):
-        return 0
-    try:
-        with av.open(str(path)) as container:
-            return _discarded(container.streams.video[0])
-    except (av.FFmpegError, OSError, ValueError, IndexError):
-        return 0  # who reads it says what is wrong
-
-
-def _discarded(stream: Any) -> int:
-    return sum(entry.is_discard for entry in stream.index_entries)
+    return hidden_frames(path) if _begins(path, _MP4) else 0
 
 
 def _decode(reader: Any, start: int, stop: int, path: str | Path) -> np.ndarray:
@@ -237,48 +246,50 @@ def _read_with_av(
     chosen = None if wanted is None else set(wanted.tolist())
     kept: dict[int, np.ndarray] = {}
     count = 0
-    for number, frame in enumerate(_decode_with_av(path, reason)):
-        if chosen is None or number in chosen:
-            image = frame.to_ndarray(format="rgb24")[None]
+    for number, frame in enumerate(_decode_with_av(path, chosen, reason)):
+        if frame is not None:
+            image = frame[None]
             kept[number] = image if short_side is None else resize_short_side(image, short_side)
         count = number + 1
     return np.concatenate([kept[number] for number in _asked(path, wanted, count, listed).tolist()])
 
 
 def _av_chunks(path: str | Path, reason: str = "") -> Iterator[np.ndarray]:
-    frames = _decode_with_av(path, reason)
-    while chunk := [frame.to_ndarray(format="rgb24") for frame in itertools.islice(frames, CHUNK_FRAMES)]:
+    frames = _decode_with_av(path, None, reason)
+    while chunk := [frame for frame in itertools.islice(frames, CHUNK_FRAMES) if frame is not None]:
         yield np.stack(chunk)
 
 
-def _decode_with_av(path: str | Path, reason: str = "") -> Iterator[Any]:
-    """Every frame in order.
+def _decode_with_av(
+    path: str | Path, wanted: Container[int] | None, reason: str = ""
+) -> Iterator[np.ndarray | None]:
+    """Every frame in order, (H, W, 3); None in place of those that are not wanted.
 
     Args:
+        wanted: frame numbers; None for all.
         reason: why decord could not read the file; told where PyAV cannot either.
     """
     import av
 
-    reason = reason or "cannot be read as a video; is it complete?"
-    count, first = 0, ""
+    reason = reason or why_not(path, "video")
+    count, first = 0, ("", 0)
     try:
         with av.open(str(path)) as container:
-            if not _FORMATS & set(container.format.name.split(",")) or not container.streams.video:
-                raise DataError(f"{path}: {reason}")
-            stream = container.streams.video[0]
-            if stream.codec_context is None:
-                raise DataError(f"{path}: {reason}")
-            stream.codec_context.thread_count = 1
+            stream, _ = best_stream(container, path)
             for frame in container.decode(stream):
                 if frame.is_corrupt:
                     raise DataError(f"{path}: frame {count} is damaged")
-                size = f"{frame.width}x{frame.height}"
-                if size != (first := first or size):
-                    raise DataError(f"{path}: frame {count} is {size} pixels, and the first one {first}")
+                size, turn = f"{frame.width}x{frame.height}", orientation(frame, path)
+                first = (size, turn) if count == 0 else first
+                if size != first[0]:
+                    raise DataError(f"{path}: frame {count} is {size} pixels, and the first one {first[0]}")
+                if turn != first[1]:
+                    raise DataError(f"{path}: frame {count} is turned another way than the first one")
+                shown = wanted is None or count in wanted
                 count += 1
-                yield frame
+                yield upright(_rgb(frame, path, count - 1), turn) if shown else None
             indexed = stream.frames if "mov" in container.format.name else 0
-            indexed -= indexed and _discarded(stream)
+            indexed -= indexed and sum(entry.is_discard for entry in stream.index_entries)
     except (av.FFmpegError, OSError, ValueError):
         where = f"decoding stopped at frame {count}; is it damaged?" if count else reason
         raise DataError(f"{path}: {where}") from None
@@ -286,3 +297,20 @@ def _decode_with_av(path: str | Path, reason: str = "") -> Iterator[Any]:
         raise DataError(f"{path}: the video has no frames")
     if indexed and count != indexed:
         raise DataError(f"{path}: decodes to {count} frames, its index says {indexed}")
+
+
+def _rgb(frame: Any, path: str | Path, number: int) -> np.ndarray:
+    """A decoded frame, (H, W, 3) uint8 RGB; more than 8 bits are scaled to 8.
+
+    FFmpeg interpolates the colours of neighbouring pixels where there are more than 8 bits, and repeats them
+    where there are 8. POINT repeats them always: a video looks the same with 8 bits as with 10.
+    """
+    parts = frame.format.components
+    how = {"interpolation": "POINT"} if any(part.bits > 8 for part in parts) else {}
+    if not any(part.is_alpha for part in parts):
+        plain: np.ndarray = frame.to_ndarray(format="rgb24", **how)
+        return plain
+    pixels = frame.to_ndarray(format="rgba", **how)
+    if (pixels[..., 3] < 255).any():
+        raise DataError(f"{path}: frame {number} is transparent in places; encode it without transparency")
+    return np.ascontiguousarray(pixels[..., :3])

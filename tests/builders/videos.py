@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 FRAMES = 48
 BITS = 6
@@ -114,4 +116,42 @@ def numbered(name: str, folder: Path) -> Path:
         if name == PACKED:
             return write_packed(path)
         write_video(path, numbered_frames(), *ENCODINGS[name], variable="variable-rate" in name)
+    return path
+
+
+def with_matrix(source: Path, path: Path, a: int, b: int, c: int, d: int) -> Path:
+    """A copy of an MP4 whose display matrix is [[a b 0] [c d 0] [0 0 1]], written into its track header by hand.
+
+    ISO/IEC 14496-12, 8.3.2: nine big-endian numbers, the first eight of them 16.16, end 8 bytes before the box does.
+    """
+    data = bytearray(source.read_bytes())
+    header = data.index(b"tkhd") - 4
+    end = header + int.from_bytes(data[header : header + 4], "big") - 8
+    data[end - 36 : end] = struct.pack(">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
+    path.write_bytes(data)
+    return path
+
+
+def write_streams(
+    path: Path, *streams: np.ndarray, best: int | None = None, cover: int | None = None
+) -> Path:
+    """Several videos in one file, by their frames. best: marked as the default; cover: the one that is a cover."""
+    with av.open(str(path), "w") as output:
+        made: list[Any] = []
+        for number, frames in enumerate(streams):
+            codec = "mjpeg" if number == cover else "libx264"
+            stream: Any = output.add_stream(codec, rate=12, options={"threads": "1"})
+            stream.height, stream.width = frames.shape[1:3]
+            stream.pix_fmt = "yuvj420p" if number == cover else "yuv420p"
+            if number == cover:
+                stream.disposition = Disposition.attached_pic
+            elif best is not None:
+                stream.disposition = Disposition.default if number == best else 0
+            made.append(stream)
+        for stream, frames in zip(made, streams, strict=True):
+            for image in frames:
+                output.mux(
+                    stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24"))
+                )
+            output.mux(stream.encode())
     return path

@@ -50,7 +50,7 @@ def test_a_whole_data_set_is_found_whole(name: str, here: Path, capsys: pytest.C
     assert found["good"] == {"train": 4, "val": 3} | ({"test": 1} if READERS[name]().test else {})
     assert found["problems"] == []
     row = next(line.split() for line in out.splitlines() if line.strip().startswith("train"))
-    assert row == ["train", "4", "10,", "11,", "12", *"0000000"]  # ids 100 to 103: 11, 12, 10, 11 frames
+    assert row == ["train", "4", "10,", "11,", "12", *"00000000"]  # ids 100 to 103: 11, 12, 10, 11 frames
 
 
 def test_everything_that_is_wrong_is_found_at_once(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -54,7 +54,10 @@ def test_a_grey_picture_is_a_frame_of_three_equal_channels(tmp_path: Path) -> No
     [
         (lambda file: file.unlink(), "00004.jpg: no such picture"),
         (lambda file: file.write_bytes(b""), "00004.jpg: cannot be read as a picture"),
-        (lambda file: file.write_text("no picture\n" * 20), "00004.jpg: cannot be read as a picture"),
+        (
+            lambda file: file.write_text("no picture\n" * 20),
+            "00004.jpg: cannot be read as a picture: it is text ('no picture')",
+        ),
         (
             lambda file: file.write_bytes(file.read_bytes()[:-40]),
             "00004.jpg: cannot be read as a picture",

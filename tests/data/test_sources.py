@@ -168,6 +168,23 @@ def test_a_data_set_that_moved_is_the_same_one(roots: dict[str, Path], own: Call
         assert open_(name, own(name)).fingerprint == open_(name, roots[name]).fingerprint
 
 
+FINGERPRINTS = {
+    "something_v1": "d5059c5173c17847239331b74847122bf9cbd3a56ae547dc779da4d8687e1d97",
+    "something_v2": "62027b19b08936a0758651a6314d7ddc4061368e11a224e3e0222f1f6916817d",
+    "jester": "042a11f09d70ac349bd94691b7d0f797464d8592c6b307724db475007b0b6aac",
+    "list": "a73165d1ed0a4b0bad0768f595f436c339f5a196698212e23c57d4cdaa88d4fd",
+    "folders": "b61697e7099c950fe6d993033a9e2f23b32d12668f4204e0b0118052a70991ee",
+}
+"""Of the data sets that builders/datasets.py makes, as the first released version gave them: trial ids hang on them."""
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_an_ordinary_data_set_keeps_its_fingerprint_from_version_to_version(
+    name: str, roots: dict[str, Path]
+) -> None:
+    assert open_(name, roots[name]).fingerprint == FINGERPRINTS[name]
+
+
 def test_an_index_is_made_once_and_found_again(own: Callable[[str], Path], tmp_path: Path) -> None:
     root = own("jester")
     settings, told = config("jester", root), []

@@ -56,6 +56,22 @@ def test_the_same_data_set_as_the_paper_gets_other_words(tmp_path: Path, no_figu
     assert not {"tsn", "`tsn`"} & set(rows)
 
 
+def test_a_row_of_another_placement_is_not_held_against_the_papers(tmp_path: Path, no_figures: None) -> None:
+    record = small_study()
+    settings = {
+        variant: {**one, "data": {"dataset": "something_v1"}} for variant, one in record.settings.items()
+    }
+    costs = {
+        variant: dataclasses.replace(cost, geometry=cost.geometry | {"placement": "inner"})
+        for variant, cost in record.costs.items()
+    }
+    text = text_of(dataclasses.replace(record, settings=settings, costs=costs), tmp_path)
+    assert "ot reproduced" not in text
+    assert "Of `ks3` nothing is quoted: the paper has the operator at another place in the block." in text
+    elsewhere = {row[0].strip("`"): row for row in table_of(text, "### Published elsewhere")}
+    assert elsewhere["ks3"][2] == "45.9"
+
+
 def test_competitors_and_claims_of_table_4_are_quoted_and_marked(tmp_path: Path, no_figures: None) -> None:
     record = small_study()
     settings = {

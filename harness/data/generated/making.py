@@ -176,6 +176,7 @@ def _read(folder: Path) -> Index:
                     label=clip["label"],
                     level=clip[manifest["level_name"]] if manifest["level_name"] else None,
                     frames=clip["frames"],
+                    special=0,  # as `encode` writes it
                     sha256=clip["sha256"],
                     cluster=ids[place - (clip["split"] == "val" and clip["label"] in second)],
                 )

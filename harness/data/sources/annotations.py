@@ -21,7 +21,8 @@ from harness.errors import DataError
 class Problem(NamedTuple):
     """Something wrong with an annotation or a clip.
 
-    kind: "annotation", "bad id", "duplicate id", "unknown label", "missing", "unreadable" or "wrong frame count".
+    kind: "annotation", "bad id", "duplicate id", "unknown label", "missing", "unreadable", "wrong frame count" or
+        "copy" (of a training clip).
     place: the file and line, or the clip's own path.
     clip: its id, "" where none is concerned.
     """

@@ -16,6 +16,7 @@ from harness.data.frames import read_clip
 from harness.data.index import Clip
 from harness.data.parallel import Progress, in_parallel
 from harness.data.sources.annotations import Problem
+from harness.data.sources.copies import copies, size_of
 from harness.data.sources.index_files import Counted, clips_of, count, missing
 from harness.data.sources.readers import ReaderConfig
 from harness.data.video import CHUNK_FRAMES, frame_chunks
@@ -29,6 +30,7 @@ KINDS = (
     "unknown label",
     "duplicate id",
     "bad id",
+    "copy",
     "annotation",
 )
 """Of problems, as annotations.Problem has them."""
@@ -119,33 +121,47 @@ def check(config: ReaderConfig, progress: Progress, *, decode: bool = False) -> 
     problems: list[Problem] = []
     classes, clips = clips_of(config, root, problems.append)
     frames: dict[str, list[int]] = {"train": [], "val": []}
-    counted = in_parallel(_decoded if decode else count, clips, progress)
-    for (clip, _), found in zip(clips, counted, strict=True):
+    counted = in_parallel(_decoded if decode else _sized, clips, progress)
+    whole, sizes = list[Clip](), list[int]()
+    for (clip, _), (found, size) in zip(clips, counted, strict=True):
         good = frames.setdefault(clip.split, [])
         if found.kind:
             problems.append(Problem(found.kind, str(clip.file), found.problem, clip.split, clip.id))
         else:
             good.append(found.frames)
+            whole.append(dataclasses.replace(clip, frames=found.frames))
+            sizes.append(size)
+    problems += copies(whole, sizes)
     used = {clip.label for clip, _ in clips if clip.split == "train"}
     unused = [label for place, label in enumerate(classes) if place not in used]
     return Findings(config, root, classes, frames, unused, problems)
 
 
-def _decoded(job: tuple[Clip, int]) -> Counted:
-    """What `count` says, and whether every frame that it counts can be decoded."""
-    found, clip = count(job), job[0]
+def _sized(job: tuple[Clip, int]) -> tuple[Counted, int]:
+    """What `count` says, and the clip's size for finding copies."""
+    found = count(job)
+    try:
+        return found, 0 if found.kind else size_of(job[0], found.frames)
+    except OSError:
+        return found, 0
+
+
+def _decoded(job: tuple[Clip, int]) -> tuple[Counted, int]:
+    """The same, where every frame that it counts can be decoded."""
+    found, size = _sized(job)
     if found.kind:
-        return found
+        return found, size
+    clip = dataclasses.replace(job[0], special=found.special)
     try:
         if clip.is_video:
-            decoded = sum(len(frames) for frames in frame_chunks(clip.file))
+            decoded = sum(len(frames) for frames in frame_chunks(clip.file, special=found.special))
             if decoded != found.frames:
                 text = f"{clip.file}: decodes to {decoded} frames, its index says {found.frames}"
-                return Counted(0, "unreadable", text)
+                return Counted(0, "unreadable", text), 0
         else:
             for first in range(0, found.frames, CHUNK_FRAMES):
                 some = np.arange(first, min(first + CHUNK_FRAMES, found.frames))
                 read_clip(clip, some, short_side=16)  # small: it is thrown away
     except DataError as error:
-        return Counted(0, "unreadable", str(error))
-    return found
+        return Counted(0, "unreadable", str(error)), 0
+    return found, size

@@ -73,7 +73,7 @@ def _extract(clip: Clip, out: Path, config: ExtractConfig) -> Problem | None:
 
     def write(folder: Path) -> None:
         number = 0
-        for frames in frame_chunks(clip.file):
+        for frames in frame_chunks(clip.file, special=clip.special):
             for frame in resize_short_side(frames, min(config.short_side, *frames.shape[1:3])):
                 number += 1
                 Image.fromarray(frame).save(folder / PICTURES.format(frame=number), quality=config.quality)

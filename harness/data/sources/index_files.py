@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.data.index import SPLITS, Clip, Index
+from harness.data.orientation import UPRIGHT
 from harness.data.parallel import Progress, in_parallel
+from harness.data.pictures import picture_orientation
 from harness.data.sources.annotations import Report, checked, refuse
 from harness.data.sources.readers import ROOTS, ListConfig, ReaderConfig, sha256
-from harness.data.video import count_frames
+from harness.data.video import look_and_count
 from harness.errors import DataError
 from harness.files import set_aside, writable, write_once, write_whole
 
@@ -102,11 +104,15 @@ def clips_of(config: ReaderConfig, root: Path, report: Report) -> tuple[list[str
 
 
 class Counted(NamedTuple):
-    """What the disk says about a clip. kind and problem: as in annotations.Problem, "" where nothing is wrong."""
+    """What the disk says about a clip. kind and problem: as in annotations.Problem, "" where nothing is wrong.
+
+    special: as Clip has it.
+    """
 
     frames: int
     kind: str = ""
     problem: str = ""
+    special: int | None = 0
 
 
 def count(job: tuple[Clip, int]) -> Counted:
@@ -115,7 +121,7 @@ def count(job: tuple[Clip, int]) -> Counted:
     try:
         if not clip.file.exists():
             return Counted(0, "missing", f"{clip.file}: no such {'video' if clip.is_video else 'folder'}")
-        frames = count_frames(clip.file) if clip.is_video else _count_pictures(clip)
+        frames, special = look_and_count(clip.file) if clip.is_video else (_count_pictures(clip), 0)
     except DataError as error:
         return Counted(0, "unreadable", str(error))
     except OSError as error:
@@ -127,7 +133,9 @@ def count(job: tuple[Clip, int]) -> Counted:
     if stated and frames != stated:
         text = f"{clip.file}: has {frames} frames, its annotation says {stated}"
         return Counted(0, "wrong frame count", text)
-    return Counted(frames)
+    if not clip.is_video and (turn := picture_orientation(clip.picture(0))) != UPRIGHT:
+        special = turn
+    return Counted(frames, special=special)
 
 
 def _count_pictures(clip: Clip) -> int:
@@ -166,7 +174,9 @@ def _contents(config: ReaderConfig, known: Index | None, progress: Progress) -> 
     root = config.folder()
     classes, clips = clips_of(config, root, refuse)
     clips = [(clip, stated) for clip, stated in clips if clip.split in SPLITS]
-    before = {c.id: Counted(c.frames) for c in known.clips if not c.problem} if known else {}
+    before = (
+        {c.id: Counted(c.frames, special=c.special) for c in known.clips if not c.problem} if known else {}
+    )
     jobs = [job for job in clips if job[0].id not in before]
     counted = before | {
         clip.id: found for (clip, _), found in zip(jobs, in_parallel(count, jobs, progress), strict=True)
@@ -174,7 +184,11 @@ def _contents(config: ReaderConfig, known: Index | None, progress: Progress) -> 
     contents = {
         "annotations": config.digest(root),
         "classes": classes,
-        "clips": [[c.id, c.split, c.label, counted[c.id].frames, counted[c.id].problem] for c, _ in clips],
+        "orientation": "as shown",
+        "clips": [
+            [c.id, c.split, c.label, found.frames, found.problem, found.special]
+            for c, found in ((c, counted[c.id]) for c, _ in clips)
+        ],
     }
     return json.dumps(contents, indent=0, ensure_ascii=False)
 
@@ -184,15 +198,16 @@ def _read(config: ReaderConfig, file: Path) -> Index:
     try:
         contents = json.loads(file.read_text(encoding="utf-8"))
         place, clips = config.places(root), []
-        for id_, split, label, frames, problem in contents["clips"]:
+        for id_, split, label, frames, problem, *looked in contents["clips"]:
             path, pictures = place(id_)
             known = {"split": split, "label": label, "frames": frames, "problem": problem}
+            known["special"] = looked[0] if looked else None  # an index of an earlier version has none
             clips.append(
                 Clip(id=id_, file=path, pictures=pictures, first_picture=config.first_picture, **known)
             )
         # Neither the root nor the words of a problem: a data set that moved is the same one.
         settings = {key: value for key, value in dataclasses.asdict(config).items() if key != "root"}
-        listed = [[c.id, c.split, c.label, c.frames] for c in clips]
+        listed = [[c.id, c.split, c.label, c.frames, *([c.special] if c.special else [])] for c in clips]
         annotated = [contents["annotations"], contents["classes"]]
         decisive = [INDEX_VERSION, config.name, settings, *annotated, listed]
         return Index(

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from harness.data.container import VIDEO_SUFFIXES
 from harness.data.index import SPLITS
 from harness.data.sources.annotations import (
     Entry,
@@ -30,8 +31,6 @@ from harness.errors import DataError
 
 ROOTS = "MIXTBENCH_DATASETS"
 """The environment variable with the folder that holds a folder for each data set, by its name."""
-
-VIDEO_SUFFIXES = {".mp4", ".webm", ".avi", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg"}
 
 LABEL_ORDERS = ("sorted", "file")
 

@@ -16,7 +16,7 @@ def section(summary: Summary) -> list[Block]:
     if not paper or not _same_data(summary):
         return []
     rows = []
-    for name, row in others(paper, summary.record.variants).items():
+    for name, row in others(paper, [row.variant for row in summary.rows if row.paper]).items():
         clips = f"{row['clips']} clips" if "clips" in row else ""
         gmacs = f"{row['gmacs']} G" + (f" x {clips}" if clips else "") if "gmacs" in row else "-"
         source = f"{paper['title']}; {row['note']}" if "note" in row else paper["title"]
@@ -39,12 +39,21 @@ def comparability(summary: Summary) -> str:
     source = f"{paper['title']}, on {paper['dataset']} ({paper['protocol']})"
     if _same_data(summary):
         same = f"The paper's column is its {source}: the same data set, but compare the protocols first."
-        return same + _not_reproduced(summary)
+        return same + _not_reproduced(summary) + _elsewhere(summary)
     return (
         f"The accuracies of this study are on the data set `{summary.record.dataset_name}`. "
         f"The paper's column is its {source}: "
-        "another data set, so the two columns cannot be compared in absolute value."
+        "another data set, so the two columns cannot be compared in absolute value." + _elsewhere(summary)
     )
+
+
+def _elsewhere(summary: Summary) -> str:
+    """Rows of the paper that have a variant's name, and their operator at another place in the block."""
+    rows = summary.reference["rows"]
+    named = [row.variant for row in summary.rows if row.variant in rows and not row.paper]
+    if not named:
+        return ""
+    return f" Of {listed(named)} nothing is quoted: the paper has the operator at another place in the block."
 
 
 def _same_data(summary: Summary) -> bool:
