@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +20,13 @@ from harness.plots.style import (
     RED,
     SKY,
     Point,
+    between,
     ends,
     handle,
     label_points,
     legend_below,
     save,
-    side_by_side,
+    tip,
 )
 
 if TYPE_CHECKING:
@@ -49,10 +52,11 @@ class Gap:
 def accuracy_against(
     path: Path, points: Sequence[Point], baseline: Point | None, title: str, unit: str
 ) -> None:
-    """Top-1 over what a variant costs. Points of nearly equal cost are drawn side by side.
+    """Top-1 over what a variant costs, every point where it was measured.
 
     Args:
-        points: x in `unit`; those on the Pareto front are filled and joined.
+        points: x in `unit`; filled are those that no other is shown to beat. Two neighbours among them are joined
+            where neither their costs nor their intervals overlap.
         baseline: drawn as a line; its x is not used.
         unit: what x is and where it was taken, in words.
     """
@@ -62,20 +66,35 @@ def accuracy_against(
         top, foot = _accuracy_axes(figure, points, baseline)
         top.set_title(title)
         note = _cost_scale(foot, [point.x for point in points])
-        foot.set_xlabel(f"{unit}{note}")
-        handles = [handle(RED, "D", "on the Pareto front", style=":")]
+        foot.set_xlabel(textwrap.fill(f"{unit}{note}", 84))
+        handles = [handle(RED, "D", "no other is shown to be cheaper and better")]
         if any(not point.front for point in points):
-            handles.append(handle(BLUE, "o", "beside it, by the means"))
+            handles.append(handle(BLUE, "o", "another is"))
+        if any(point.doubtful for point in points):
+            handles.append(handle(GREY, "$?$", "doubtful latency"))
         legend_below(figure, handles)
         figure.draw_without_rendering()  # the layout decides where a value stands on the page
-        placed = side_by_side(top, points)
-        front = sorted((point for point in placed if point.front), key=lambda point: point.x)
-        top.plot([p.x for p in front], [p.y for p in front], ":", color=RED, linewidth=1.4, zorder=1)
-        for point in placed:
+        front = sorted((point for point in points if point.front), key=lambda point: point.x)
+        for a, b in itertools.pairwise(front):
+            if _apart(a, b):
+                top.plot([a.x, b.x], [a.y, b.y], ":", color=RED, linewidth=1.4, zorder=1)
+        for point in points:
             _mark(top, point, RED if point.front else BLUE, "D" if point.front else "o")
-        label_points(top, placed)
+            if point.doubtful:
+                top.plot([point.x], [point.y], marker="$?$", color="white", markersize=4, zorder=4)
+        label_points(top, points)
 
     save(path, draw)
+
+
+def _apart(cheap: Point, dear: Point) -> bool:
+    """Whether neither quartiles nor intervals of two points overlap; a point without an interval tells nothing."""
+    if cheap.low is None or cheap.high is None or dear.low is None or dear.high is None:
+        return False
+    right = cheap.x if cheap.x_high is None else cheap.x_high
+    left = dear.x if dear.x_low is None else dear.x_low
+    doubtful = cheap.doubtful or dear.doubtful
+    return not doubtful and right < left and (cheap.high < dear.low or dear.high < cheap.low)
 
 
 def forest(path: Path, gaps: Sequence[Gap], baseline: str, margin: float | None = None) -> None:
@@ -98,7 +117,8 @@ def forest(path: Path, gaps: Sequence[Gap], baseline: str, margin: float | None 
                 line: dict[str, Any] = {"linewidth": 1.8, "solid_capstyle": "butt"}
                 axis.plot([gap.low, gap.high], [place, place], color=colour, **line)
             fill = colour if gap.sign else "white"
-            axis.plot([gap.mean], [place], marker, color=colour, markerfacecolor=fill, markersize=7)
+            (mark,) = axis.plot([gap.mean], [place], marker, color=colour, markerfacecolor=fill, markersize=7)
+            tip(mark, f"{gap.label}: {gap.words}")
             beside = ("axes fraction", "data")
             axis.annotate(gap.words, (1.01, place), xycoords=beside, va="center", fontsize=9)
         axis.set_yticks(range(len(gaps)), [gap.label for gap in gaps])
@@ -121,43 +141,46 @@ def accuracy_by_kernel_size(
 
     Args:
         single: one kernel size on all channels, joined by a line.
-        mixed: kernel sizes or dilations mixed over channel groups, each at its largest span.
+        mixed: kernel sizes or dilations mixed over channel groups: no number is theirs, so each has a place of its
+            own to the right, under which stands its largest span.
     """
-    slots: dict[float, int] = {}
-    placed: list[Point] = []
-    for point in mixed:  # beside each other where the largest span is the same
-        slots[point.x] = slots.get(point.x, 0) + 1
-        placed.append(replace(point, x=point.x + 0.22 * slots[point.x]))
+    spans = sorted({point.x for point in single})
+    start = spans[-1] + 2.0 if spans else 1.0
+    ordered = sorted(mixed, key=lambda point: point.x)
+    places = [start + 1.2 * i for i in range(len(ordered))]
 
     def draw(figure: Figure) -> None:
         figure.set_size_inches(7.4, 5.0)
-        top, foot = _accuracy_axes(figure, [*single, *placed], baseline)
+        top, foot = _accuracy_axes(figure, [*single, *mixed], baseline)
         top.set_title("Accuracy by temporal kernel size")
         line = sorted(single, key=lambda point: point.x)
         if len({point.x for point in line}) == len(line) > 1:
             top.plot([p.x for p in line], [p.y for p in line], "-", color=BLUE, linewidth=1.3)
         for point in line:
             _mark(top, point, BLUE, "o")
-        for point in placed:
-            _mark(top, point, RED, "D")
-        spans = sorted({point.x for point in [*single, *mixed]})
-        foot.set_xticks(spans, [f"{span:g}" for span in spans])
-        foot.set_xlim(spans[0] - 0.5, spans[-1] + 1.1)
+        for place, point in zip(places, ordered, strict=True):
+            _mark(top, point, RED, "D", place)
+        if single and mixed:
+            for axis in {top, foot}:
+                axis.axvline(start - 1, color="black", linewidth=0.8)
+        names = [f"{point.label}\nto {point.x:g}" for point in ordered]
+        foot.set_xticks([*spans, *places], [*(f"{span:g}" for span in spans), *names])
+        foot.set_xlim((spans or places)[0] - 0.5, (places or spans)[-1] + 0.8)
         foot.set_xlabel("frames from the first to the last tap of the largest kernel")
         handles = [handle(BLUE, "o", "one size on all channels", line=True)] if single else []
-        handles += [handle(RED, "D", "sizes mixed, at the largest")] if mixed else []
+        handles += [handle(RED, "D", "sizes mixed")] if mixed else []
         legend_below(figure, handles)
         figure.draw_without_rendering()
-        label_points(top, [*single, *placed])
+        label_points(top, single)
 
     save(path, draw)
 
 
-def group_accuracy(path: Path, groups: Sequence[str], bars: Mapping[str, Sequence[Point]]) -> None:
+def group_accuracy(path: Path, groups: Sequence[str], values: Mapping[str, Sequence[Point]]) -> None:
     """Top-1 on each group of classes, bars side by side for every variant.
 
     Args:
-        bars: for every variant a point for each group that was measured, labelled with the group.
+        values: for every variant a point for each group that was measured, labelled with the group.
     """
 
     def draw(figure: Figure) -> None:
@@ -169,21 +192,22 @@ def group_accuracy(path: Path, groups: Sequence[str], bars: Mapping[str, Sequenc
         colours = [COLOURS[i % len(COLOURS)] for i in range(len(groups))]
         hatches = [HATCHES[i % len(HATCHES)] for i in range(len(groups))]
         edge: dict[str, Any] = {"edgecolor": "white", "linewidth": 0}
-        for place, points in enumerate(bars.values()):
+        for place, (name, points) in enumerate(values.items()):
             for point in points:
                 index = list(groups).index(point.label)
                 x = place + (index - (len(groups) - 1) / 2) * width
-                axis.bar(x, point.y, width * 0.94, color=colours[index], hatch=hatches[index], **edge)
+                bars = axis.bar(x, point.y, width * 0.94, color=colours[index], hatch=hatches[index], **edge)
+                words = f"{name}, {point.label}: {point.y:.1f} %{between(point.low, point.high)}"
+                tip(bars.patches[0], words)
                 if point.low is not None and point.high is not None:
-                    spread = [max(0.0, point.low), min(100.0, point.high)]
-                    axis.plot([x, x], spread, color="black", linewidth=1)
-        crowded = sum(len(name) + 2 for name in bars) > 90
-        axis.set_xticks(range(len(bars)), list(bars), rotation=90 if crowded else 0, fontsize=9)
+                    axis.plot([x, x], [point.low, point.high], color="black", linewidth=1)
+        crowded = sum(len(name) + 2 for name in values) > 90
+        axis.set_xticks(range(len(values)), list(values), rotation=90 if crowded else 0, fontsize=9)
         axis.tick_params(axis="x", length=0)
         axis.grid(visible=False, axis="x")
         axis.set_ylim(0, 101)
         axis.set_ylabel("top-1 [%]")
-        interval = any(point.low is not None for points in bars.values() for point in points)
+        interval = any(point.low is not None for points in values.values() for point in points)
         title = "Accuracy by group of classes: mean over seeds"
         axis.set_title(f"{title}, 95 % intervals" if interval else title)
         patches = zip(groups, colours, hatches, strict=True)
@@ -217,7 +241,7 @@ def _accuracy_axes(figure: Figure, points: Sequence[Point], baseline: Point | No
         if baseline is not None:
             bottom = min(bottom, ends(baseline)[0] - 0.04 * span)
             ceiling = max(ceiling, ends(baseline)[1] + 0.04 * span)
-    top.set_ylim(bottom, ceiling if ceiling < 100 else max(100.5, max(p.y for p in points) + 0.02 * span))
+    top.set_ylim(bottom, ceiling if ceiling < 100 else max(100.5, max(p.y for p in points) + 0.03 * span))
     top.set_ylabel("top-1 [%]" + (", 95 % intervals" if any(p.low is not None for p in points) else ""))
     if baseline is not None:
         low, high = ends(baseline)
@@ -260,10 +284,13 @@ def _cost_scale(axis: Axes, costs: Sequence[float]) -> str:
     return f"; logarithmic beyond {edge:.2g}"
 
 
-def _mark(axis: Axes, point: Point, colour: str, marker: str) -> None:
-    axis.plot([point.x], [point.y], marker=marker, color=colour, markersize=7, linestyle="", zorder=3)
+def _mark(axis: Axes, point: Point, colour: str, marker: str, x: float | None = None) -> None:
+    """x: where a point stands whose own x is no place on this axis."""
+    x = point.x if x is None else x
     line: dict[str, Any] = {"color": colour, "linewidth": 1.2, "zorder": 2}
     if point.low is not None and point.high is not None:
-        axis.plot([point.x, point.x], [point.low, point.high], alpha=0.6, **line)
+        axis.plot([x, x], [point.low, point.high], alpha=0.6, **line)
     if point.x_low is not None and point.x_high is not None:
         axis.plot([point.x_low, point.x_high], [point.y, point.y], **line)
+    (mark,) = axis.plot([x], [point.y], marker=marker, color=colour, markersize=7, linestyle="", zorder=3)
+    tip(mark, f"{point.label}: {point.y:.1f} %{between(point.low, point.high)} at {point.x:.4g}")

@@ -9,7 +9,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.plots.style import BLUE, GREEN, GREY, HATCHES, ORANGE, RED, Point, handle, legend_below, save
+from harness.plots.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    HATCHES,
+    ORANGE,
+    RED,
+    Point,
+    between,
+    handle,
+    legend_below,
+    save,
+    tip,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -95,7 +108,8 @@ def class_gains(path: Path, gains: Sequence[Point], variant: str, baseline: str)
         axis = figure.subplots()
         for place, gain in enumerate(gains):
             colour, hatch = (GREEN, "") if gain.y >= 0 else (RED, HATCHES[1])
-            axis.barh(place, gain.y, 0.72, color=colour, hatch=hatch, edgecolor="white", linewidth=0)
+            bar = axis.barh(place, gain.y, 0.72, color=colour, hatch=hatch, edgecolor="white", linewidth=0)
+            tip(bar.patches[0], f"{gain.label}: {gain.y:+.1f} points{between(gain.low, gain.high)}")
             if gain.low is not None and gain.high is not None:
                 axis.plot([gain.low, gain.high], [place, place], color="black", linewidth=1)
         axis.axvline(0, color="black", linewidth=1)
@@ -114,7 +128,8 @@ def cost_bars(path: Path, panels: Sequence[tuple[str, Sequence[Point]]], where: 
     """What each variant costs, a panel a quantity, the same order in all.
 
     Args:
-        panels: title with unit, and a point a variant: y is the cost, low and high its quartiles.
+        panels: title with unit, and a point a variant: y is the cost, low and high its quartiles; a doubtful one
+            is marked with a question mark.
         where: the geometry and the device, in words.
     """
 
@@ -142,12 +157,14 @@ def _cost_panel(axis: Axes, title: str, points: Sequence[Point], *, names: bool)
         edge = 1.5 * values[-2]
     for place, point in enumerate(points):
         beyond = point.y > edge
-        axis.barh(place, min(point.y, edge), 0.72, color=BLUE)
+        bar = axis.barh(place, min(point.y, edge), 0.72, color=BLUE)
         if point.low is not None and point.high is not None and not beyond:
             axis.plot([point.low, point.high], [place, place], color="black", linewidth=1.2)
         right = max(min(point.y, edge), point.high or 0 if not beyond else 0)
         text = "\u00bb " if beyond else ""
         text += f"{point.y:.3g}" if point.y < 1000 else f"{point.y:,.0f}"
+        text += " ?" if point.doubtful else ""
+        tip(bar.patches[0], f"{point.label}: {text}{between(point.low, point.high)}")
         axis.annotate(
             text, (right, place), xytext=(3, 0), textcoords="offset points", va="center", fontsize=8
         )
@@ -208,7 +225,8 @@ def paired_points(path: Path, pairs: Sequence[tuple[Point, Point]], names: tuple
             for point, shift, colour, marker in zip(pair, (-0.14, 0.14), (BLUE, ORANGE), "os", strict=True):
                 if point.low is not None and point.high is not None:
                     axis.plot([point.low, point.high], [place + shift] * 2, color=colour, linewidth=1.6)
-                axis.plot([point.y], [place + shift], marker, color=colour, markersize=6)
+                (mark,) = axis.plot([point.y], [place + shift], marker, color=colour, markersize=6)
+                tip(mark, f"{point.label}: {point.y:.1f} %{between(point.low, point.high)}")
         axis.set_yticks(range(len(pairs)), [pair[0].label for pair in pairs])
         axis.set_ylim(len(pairs) - 0.4, -0.6)
         axis.tick_params(axis="y", length=0)
@@ -255,4 +273,7 @@ def confusion_matrix(
 def _band(axis: Axes, curve: Curve, colour: str, style: str, marker: str) -> None:
     axis.fill_between(curve.epochs, curve.low, curve.high, color=colour, alpha=0.2, linewidth=0)
     few = marker if len(curve.epochs) <= 15 else ""
-    axis.plot(curve.epochs, curve.mean, style, color=colour, marker=few, markersize=3.5, linewidth=1.4)
+    (line,) = axis.plot(
+        curve.epochs, curve.mean, style, color=colour, marker=few, markersize=3.5, linewidth=1.4
+    )
+    tip(line, f"{curve.label}: {curve.mean[-1]:.1f} % after epoch {curve.epochs[-1]}")

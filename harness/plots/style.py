@@ -6,14 +6,16 @@ Colours are Okabe and Ito's; what a colour says, a marker, a line style, a hatch
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -36,7 +38,7 @@ RC: dict[str, Any] = {
     "grid.linewidth": 0.7,
     "hatch.linewidth": 0.6,
     "svg.hashsalt": "harness.plots",
-    "svg.fonttype": "path",
+    "svg.fonttype": "none",  # text stays text: to be searched, read aloud and copied
     "savefig.dpi": 130,
 }
 
@@ -45,7 +47,8 @@ RC: dict[str, Any] = {
 class Point:
     """One variant in a figure. y in per cent; low and high: its 95 % interval, None without one.
 
-    x_low, x_high: the quartiles of a measured x. front: whether no other is both cheaper and better.
+    x_low, x_high: the quartiles of a measured x. front: whether no other is shown to be both cheaper and better.
+    doubtful: whether x was measured under conditions that make it doubtful.
     """
 
     label: str
@@ -56,6 +59,7 @@ class Point:
     x_low: float | None = None
     x_high: float | None = None
     front: bool = True
+    doubtful: bool = False
 
 
 def save(path: Path, draw: Callable[[Figure], None]) -> None:
@@ -73,27 +77,24 @@ def save(path: Path, draw: Callable[[Figure], None]) -> None:
         layout.execute(figure)
         figure.set_layout_engine("none")  # else each file would lay the figure out again, for the same result
         stem = path.name.removesuffix(".png").removesuffix(".svg")
-        figure.savefig(path.parent / f"{stem}.svg", metadata={"Date": None, "Creator": None})
+        svg = path.parent / f"{stem}.svg"
+        figure.savefig(svg, metadata={"Date": None, "Creator": None})
+        svg.write_text(_finished(svg.read_text(encoding="utf-8")), encoding="utf-8")
         figure.savefig(path.parent / f"{stem}.png", metadata={"Software": None})
 
 
-def side_by_side(axis: Axes, points: Sequence[Point]) -> list[Point]:
-    """Points that would hide each other's intervals, moved apart by a few pixels along x."""
-    apart = 7 * axis.figure.dpi / 72
-    ordered = sorted(points, key=lambda point: (point.x, point.label))
-    pixels = [float(axis.transData.transform((point.x, point.y))[0]) for point in ordered]
-    placed: list[Point] = []
-    while len(placed) < len(ordered):
-        start = len(placed)
-        end = start + 1
-        while end < len(ordered) and pixels[end] - pixels[end - 1] < apart:
-            end += 1
-        middle = sum(pixels[start:end]) / (end - start)
-        for index in range(start, end):
-            pixel = middle + (index - (start + end - 1) / 2) * apart if end - start > 1 else pixels[index]
-            x = float(axis.transData.inverted().transform((pixel, 0))[0])
-            placed.append(replace(ordered[index], x=x))
-    return placed
+TIP = "tip: "
+
+
+def tip(artist: Artist, words: str) -> None:
+    """What a browser shows where the pointer rests on it."""
+    artist.set_gid(f"{TIP}{words}")  # the only thing of an artist's own that matplotlib writes into an SVG
+
+
+def _finished(svg: str) -> str:
+    """With the tips as titles, and fonts of like width where there is no DejaVu Sans."""
+    svg = re.sub(rf'<g id="{TIP}([^"]*)">', r"<g><title>\1</title>", svg)
+    return svg.replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
 
 
 def label_points(axis: Axes, points: Sequence[Point]) -> None:
@@ -160,6 +161,11 @@ def legend_below(figure: Figure, handles: Sequence[Any]) -> None:
         figure.legend(
             handles=handles, loc="outside lower center", ncols=min(len(handles), 4), frameon=False, fontsize=9
         )
+
+
+def between(low: float | None, high: float | None) -> str:
+    """` [25.1, 26.3]`, or nothing."""
+    return "" if low is None or high is None else f" [{low:.1f}, {high:.1f}]"
 
 
 def ends(point: Point) -> tuple[float, float]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness import plots
-from harness.analysis.summary import Row, Summary, kernel_span, operator_settings, pareto_front
+from harness.analysis.summary import Row, Summary, kernel_span, operator_settings
 from harness.plots import Point
 from harness.report import first_figure
 from harness.report.document.blocks import Figure
@@ -59,7 +59,8 @@ def _forest(summary: Summary, shown: list[Row], folder: Path) -> list[Figure]:
     )
     if margin:
         caption += f" The band is the margin of {margin:g} points, within which differences do not matter."
-    return [Figure("differences", "Differences to the baseline", caption + _left_out(shown, summary))]
+    alt = "; ".join(f"{gap.label} {gap.words}" for gap in gaps)
+    return [Figure("differences", "Differences to the baseline", caption + _left_out(shown, summary), alt)]
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,13 @@ class _Cost:
     value: float
     low: float | None = None
     high: float | None = None
+    doubtful: bool = False
+
+    def below(self, other: _Cost) -> bool:
+        """Whether it is shown to cost no more: a measured one, that their quartiles do not overlap."""
+        if self.high is None or other.low is None:
+            return self.value <= other.value
+        return self.high < other.low and not self.doubtful and not other.doubtful
 
 
 def _added_macs(row: Row) -> _Cost | None:
@@ -80,7 +88,10 @@ def _added_parameters(row: Row) -> _Cost | None:
 
 
 def _latency(row: Row) -> _Cost | None:
-    return _Cost(row.latency_ms.median, row.latency_ms.q1, row.latency_ms.q3) if row.latency_ms else None
+    if row.latency_ms is None:
+        return None
+    measured = row.latency_ms
+    return _Cost(measured.median, measured.q1, measured.q3, row.doubtful)
 
 
 def _activations(row: Row) -> _Cost | None:
@@ -94,7 +105,7 @@ def _step_memory(row: Row) -> _Cost | None:
 
 
 def _against_costs(summary: Summary, shown: list[Row], folder: Path) -> list[Figure]:
-    """Top-1 against added MACs, parameters and measured latency, each with its Pareto front."""
+    """Top-1 against added MACs, parameters and measured latency, each with the variants that no other beats."""
     drawn: list[Figure] = []
     quantities: list[tuple[str, str, str, Callable[[Row], _Cost | None]]] = [
         ("accuracy_macs", "added MACs", "added MACs [G]", _added_macs),
@@ -104,10 +115,15 @@ def _against_costs(summary: Summary, shown: list[Row], folder: Path) -> list[Fig
     baseline = summary.baseline if summary.baseline in shown else None
     for stem, what, unit, read in quantities:
         found = {row.variant: (row, cost) for row in shown if (cost := read(row))}
-        front = pareto_front([(cost.value, row.accuracy["top1"].mean) for row, cost in found.values()])
         points = [
-            replace(_point(row, "top1", cost.value), x_low=cost.low, x_high=cost.high, front=place in front)
-            for place, (row, cost) in enumerate(found.values())
+            replace(
+                _point(row, "top1", cost.value),
+                x_low=cost.low,
+                x_high=cost.high,
+                front=not any(other.below(cost) for _, other in _better(summary, row, found)),
+                doubtful=cost.doubtful,
+            )
+            for row, cost in found.values()
             if row is not baseline  # which is a line, and so does not press the others together
         ]
         if not points:
@@ -118,14 +134,21 @@ def _against_costs(summary: Summary, shown: list[Row], folder: Path) -> list[Fig
         where = geometry_on_page(row.cost for row, _ in found.values() if row.cost)
         plots.accuracy_against(folder / stem, points, line, f"Accuracy against {what}", f"{unit}, {where}")
         caption = (
-            f"Top-1 against {what} of one clip; points of nearly equal cost stand side by side. "
-            "The Pareto front is of the means: "
-            "a variant beside it may still be as good, where intervals overlap."
+            f"Top-1 against {what} of one clip. Red: no other variant is shown to be both cheaper and better; "
+            "better means that the 95 % interval of their difference, paired by seed and uncorrected, is above 0"
         )
+        measured = "; cheaper, that their quartiles do not overlap and neither latency is doubtful"
+        caption += f"{measured if read is _latency else ''}. Two of them are joined where nothing of theirs overlaps."
         if absent := [row.variant for row in summary.rows if row.variant not in found]:
             caption += f" Not drawn, for want of an accuracy or of a cost: {listed(absent)}."
-        drawn.append(Figure(stem, f"Top-1 accuracy against {what}", caption))
+        alt = "; ".join(f"{point.label} {point.y:.1f} % at {point.x:.4g}" for point in points)
+        drawn.append(Figure(stem, f"Top-1 accuracy against {what}", caption, alt))
     return drawn
+
+
+def _better(summary: Summary, row: Row, found: Mapping[str, tuple[Row, _Cost]]) -> list[tuple[Row, _Cost]]:
+    """Those that are shown to be better than a row."""
+    return [pair for variant, pair in found.items() if row.variant in summary.ahead.get(variant, ())]
 
 
 def _by_kernel_size(summary: Summary, shown: list[Row], folder: Path) -> list[Figure]:
@@ -142,8 +165,8 @@ def _by_kernel_size(summary: Summary, shown: list[Row], folder: Path) -> list[Fi
     line = _point(baseline, "top1", 0) if baseline in shown and baseline else None
     plots.accuracy_by_kernel_size(folder / "accuracy_kernel_size", single, several, line)
     caption = (
-        "Depthwise operators only. One kernel size on all channels as a line; "
-        "sizes or dilations mixed over channel groups as diamonds, just right of the largest span."
+        "Depthwise operators only. One kernel size on all channels as a line; sizes or dilations mixed over "
+        "channel groups as diamonds, each at a place of its own, over the frames that its largest kernel spans."
     )
     return [Figure("accuracy_kernel_size", "Top-1 accuracy by temporal kernel size", caption)]
 
@@ -236,14 +259,18 @@ def _cost_bars(summary: Summary, folder: Path) -> list[Figure]:
     ):
         costs = [(row.variant, cost) for row in rows if (cost := read(row))]
         if len(costs) == len(rows):  # a panel with gaps would read as zeros
-            panels.append((title, [Point(name, 0, cost.value, cost.low, cost.high) for name, cost in costs]))
+            bars = [
+                Point(name, 0, cost.value, cost.low, cost.high, doubtful=cost.doubtful)
+                for name, cost in costs
+            ]
+            panels.append((title, bars))
     if not panels:
         return []
     where = geometry_on_page(row.cost for row in rows if row.cost)
     plots.cost_bars(folder / "cost", panels, where)
     caption = (
         "What one clip costs; a bar marked » runs on beyond the panel, its number says how far. "
-        "Lines on latencies are quartiles. "
+        "Lines on latencies are quartiles; ? marks a doubtful one. "
         "A quantity that was not measured for every variant has no panel."
     )
     return [Figure("cost", "Cost of every variant", caption + _left_out(summary.rows, summary))]

@@ -28,7 +28,7 @@ def _by_level(ladder: Ladder, folder: Path) -> Figure:
     plots.accuracy_by_level(folder / "accuracy_levels", panels, name, ladder.chance, ladder.halfway)
     caption = (
         f"Top-1 on the clips of each {name}: the mean over seeds as a line, its 95 % interval over seeds, "
-        "and every seed as a small point. Rows stand side by side at each level, so that none hides another."
+        "and every seed as a small point. Rows of the same height are drawn one in the other, the first as the widest."
     )
     if any(panel.predicted is not None for panel in panels):
         caption += (
@@ -81,8 +81,8 @@ def _by_setting(summary: Summary, folder: Path) -> Figure:
     ]
     plots.accuracy_by_setting(folder / "accuracy_setting", lines, sweep.setting, sweep.chance, sweep.halfway)
     caption = (
-        f"Top-1 at each value of `{sweep.key}`: the mean over seeds as a line, its 95 % interval over seeds, "
-        "and every seed as a small point. Rows stand side by side at each value, so that none hides another."
+        f"Top-1 at each value of `{sweep.key}`, a panel a row: the mean over seeds as a line, its 95 % interval over "
+        "seeds, and every seed as a small point; the means of the other rows are grey."
     )
     if any(line.marks for line in lines):
         caption += (

@@ -82,6 +82,47 @@ def test_labels_stand_beside_points_and_not_on_each_other(
         assert not any(box.overlaps(other) for other in boxes[:i])
 
 
+def test_points_are_drawn_where_they_were_measured(tmp_path: Path, figures: list[Any]) -> None:
+    near = [Point(f"v{i}", 450.0 + i, 90.0 + i, 89.0, 95.0, 449.0 + i, 452.0 + i) for i in range(6)]
+    plots.accuracy_against(tmp_path / "x", near, None, "Cost", "latency [ms]")
+    marks = [one for one in figures[-1].axes[0].lines if one.get_gid()]
+    assert [tuple(one.get_xydata()[0]) for one in marks] == [(450.0 + i, 90.0 + i) for i in range(6)]
+
+
+def test_only_points_of_which_nothing_overlaps_are_joined(tmp_path: Path, figures: list[Any]) -> None:
+    """a and b overlap in latency, b and c in nothing, c and d in accuracy; e has no interval, f is doubtful."""
+    points = [
+        Point("a", 100, 50.0, 49.0, 51.0, 95, 105),
+        Point("b", 104, 60.0, 59.0, 61.0, 102, 106),
+        Point("c", 120, 70.0, 69.0, 71.0, 118, 122),
+        Point("d", 140, 70.5, 69.5, 71.5, 139, 141),
+        Point("e", 160, 80.0, None, None, 159, 161),
+        Point("f", 180, 90.0, 89.0, 91.0, 179, 181, doubtful=True),
+    ]
+    plots.accuracy_against(tmp_path / "x", points, None, "Cost", "latency [ms]")
+    joins = [list(one.get_xdata()) for one in figures[-1].axes[0].lines if one.get_linestyle() == ":"]
+    assert joins == [[104, 120]]
+
+
+def test_mixtures_stand_beside_the_kernel_sizes_and_not_on_them(tmp_path: Path, figures: list[Any]) -> None:
+    single = [Point("ks3", 3, 90.0), Point("ks7", 7, 95.0)]
+    plots.accuracy_by_kernel_size(tmp_path / "x", single, [Point("ks1357", 7, 96.0)], None)
+    axis = figures[-1].axes[0]
+    (mix,) = [one for one in axis.lines if one.get_marker() == "D"]
+    place = mix.get_xdata()[0]
+    assert place > 7.5
+    labels = {text.get_position()[0]: text.get_text() for text in axis.get_xticklabels()}
+    assert labels[place] == "ks1357\nto 7"
+    assert (labels[3], labels[7]) == ("3", "7")
+
+
+def test_a_value_is_shown_where_the_pointer_rests(tmp_path: Path) -> None:
+    plots.forest(tmp_path / "x", [Gap("a<b", 2.0, 1.0, 3.0, 1, "+2.0 better")], "tsn")
+    svg = (tmp_path / "x.svg").read_text()
+    assert "<title>a&lt;b: +2.0 better</title>" in svg
+    assert ">+2.0 better</text>" in svg  # text is text: to be searched and read aloud
+
+
 def test_a_far_baseline_breaks_the_axis_and_a_near_one_does_not(tmp_path: Path, figures: list[Any]) -> None:
     plots.accuracy_against(tmp_path / "x", POINTS, BASELINE, "Cost", "added MACs [G], ResNet-50")
     assert len(figures[-1].axes) == 2
