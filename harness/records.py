@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -100,6 +101,14 @@ class CostRecord:
     warnings: list[str] = field(default_factory=list)
     measured_on: dict[str, str] = field(default_factory=dict)
     batch_statistics: bool = False
+
+    @property
+    def doubts(self) -> list[str]:
+        """Warnings that make its latency doubtful: other work, quartiles far apart, a machine that got slower."""
+        forward = re.compile(r"(spread|first_call: slow).*\bforward \d")  # and not of a step alone
+        return [
+            text for text in self.warnings if text.startswith(("load:", "thermal:")) or forward.match(text)
+        ]
 
     def samples(self, kind: str, way: str) -> list[float]:
         """What was timed of a kind of pass ("forward", "step") in a way ("1_thread", "" for the plain one), in

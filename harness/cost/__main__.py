@@ -13,12 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.console import Table, bar, complain, console, say
 from harness.errors import StudyError, UserError, nearest
 from harness.files import default_data_dir, write_whole
+from harness.options import Parser, names
 from harness.units import geometry, giga
 
 if TYPE_CHECKING:
-    from harness.console import Table
     from harness.records import CostRecord
     from harness.study.study import Study
 
@@ -30,12 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(args)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 2
 
 
 def _run(args: argparse.Namespace) -> int:
-    from harness.console import console
     from harness.outside import import_from
     from harness.published import load_reference
     from harness.shipped import study_file
@@ -44,7 +44,7 @@ def _run(args: argparse.Namespace) -> int:
     import_from(Path.cwd())
     parts = [args.part] if args.part else []
     if (file := study_file(args.study)) != Path(args.study):
-        print(f"study    no file {args.study} here; taking the one that comes with mixtbench: {file}")
+        say("study", f"no file {args.study} here; taking the one that comes with mixtbench: {file}")
     study = load_studies(file, preset=args.preset, overrides=args.set, parts=parts)[0]
     for name in args.variants or []:
         if name not in study.names:
@@ -60,15 +60,14 @@ def _run(args: argparse.Namespace) -> int:
         console.print()
         console.print(_times_table(records, suffix, title, study.baseline))
     _print_notes(records, reference)
-    print(f"written  {folder / COSTS}")
+    say("written", str(folder / COSTS))
     if args.profile:
-        print(f"profile  {folder / 'timeline.html'} opens in any browser; traces beside it open in Perfetto")
+        say("profile", f"{folder / 'timeline.html'} opens in any browser; traces beside it open in Perfetto")
     return 0
 
 
 def _measure(study: Study, args: argparse.Namespace, data_dir: Path, folder: Path) -> dict[str, CostRecord]:
     from harness import machine
-    from harness.console import bar
     from harness.cost import cache
     from harness.outside import operator_source
 
@@ -89,6 +88,7 @@ def _measure(study: Study, args: argparse.Namespace, data_dir: Path, folder: Pat
             channels_last=first.train.channels_last,
             allocator=how,
             profiles=folder if args.profile else None,
+            remeasure=args.remeasure,
             progress=advance,
         )
 
@@ -157,12 +157,12 @@ def _times_table(records: dict[str, CostRecord], way: str, title: str, baseline:
     for word in extra:
         table.add_column(word, justify="right", no_wrap=True)
     for name, record in records.items():
-        cells = [name]
+        cells, mark = [name], " ?" if record.doubts else ""
         for kind in there:
             own = record.samples(kind, way)
             base = records[baseline].samples(kind, way) if baseline in records else []
             p50 = percentile(own, 0.5) if own else None
-            cells.append(f"{p50:.1f}, {percentile(own, 0.95):.1f}" if p50 else "not measured")
+            cells.append(f"{p50:.1f}, {percentile(own, 0.95):.1f}{mark}" if p50 else "not measured")
             cells.append(f"{p50 / percentile(base, 0.5):.2f}" if p50 and base else "-")
         if extra:
             rates = [record.samples(kind, way) for kind in ("forward", "step")]
@@ -186,12 +186,10 @@ def _print_notes(records: dict[str, CostRecord], reference: dict[str, Any]) -> N
             f"{reference.get('added_to', '-')} G; compared is what a variant adds."
         )
     for warning in warnings(records):
-        print(f"warning  {warning}")
+        say("warning", warning)
 
 
 def _table(*titles: str) -> Table:
-    from harness.console import Table
-
     table = Table(box=None, pad_edge=False)
     for i, title in enumerate(titles):
         table.add_column(title, justify="right" if i else "left", no_wrap=True)
@@ -211,17 +209,24 @@ def _write(path: Path, data: dict[str, Any], out: Path | None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m harness.cost",
+        examples=[
+            "python -m harness.cost studies/kernel_sizes.yaml",
+            "python -m harness.cost studies/kernel_sizes.yaml --variants tsn,ks1357 --set cost.latency=false",
+            "python -m harness.cost studies/kernel_sizes.yaml --profile --out costs/   # and then:",
+            "python -m harness.ui --tensorboard costs/",
+        ],
         description="Measure all that the variants of a study cost, at the geometry under its key `cost`, and show "
         "it beside the paper's figures. Trains nothing. Leave the machine alone meanwhile.",
     )
     add = parser.add_argument
     add("study", help="a study file, such as studies/kernel_sizes.yaml")
     add("--profile", action="store_true", help="write traces of profiled training steps, and a timeline")
+    add("--remeasure", action="store_true", help="measure again also what is known and not doubtful")
     add("--preset", default="", metavar="NAME", help="the study at another scale, as its file describes it")
     add("--part", default="", metavar="NAME", help="of a study in parts; its first part if none is named")
-    add("--variants", type=_names, metavar="A,B,...", help="only these variants")
+    add("--variants", type=names, metavar="A,B,...", help="only these variants")
     add(
         "--set",
         action="append",
@@ -243,10 +248,6 @@ def _parser() -> argparse.ArgumentParser:
         help="where measurements are kept (default: %(default)s)",
     )
     return parser
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 if __name__ == "__main__":

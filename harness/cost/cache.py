@@ -1,4 +1,4 @@
-"""Costs of all variants of a study: taken together once, then kept for as long as nothing changes that decides them."""
+"""Costs of a study's variants: taken together, then each kept for as long as nothing changes that decides it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from harness.cost.config import CostConfig
 from harness.cost.counting import counted
 from harness.cost.latency import TimedNetwork, Variants
 from harness.files import write_whole
+from harness.model.config import ModelConfig
 from harness.records import CostRecord, to_json
 
 TIMELINE, OPERATORS = "timeline.html", "operators.csv"
@@ -34,14 +35,20 @@ def costs(
     channels_last: bool,
     allocator: str,
     profiles: Path | None = None,
+    remeasure: bool = False,
+    begin: Callable[[int, int], None] = lambda measured, doubtful: None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, CostRecord]:
     """Counts, latencies and shares of all variants, of each network once; from the folder `cache` where known.
+
+    A latency that is doubtful is measured again, as is one of a network that changed; the others stay.
 
     Args:
         sources: a fingerprint of each variant's operator code, so that a changed one is measured again.
         profiles: a folder for traces of training steps, a timeline and a table of operators, of each network once;
             None profiles none.
+        remeasure: measure all again.
+        begin: told before measuring how many networks are timed, and how many of them because they were doubtful.
     """
     first = first_alike(variants)
     once = {name: variants[name] for name in dict.fromkeys(first.values())}
@@ -54,6 +61,8 @@ def costs(
         channels_last=channels_last,
         allocator=allocator,
         profiles=profiles,
+        remeasure=remeasure,
+        begin=begin,
         progress=progress,
     )
     return {name: taken[alike] for name, alike in first.items()}
@@ -75,40 +84,61 @@ def _of_networks(
     channels_last: bool,
     allocator: str,
     profiles: Path | None,
+    remeasure: bool,
+    begin: Callable[[int, int], None],
     progress: Callable[[int, int], None],
 ) -> dict[str, CostRecord]:
     records = {name: counted(config, *variant) for name, variant in variants.items()}
     if not config.latency and profiles is None:
         return records
     on = latency.measured_on(config, device, channels_last, allocator)
+    files = {
+        name: cache / f"{_key(config, variant, sources.get(name, ''), on)}.json"
+        for name, variant in variants.items()
+    }
+    for name, file in files.items():
+        if file.exists():
+            records[name] = CostRecord(**json.loads(file.read_text()))
+    doubtful = [name for name, record in records.items() if record.doubts]
+    wanted = [name for name, one in records.items() if remeasure or one.doubts or not one.latency_ms]
+    timed = wanted if config.latency else []
+    traced: list[str] = []
+    if profiles is not None and (timed or not _is_profiled(records, profiles)):
+        traced = list(variants)  # the timeline shows all beside each other
+    if not timed and not traced:
+        return records
+    chosen = {name: variants[name] for name in variants if name in {*timed, *traced}}
+    cases = latency.build(config, chosen, device, channels_last)
+    if timed:
+        begin(len(timed), len(set(timed) & set(doubtful)))
+        timings = latency.measure(config, {name: cases[name] for name in timed}, device, progress)
+        for name, timing in timings.items():
+            fresh = counted(config, *variants[name])
+            records[name] = _measured(fresh, timing, cases[name], on)
+    taken = {}
+    for name, case in cases.items():
+        if (config.step and name in timed) or name in traced:
+            trace = trace_file(profiles, name) if profiles is not None and name in traced else None
+            taken[name] = profiling.profile_step(case, trace)
+            records[name] = _with_step(records[name], taken[name], on)
+    if profiles is not None and traced:
+        _show(profiles, taken, records)
+    for name in cases:
+        write_whole(files[name], json.dumps(to_json(records[name])))
+    return records
+
+
+def _key(config: CostConfig, variant: tuple[ModelConfig, int], source: str, on: Mapping[str, str]) -> str:
+    """Of all that decides what one network costs here."""
+    model, frames = variant
     decides = {
         "config": dataclasses.asdict(config),
-        "variants": {name: [dataclasses.asdict(one), frames] for name, (one, frames) in variants.items()},
-        "sources": dict(sources),
+        "network": [dataclasses.asdict(model), frames],
+        "source": source,
         "code": _code(),
         "on": on,
     }
-    key = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
-    path = cache / f"{key}.json"
-    known = json.loads(path.read_text()) if path.exists() else {}
-    records = {name: CostRecord(**known[name]) if known else one for name, one in records.items()}
-    if known and (profiles is None or _is_profiled(records, profiles)):
-        return records
-    cases = latency.build(config, variants, device, channels_last)
-    if config.latency and not known:
-        timings = latency.measure(config, cases, device, progress)
-        for name, timing in timings.items():
-            records[name] = _measured(records[name], timing, cases[name], on)
-    taken = {}
-    for name, case in cases.items():
-        if (config.step and not known) or profiles is not None:
-            trace = None if profiles is None else trace_file(profiles, name)
-            taken[name] = profiling.profile_step(case, trace)
-            records[name] = _with_step(records[name], taken[name], on)
-    if profiles is not None:
-        _show(profiles, taken, records)
-    write_whole(path, json.dumps({name: to_json(record) for name, record in records.items()}))
-    return records
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def warnings(records: Mapping[str, CostRecord]) -> list[str]:

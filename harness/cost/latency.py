@@ -109,6 +109,7 @@ def measure(
     jobs: list[tuple[str, Callable[[], dict[str, float]]]] = []
     for name, case in cases.items():
         jobs += [(name, way) for way in _ways(config, case, timings[name])]
+    progress(0, warm_ups + repeats)
     if on_gpu:
         _settle(next(iter(cases.values())))
     shuffle, load = random.Random(0), Load()
@@ -249,7 +250,8 @@ def doubts(timings: Timings, drifted: float, others: float | None, cores: int) -
         others: cores that other processes used meanwhile; None for unknown.
     """
     found = []
-    if others is not None and others > 0.1 * cores:
+    loaded = others is not None and others > 0.1 * cores
+    if loaded:
         found.append(
             f"load: other processes used {others:.1f} of {cores} cores meanwhile; stop them and measure again"
         )
@@ -276,7 +278,7 @@ def doubts(timings: Timings, drifted: float, others: float | None, cores: int) -
         )
     if unsettled:
         found.append(f"first_call: slow even after warm-up ({', '.join(unsettled)}); measure again")
-    if drifted > 0.1:
+    if drifted > 0.1 and not loaded:  # other work explains it
         found.append(
             f"thermal: the last rounds took {100 * drifted:.0f} % longer than the first; let the machine cool, or "
             "fix its clock, and measure again"

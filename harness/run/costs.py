@@ -14,8 +14,14 @@ from harness.records import CostRecord
 from harness.run.plan import Plan
 
 
-def measure(plan: Plan, progress: Callable[[int, int], None]) -> dict[str, CostRecord]:
-    """Costs by variant, alone on the device; those kept from before where nothing changed that decides them."""
+def measure(
+    plan: Plan, begin: Callable[[int, int], None], progress: Callable[[int, int], None]
+) -> dict[str, CostRecord]:
+    """Costs by variant, alone on the device; those kept from before where nothing changed that decides them.
+
+    Args:
+        begin: as `cache.costs` has it.
+    """
     variants = plan.study.variants
     first = next(iter(variants.values()))
     return cache.costs(
@@ -27,6 +33,8 @@ def measure(plan: Plan, progress: Callable[[int, int], None]) -> dict[str, CostR
         channels_last=first.train.channels_last,
         allocator=machine.keep_freed_memory(),  # set when the process started: this asks how
         profiles=profiles(plan),
+        remeasure=plan.request.remeasure,
+        begin=begin,
         progress=progress,
     )
 

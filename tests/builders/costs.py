@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -21,9 +22,25 @@ VARIANTS = {
 }
 
 
-def take(folder: Path, profiles: Path | None = None, **sources: str) -> dict[str, CostRecord]:
+def take(
+    folder: Path,
+    profiles: Path | None = None,
+    *,
+    remeasure: bool = False,
+    begin: Callable[[int, int], None] = lambda measured, doubtful: None,
+    **sources: str,
+) -> dict[str, CostRecord]:
     """Measure both once, and keep it in a folder."""
     config = dataclasses.replace(TINY, repeats=1)
     return cache.costs(
-        config, VARIANTS, sources, CPU, folder, channels_last=True, allocator="default", profiles=profiles
+        config,
+        VARIANTS,
+        sources,
+        CPU,
+        folder,
+        channels_last=True,
+        allocator="default",
+        profiles=profiles,
+        remeasure=remeasure,
+        begin=begin,
     )

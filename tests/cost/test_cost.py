@@ -18,11 +18,36 @@ from harness.cost.__main__ import main
 from harness.records import CostRecord, to_json
 
 
+def trusted(folder: Path, taken: dict[str, CostRecord]) -> dict[str, CostRecord]:
+    """The same, kept without its doubts: the machine that runs the tests may be busy."""
+    for file in folder.glob("*.json"):
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"warnings": []}))
+    return {name: dataclasses.replace(one, warnings=[]) for name, one in taken.items()}
+
+
 def test_costs_are_kept_until_something_that_decides_them_changes(tmp_path: Path) -> None:
-    first = take(tmp_path, ks1357="a")
+    first = trusted(tmp_path, take(tmp_path, ks1357="a"))
     assert take(tmp_path, ks1357="a") == first
-    assert take(tmp_path, ks1357="b")["tsn"].latency_ms != first["tsn"].latency_ms
+    changed = take(tmp_path, ks1357="b")
+    assert changed["ks1357"].latency_ms != first["ks1357"].latency_ms
+    assert changed["tsn"] == first["tsn"]  # another variant is no reason to measure it anew
     assert all(CostRecord(**json.loads(json.dumps(to_json(record)))) == record for record in first.values())
+
+
+def test_a_doubtful_latency_is_measured_again_and_a_good_one_when_asked(tmp_path: Path) -> None:
+    first = trusted(tmp_path, take(tmp_path))
+    (file,) = [f for f in tmp_path.glob("*.json") if json.loads(f.read_text())["params_added"] == 0]
+    doubt = ["load: other processes used 1.9 of 2 cores meanwhile; stop them and measure again"]
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"warnings": doubt}))
+    told: list[tuple[int, int]] = []
+    second = take(tmp_path, begin=lambda *counts: told.append(counts))
+    assert told == [(1, 1)]
+    assert second["tsn"].latency_ms != first["tsn"].latency_ms
+    assert second["ks1357"] == first["ks1357"]
+    trusted(tmp_path, second)
+    third = take(tmp_path, remeasure=True, begin=lambda *counts: told.append(counts))
+    assert told[1:] == [(2, 0)]
+    assert third["ks1357"].latency_ms != first["ks1357"].latency_ms
 
 
 def test_rows_with_the_same_network_share_what_was_measured(tmp_path: Path) -> None:
@@ -46,12 +71,11 @@ def test_rows_with_the_same_network_share_what_was_measured(tmp_path: Path) -> N
     )
     assert list(taken) == list(rows)
     assert taken["tsn@32"].latency_ms == taken["tsn@16"].latency_ms != taken["longer"].latency_ms
-    (file,) = tmp_path.iterdir()
-    assert set(json.loads(file.read_text())) == {"tsn@16", "ks1357@16", "longer"}
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_a_profile_asked_for_later_leaves_the_latencies(tmp_path: Path) -> None:
-    first = take(tmp_path)
+    first = trusted(tmp_path, take(tmp_path))
     second = take(tmp_path, tmp_path / "profiles")
     assert second["tsn"].latency_ms == first["tsn"].latency_ms
     assert first["tsn"].heaviest == []

@@ -63,6 +63,25 @@ def test_a_doubtful_measurement_has_a_name_and_advice(
     assert "; " in warning or ": allow" in warning
 
 
+def test_a_machine_that_got_slower_beside_other_work_is_called_busy_and_not_hot() -> None:
+    timing = latency.Timings({"forward": [10.0] * 5}, {"forward": 10.0})
+    (warning,) = latency.doubts(timing, drifted=0.25, others=0.7, cores=2)
+    assert warning.startswith("load: ")
+
+
+def test_a_latency_is_doubtful_for_what_was_wrong_with_its_own_passes() -> None:
+    cost = CostRecord(geometry={}, params_total=1, params_added=0, macs_total=1, macs_added=0)
+    for warning, doubtful in {
+        "load: other processes used 0.7 of 2 cores": True,
+        "spread: quartiles far apart, as part of the median: forward 20 %, step 11 %": True,
+        "spread: quartiles far apart, as part of the median: step 11 %, forward@1_thread 12 %": False,
+        "first_call: the first of all took long (forward 9.0 s, 900 times its median)": False,
+        "first_call: slow even after warm-up (forward 1.6 times its median); measure again": True,
+        "counts: torch counts others": False,
+    }.items():
+        assert bool(dataclasses.replace(cost, warnings=[warning]).doubts) is doubtful, warning
+
+
 def test_drift_compares_the_last_third_with_the_first_over_all_variants() -> None:
     # By turns, a fast and a slow variant; both take 20 % longer from the fourth round on.
     slower = latency.drift([[10.0, 10.0, 10.0, 12.0, 12.0, 12.0], [100.0, 100.0, 100.0, 120.0, 120.0, 120.0]])
