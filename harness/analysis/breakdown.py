@@ -10,7 +10,7 @@ import numpy as np
 from harness.analysis.sweep import baselines
 from harness.metrics import counts
 from harness.records import StudyRecord, TrialRecord
-from harness.stats.estimates import Estimate, finite, mean_interval
+from harness.stats.estimates import PER_CENT, POINTS, Estimate, finite, mean_interval
 
 CONFUSIONS = 20
 """Of each variant, beside its twins."""
@@ -126,7 +126,7 @@ def break_down(record: StudyRecord, done: Mapping[str, Sequence[TrialRecord]]) -
 def _paired(mine: Mapping[int, float | None], other: Mapping[int, float | None]) -> Estimate:
     """Mean over seeds of mine - other, where both are numbers."""
     pairs = [(mine[seed], other.get(seed)) for seed in mine]
-    return mean_interval([a - b for a, b in pairs if finite(a) and finite(b)])
+    return mean_interval([a - b for a, b in pairs if finite(a) and finite(b)], POINTS)
 
 
 def _classes(
@@ -178,8 +178,8 @@ def _confusions(
             true=record.classes[i],
             predicted=record.classes[j],
             twins=(i, j) in twins,
-            rate=mean_interval([float(rates[i, j]) for rates in mine]),
-            baseline=mean_interval([float(rates[i, j]) for rates in theirs]) if theirs else None,
+            rate=mean_interval([float(rates[i, j]) for rates in mine], PER_CENT),
+            baseline=mean_interval([float(rates[i, j]) for rates in theirs], PER_CENT) if theirs else None,
         )
         for i, j in [*twins, *others]
     ]
@@ -197,7 +197,9 @@ def _orders(trials: Sequence[TrialRecord]) -> list[OrderProbe]:
         probes.append(
             OrderProbe(
                 order=order,
-                accuracy={m: mean_interval([v for v in found[m].values() if finite(v)]) for m in metrics},
+                accuracy={
+                    m: mean_interval([v for v in found[m].values() if finite(v)], PER_CENT) for m in metrics
+                },
                 change={m: _paired(found[m], as_is[m]) for m in metrics},
             )
         )

@@ -14,7 +14,7 @@ from harness.seeds import seed_for
 from harness.stats.clips import Hits, resampled_levels
 from harness.stats.differences import Difference, holm
 from harness.stats.distributions import ALPHA, MIN_SEEDS
-from harness.stats.estimates import Estimate, mean_interval
+from harness.stats.estimates import PER_CENT, Estimate, mean_interval
 from harness.stats.scores import Scores
 
 
@@ -128,7 +128,7 @@ def _curve(
 ) -> LevelCurve:
     found = [scores.at_level[level].get(variant, {}) for level in levels]
     seeds = sorted({seed for one in found for seed in one})
-    accuracy = [mean_interval(list(one.values())) for one in found]
+    accuracy = [mean_interval(list(one.values()), PER_CENT) for one in found]
     resamples = _resamples(scores.hits.get(variant), levels)
     solved = []
     if halfway is not None and record.chance is not None:

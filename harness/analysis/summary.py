@@ -15,7 +15,7 @@ from harness.records import CostRecord, StudyRecord, TrialRecord
 from harness.stats.cheapest import Cheapest, cheapest, close_enough
 from harness.stats.clips import hits
 from harness.stats.differences import Difference, Verdict, correct
-from harness.stats.estimates import SAME, Estimate, Quartiles, finite, mean_interval, quartiles
+from harness.stats.estimates import PER_CENT, SAME, Estimate, Quartiles, finite, mean_interval, quartiles
 from harness.stats.hypotheses import Tested, decide, parse_hypothesis, parse_pair
 from harness.stats.scores import Scores
 
@@ -44,6 +44,11 @@ class Row:
     reproduced: bool | None
 
     @property
+    def doubtful(self) -> bool:
+        """Whether its latency was measured under conditions that make it doubtful."""
+        return bool(self.cost and self.cost.doubts)
+
+    @property
     def finished(self) -> int:
         return self.status.get("done", 0)
 
@@ -64,6 +69,8 @@ class Band:
 class Summary:
     """Everything that a report shows about one study.
 
+    ranked: top-1 of the variants, the highest first, over the seeds that all of them have (`_common_seeds`).
+    best: the first of them; None where no seed is common to all.
     runner_up, lead: the variant with the second highest mean top-1, and the best one's difference to it,
         not corrected for the two having been picked after looking. None where there are no two.
     trials: every variant x seed of the plan, in its order.
@@ -76,6 +83,7 @@ class Summary:
     ladder: accuracy against level; None where clips have no levels. sweep: against a setting that varies over rows;
         None without one, and else there is neither a lead nor a cheapest: rows differ in more than what is compared.
     ceiling: rows whose mean top-1 is at least `CEILING`, at every level where there are such.
+    ahead: of each variant, those that it is shown to be better than, each for itself; empty in a sweep.
     """
 
     record: StudyRecord
@@ -96,6 +104,8 @@ class Summary:
     ladder: Ladder | None = None
     sweep: Sweep | None = None
     ceiling: list[str] = field(default_factory=list)
+    ahead: dict[str, list[str]] = field(default_factory=dict)
+    ranked: dict[str, Estimate] = field(default_factory=dict)
 
     @property
     def missing(self) -> list[TrialRecord]:
@@ -112,13 +122,14 @@ class Summary:
         """Other variants with the very same mean top-1 as the best."""
         if self.best is None:
             return []
-        highest = self.best.accuracy["top1"].mean
+        best = self.best.variant
+        highest = self.ranked[best].mean
         return [
             row.variant
             for row in self.rows
-            if row is not self.best
-            and row.accuracy["top1"].n
-            and abs(row.accuracy["top1"].mean - highest) <= SAME
+            if row.variant in self.ranked
+            and row.variant != best
+            and abs(self.ranked[row.variant].mean - highest) <= SAME
         ]
 
     @property
@@ -169,7 +180,8 @@ def summarize(record: StudyRecord) -> Summary:
                 planned=len(mine),
                 status={s: sum(t.status == s for t in mine) for s in sorted({t.status for t in mine})},
                 accuracy={
-                    metric: mean_interval(list(values[metric][variant].values())) for metric in metrics
+                    metric: mean_interval(list(values[metric][variant].values()), PER_CENT)
+                    for metric in metrics
                 },
                 per_class=_per_class(record.classes, done[variant]),
                 difference=_labelled(differences[variant], stated) if variant in differences else None,
@@ -181,11 +193,9 @@ def summarize(record: StudyRecord) -> Summary:
                 else None,
             )
         )
-    ranked = sorted(
-        (row for row in rows if row.accuracy["top1"].n),
-        key=lambda row: (-round(row.accuracy["top1"].mean, 9), row.variant != record.baseline),
-    )  # of equals the baseline first
-    best, runner_up = (*ranked[:2], None, None)[:2]
+    ranked = _ranked(values["top1"], trials, record.baseline)
+    by_name = {row.variant: row for row in rows}
+    best, runner_up = (*map(by_name.get, ranked), None, None)[:2]
     lead = None
     if best and runner_up and not record.sweep:
         lead = scores.difference(best.variant, runner_up.variant)
@@ -208,10 +218,14 @@ def summarize(record: StudyRecord) -> Summary:
         hypotheses=decide(scores, hypotheses),
         cheapest=[] if record.sweep else _cheapest(scores, rows),
         breakdowns=break_down(record, done),
-        clear_best=not record.sweep and _is_clear(scores, [row.variant for row in ranked]),
+        clear_best=not record.sweep and best is not None and _is_clear(scores, best.variant),
         ladder=climb(record, scores),
         sweep=sweep(record, values["top1"]),
-        ceiling=[row.variant for row in ranked if _at_ceiling(row, record.level_name)],
+        ceiling=[
+            row.variant for row in rows if row.accuracy["top1"].n and _at_ceiling(row, record.level_name)
+        ],
+        ranked=ranked,
+        ahead={} if record.sweep else _ahead(scores),
     )
 
 
@@ -220,19 +234,47 @@ def _at_ceiling(row: Row, level_name: str) -> bool:
     return all(row.accuracy[metric].mean >= CEILING for metric in metrics or ["top1"])
 
 
-def _is_clear(scores: Scores, ranked: Sequence[str]) -> bool:
-    """Whether the first is better than each of the others, corrected for all of them."""
-    gaps = correct([scores.difference(ranked[0], other, 0.0) for other in ranked[1:]])
+def _common_seeds(top1: Mapping[str, Mapping[int, float]], trials: Sequence[TrialRecord]) -> set[int]:
+    """Seeds that every variant has an accuracy for: means over other seeds would be of other luck.
+
+    A variant that lacks a seed because that trial failed keeps nobody else from it, and has no place among them.
+    """
+    failed = {trial.variant for trial in trials if trial.status == "failed"}
+    known = {variant: set(one) for variant, one in top1.items() if one}
+    whole = [seeds for variant, seeds in known.items() if variant not in failed]
+    return set.intersection(*(whole or known.values())) if known else set()
+
+
+def _ranked(
+    top1: Mapping[str, Mapping[int, float]], trials: Sequence[TrialRecord], baseline: str
+) -> dict[str, Estimate]:
+    """Of equals the baseline first."""
+    common = _common_seeds(top1, trials)
+    found = {
+        variant: mean_interval([one[seed] for seed in sorted(common)], PER_CENT)
+        for variant, one in top1.items()
+        if common and common <= one.keys()
+    }
+    order = sorted(found, key=lambda variant: (-round(found[variant].mean, 9), variant != baseline))
+    return {variant: found[variant] for variant in order}
+
+
+def _is_clear(scores: Scores, best: str) -> bool:
+    """Whether it is better than each of the others, corrected for all of them."""
+    others = [variant for variant, one in scores.accuracy.items() if one and variant != best]
+    gaps = correct([scores.difference(best, other, 0.0) for other in others])
     return bool(gaps) and all(gap.verdict == Verdict.BETTER for gap in gaps)
 
 
-def pareto_front(points: Sequence[tuple[float, float]]) -> set[int]:
-    """Places of the points (cost, accuracy) of which no other is as cheap and as accurate, and better in one."""
-    return {
-        place
-        for place, (cost, accuracy) in enumerate(points)
-        if not any(c <= cost and a >= accuracy and (c, a) != (cost, accuracy) for c, a in points)
-    }
+def _ahead(scores: Scores) -> dict[str, list[str]]:
+    """Of each variant, those that it is shown to be better than: by the interval of the two alone, uncorrected."""
+    ahead: dict[str, list[str]] = {variant: [] for variant in scores.accuracy}
+    for (one, other), gap in scores.every_pair.items():
+        if gap.low is not None and gap.low > 0:
+            ahead[one].append(other)
+        if gap.high is not None and gap.high < 0:
+            ahead[other].append(one)
+    return ahead
 
 
 def _labelled(difference: Difference, stated: set[frozenset[str]]) -> Difference:
@@ -241,9 +283,9 @@ def _labelled(difference: Difference, stated: set[frozenset[str]]) -> Difference
 
 
 def _cheapest(scores: Scores, rows: list[Row]) -> list[Cheapest]:
-    """By MACs, and by latency where it was measured; nothing without a margin."""
+    """By MACs, and by latency where one was measured that is not doubtful; nothing without a margin."""
     macs = {row.variant: float(row.cost.macs_total) for row in rows if row.cost and row.cost.macs_total}
-    latency = {row.variant: row.latency_ms.median for row in rows if row.latency_ms}
+    latency = {row.variant: row.latency_ms.median for row in rows if row.latency_ms and not row.doubtful}
     if not scores.margin:
         return []
     corrected = close_enough(scores)
@@ -301,7 +343,7 @@ def _by_seed(done: Mapping[str, Sequence[TrialRecord]], metric: str) -> dict[str
 
 def _per_class(classes: Sequence[str], done: Sequence[TrialRecord]) -> dict[str, Estimate]:
     return {
-        name: mean_interval([t.per_class[name] for t in done if finite(t.per_class.get(name))])
+        name: mean_interval([t.per_class[name] for t in done if finite(t.per_class.get(name))], PER_CENT)
         for name in classes
     }
 

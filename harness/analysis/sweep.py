@@ -10,7 +10,7 @@ from enum import Enum
 
 from harness.records import StudyRecord
 from harness.stats.differences import Difference, Verdict, correct, paired_difference
-from harness.stats.estimates import Estimate, mean_interval
+from harness.stats.estimates import PER_CENT, Estimate, mean_interval
 
 
 class Beyond(str, Enum):
@@ -147,7 +147,7 @@ def _row(
     return SweepRow(
         row=row,
         variants=variants,
-        accuracy=[mean_interval(list(one.values())) for one in found],
+        accuracy=[mean_interval(list(one.values()), PER_CENT) for one in found],
         by_seed={seed: [one.get(seed, math.nan) for one in found] for seed in seeds},
         thresholds=[],
     )
@@ -210,7 +210,7 @@ def _with_ratios(rows: list[SweepRow], baseline: str) -> list[SweepRow]:
     gaps: dict[str, Difference] = {}
     for row, mine in logs.items():
         if row != baseline and base and mine and mine.keys() & base.keys():
-            gaps[row] = paired_difference(mine, base)
+            gaps[row] = paired_difference(mine, base, bounds=None)  # logarithms
     ratios = {row: _ratio(gap, baseline) for row, gap in zip(gaps, correct(list(gaps.values())), strict=True)}
     return [replace(one, ratio=ratios.get(one.row)) for one in rows]
 

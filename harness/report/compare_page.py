@@ -85,7 +85,8 @@ def _cost(compared: Comparison) -> list[Block]:
         pair = compared.rows(variant)
         added = [macs(row.cost.macs_added, sign="+") if row.cost else "not measured" for row in pair]
         latency = [row.latency_ms for row in pair]
-        rows.append([f"`{variant}`", *added, *map(milliseconds, latency), _ratio(*latency)])
+        shown = [milliseconds(row.latency_ms, doubtful=row.doubtful) for row in pair]
+        rows.append([f"`{variant}`", *added, *shown, _ratio(*latency)])
     note = (
         "Latency: median [quartiles] of one clip. "
         "Second / first: ratio of the medians, "

@@ -16,7 +16,7 @@ from harness.report.document.blocks import Document
 from harness.report.document.html import html
 from harness.report.document.latex import latex
 from harness.report.document.markdown import markdown
-from harness.report.sections.answer import answer, cheapest_answer
+from harness.report.sections.answer import answer, cheapest_answer, headline
 from harness.stats.distributions import ALPHA
 from harness.stats.estimates import CONFIDENCE, Estimate, finite
 
@@ -32,6 +32,7 @@ def numbers(summary: Summary) -> dict[str, Any]:
     """The record, and every number that was computed from it; one that is none is null."""
     data = {
         "answer": answer(summary),
+        "headline": headline(summary),
         "confidence": CONFIDENCE,
         "alpha": ALPHA,
         "correction": "Holm, over the rows tested",
@@ -40,7 +41,7 @@ def numbers(summary: Summary) -> dict[str, Any]:
         "pairs": summary.pairs,
         "hypotheses": summary.hypotheses,
         "cheapest": [
-            _fields(one, but=("cheaper", "unknown")) | {"words": cheapest_answer(one)}
+            _fields(one, but=("cheaper", "unknown", "tested")) | {"words": cheapest_answer(one)}
             for one in summary.cheapest
         ],
         "breakdowns": summary.breakdowns,
@@ -116,6 +117,7 @@ def variant_numbers(summary: Summary, row: Row) -> dict[str, Any]:
         numbers[name] = getattr(cost, name) if cost else None
     for name in ("median", "q1", "q3", "n"):
         numbers[f"latency_ms_{name}"] = getattr(latency, name) if latency else None
+    numbers["latency_doubtful"] = row.doubtful if latency else None
     for name in ("top1", "top5", "gmacs", "note"):
         numbers[f"paper_{name}"] = row.paper.get(name)
     numbers["paper_macs_reproduced"] = row.reproduced

@@ -9,14 +9,16 @@ from harness.stats.estimates import Estimate, Quartiles
 
 
 def estimate(value: Estimate, unit: str = "", *, seeds: int | None = None) -> str:
-    """`40.9 ± 0.5 (n=3)`; without an interval `40.9 (n=2)`; `-` without a value.
+    """`40.9 ± 0.5 (n=3)`; without an interval `40.9 (n=2)`; `98.1 [92.0, 100.0] (n=3)` where it was cut at what can be;
+    `-` without a value.
 
     Args:
         seeds: a number of seeds that the reader knows already: n is then left out where it is the same.
     """
     if not value.n:
         return "-"
-    half = "" if value.half_width is None else f" ± {value.half_width:.1f}"
+    even = value.half_width is not None and not value.lopsided
+    half = f" ± {value.half_width:.1f}" if even else interval(value)
     return f"{value.mean:.1f}{half}{unit}{count(value, seeds)}"
 
 
@@ -50,11 +52,11 @@ def signed(value: float) -> str:
     return "+0.0" if abs(value) < 0.05 else f"{value:+.1f}"
 
 
-def milliseconds(measured: Quartiles | None) -> str:
-    """`42.0 [41.0, 43.0] (n=5)`: median and quartiles."""
+def milliseconds(measured: Quartiles | None, *, doubtful: bool = False) -> str:
+    """`42.0 [41.0, 43.0] (n=5)`: median and quartiles; `?` marks a doubtful one."""
     if measured is None:
         return "not measured"
-    return f"{measured.median:.1f} [{measured.q1:.1f}, {measured.q3:.1f}] (n={measured.n})"
+    return f"{measured.median:.1f} [{measured.q1:.1f}, {measured.q3:.1f}] (n={measured.n}){' ?' * doubtful}"
 
 
 def number(value: float | None) -> str:

@@ -27,6 +27,7 @@ def final_table(record: StudyRecord) -> tuple[Table, list[str]]:
     for row in summary.rows:
         groups = [_mean(row, metric) for metric in parts]
         latency = f"{row.latency_ms.median:.0f}" if row.latency_ms else "not measured"
+        latency += " ?" if row.doubtful else ""
         cells = [*groups, _difference(row), _macs(row), latency]
         table.add_row(row.variant, _accuracy(row), *cells)
     cost = next(iter(record.costs.values()), None)
@@ -36,6 +37,10 @@ def final_table(record: StudyRecord) -> tuple[Table, list[str]]:
     if cost is not None:
         device = f", latency on {cost.measured_on['device']}" if cost.measured_on else ""
         lines.append(f"MACs {geometry_of_macs(cost)}{device}")
+    if any(row.doubtful for row in summary.rows):
+        lines.append(
+            "?: a doubtful latency (see the warnings); it is measured again when the study is run again"
+        )
     if too_easy := ceiling(summary):
         lines.append(too_easy)
     if names := unchecked(record):

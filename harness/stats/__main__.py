@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
+
+from harness.options import Parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the calibration table. Exit code 0, or 2 for a request that cannot be carried out."""
     from harness.stats.calibration import calibrate
 
-    parser = argparse.ArgumentParser(prog="python -m harness.stats", description="Check the statistics.")
-    parser.add_argument("--calibrate", action="store_true", required=True, help="simulate studies")
-    parser.add_argument("--studies", type=int, default=1000, help="simulated studies (default: %(default)s)")
-    parser.add_argument("--quick", action="store_true", help="with few clips; only tests the code")
+    parser = Parser(
+        prog="python -m harness.stats",
+        description="Simulate studies whose truth is known, judge them as reports do, and count how often a verdict "
+        "is wrong and an interval misses: the table of docs/statistics.md.",
+        examples=["python -m harness.stats --calibrate", "python -m harness.stats --calibrate --studies 100"],
+    )
+    add = parser.add_argument
+    add("--calibrate", action="store_true", required=True, help="simulate, and print the table")
+    studies = "simulated for each row of the table; more take longer and tell more (default: %(default)s)"
+    add("--studies", type=int, default=1000, metavar="N", help=studies)
+    add("--quick", action="store_true", help="with few clips: seconds, and no result; only tests the code")
     args = parser.parse_args(argv)
     if args.studies < 1:
         parser.error(f"--studies {args.studies} is below 1")

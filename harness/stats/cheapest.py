@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,7 +16,8 @@ class Cheapest:
 
     by: "MACs" or "latency". cost: in MACs, or the median in ms. variants: several where their cost is the same;
         empty where that is shown of none. p_holm: the largest of theirs, corrected over all variants.
-    cheaper: how many variants cost less. unknown: those whose cost is not known.
+    cheaper: how many variants cost less. unknown: those whose cost is not known. tested: whether there were enough
+        seeds to show it of any.
     """
 
     by: str
@@ -27,6 +27,7 @@ class Cheapest:
     p_holm: float | None
     cheaper: int
     unknown: tuple[str, ...]
+    tested: bool = True
 
 
 def close_enough(scores: Scores) -> dict[str, float]:
@@ -38,8 +39,7 @@ def close_enough(scores: Scores) -> dict[str, float]:
     for asking it of all of them.
     """
     worst: dict[str, float | None] = {}  # of each variant, the largest p value against any other
-    for variant, other in itertools.combinations(scores.accuracy, 2):
-        gap = scores.difference(variant, other, 0.0)
+    for (variant, other), gap in scores.every_pair.items():
         for one, lead in ((variant, gap.mean), (other, -gap.mean)):
             p = gap.error.p_above(lead + scores.margin) if gap.error else None
             before = worst.get(one, 0.0)
@@ -70,4 +70,5 @@ def cheapest(
         p_holm=max((corrected[v] for v in chosen), default=None),
         cheaper=sum(cost is not None and v in costs and costs[v] < cost for v in scores.accuracy),
         unknown=tuple(v for v in scores.accuracy if v not in costs),
+        tested=bool(corrected),
     )

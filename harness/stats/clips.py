@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from harness.stats.distributions import ALPHA, half_width, p_value, sign_test
-from harness.stats.estimates import SAME, Estimate
+from harness.stats.estimates import POINTS, SAME, Estimate, cut
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +116,7 @@ class PairedClips:
         error = variance**0.5
         half = float(half_width(error, 0.0, k - 1, 0, ALPHA))
         p = float(p_value(mean, error, 0.0, k - 1, 0))
-        low, high = mean - half, mean + half
+        low, high = cut(mean - half, mean + half, POINTS)
         return ClipDifference(mean=mean, n=k, low=low, high=high, clips=clips, p=p, by_seed=by_seed)
 
     def bootstrap(self, generator: np.random.Generator, resamples: int = 1000) -> Estimate:

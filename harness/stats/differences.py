@@ -13,7 +13,7 @@ from enum import Enum
 
 from harness.stats.clips import ClipDifference, PairedClips
 from harness.stats.distributions import ALPHA, MIN_SEEDS, POWER, power
-from harness.stats.estimates import SAME, Estimate, StandardError, mean_interval, standard_error
+from harness.stats.estimates import POINTS, SAME, Estimate, StandardError, cut, mean_interval, standard_error
 
 MAX_SEEDS = 1000
 """Nobody trains more often: a difference that needs more seeds is called undecidable by seeds."""
@@ -100,6 +100,7 @@ def paired_difference(
     margin: float = 0.0,
     *,
     names: tuple[str, str] = ("", ""),
+    bounds: tuple[float, float] | None = POINTS,
 ) -> Difference:
     """`variant` minus `baseline` over the seeds that both have. Arguments: accuracy by seed.
 
@@ -110,10 +111,11 @@ def paired_difference(
         clips: the same trained networks clip by clip; without it the interval is for these very clips.
         margin: points that do not matter.
         names: of the two.
+        bounds: what a difference can be: an interval is cut there, a p value is not.
     """
     seeds = tuple(sorted(variant.keys() & baseline.keys()))
     differences = [variant[seed] - baseline[seed] for seed in seeds]
-    trainings = mean_interval(differences)
+    trainings = mean_interval(differences, bounds)
     base = Difference(
         mean=trainings.mean,
         n=trainings.n,
@@ -134,10 +136,11 @@ def paired_difference(
         error = replace(error, seeds=over_seeds, clips=over_clips, clusters=clips.clusters)
         covers = NEW_TRAININGS_AND_CLIPS
     half, mean = error.half_width(), base.mean
+    low, high = (None, None) if half is None else cut(mean - half, mean + half, bounds)
     return replace(
         base,
-        low=None if half is None else mean - half,
-        high=None if half is None else mean + half,
+        low=low,
+        high=high,
         covers=covers,
         trainings=trainings if trainings.low is not None else None,
         error=error,

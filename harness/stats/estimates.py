@@ -22,7 +22,8 @@ SAME = 1e-9
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A mean over seeds. `low` and `high` are None where n or the spread gives no interval."""
+    """A mean over seeds. `low` and `high` are None where n or the spread gives no interval; neither lies beyond what
+    the quantity can be."""
 
     mean: float
     n: int
@@ -32,6 +33,12 @@ class Estimate:
     @property
     def half_width(self) -> float | None:
         return None if self.low is None or self.high is None else (self.high - self.low) / 2
+
+    @property
+    def lopsided(self) -> bool:
+        """Whether its interval is not the same on both sides of the mean: it was cut at what can be."""
+        half = self.half_width
+        return half is not None and self.low is not None and abs(self.mean - self.low - half) > SAME
 
     def holds(self, value: float) -> bool:
         """Whether the interval holds a value; False without an interval."""
@@ -91,10 +98,17 @@ def finite(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)
 
 
-def mean_interval(values: Sequence[float]) -> Estimate:
-    """Mean of one variant's accuracies, one value a seed. NaN mean without values.
+PER_CENT, POINTS = (0.0, 100.0), (-100.0, 100.0)
+"""What an accuracy can be, and a difference of two: an interval is cut there."""
+
+
+def mean_interval(values: Sequence[float], bounds: tuple[float, float] | None = None) -> Estimate:
+    """Mean of one variant's values, one a seed. NaN mean without values.
 
     Values that are all the same give no interval: their spread is unknown, not zero.
+
+    Args:
+        bounds: what the quantity can be.
     """
     n = len(values)
     if n == 0:
@@ -104,7 +118,13 @@ def mean_interval(values: Sequence[float]) -> Estimate:
     half = error.half_width() if error else None
     if half is None:
         return Estimate(mean=mean, n=n)
-    return Estimate(mean=mean, n=n, low=mean - half, high=mean + half)
+    low, high = cut(mean - half, mean + half, bounds)
+    return Estimate(mean=mean, n=n, low=low, high=high)
+
+
+def cut(low: float, high: float, bounds: tuple[float, float] | None) -> tuple[float, float]:
+    """An interval without what cannot be."""
+    return (low, high) if bounds is None else (max(low, bounds[0]), min(high, bounds[1]))
 
 
 def quartiles(samples: Sequence[float]) -> Quartiles | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -40,6 +42,12 @@ class Scores:
             self.margin if margin is None else margin,
             names=(variant, other),
         )
+
+    @cached_property
+    def every_pair(self) -> dict[tuple[str, str], Difference]:
+        """Of any two variants, the earlier minus the later, without a margin."""
+        pairs = itertools.combinations(self.accuracy, 2)
+        return {(one, other): self.difference(one, other, 0.0) for one, other in pairs}
 
     def table(self, pairs: Iterable[tuple[str, str]]) -> list[Difference]:
         """The differences of one table, corrected together, each with its bootstrap beside it."""

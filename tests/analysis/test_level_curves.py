@@ -32,7 +32,8 @@ def test_a_curve_is_the_mean_at_each_level_with_its_interval() -> None:
     tsn, ks3 = found.curves
     assert [one.mean for one in tsn.accuracy] == [50.0, 50.0, 50.0]
     assert [one.mean for one in ks3.accuracy] == [100.0, 95.0, 50.0]
-    assert ks3.accuracy[1].half_width == pytest.approx(6.21, abs=0.005)
+    assert ks3.accuracy[1].low == pytest.approx(95 - 6.21, abs=0.005)
+    assert ks3.accuracy[1].high == 100.0  # and not 101.2
     assert ks3.by_seed[2] == [100.0, 97.5, 50.0]
 
 

@@ -6,13 +6,14 @@ import dataclasses
 import math
 from typing import Any
 
-from builders.scores import FOUR
+from builders.scores import FOUR, jitter
 from builders.studies import failed, predictions, small_study, study, trial
 
 from harness.analysis.summary import summarize
 from harness.records import StudyRecord, TrialRecord
 from harness.report.sections.answer import answer, cheapest_answer
 from harness.stats.cheapest import cheapest
+from harness.stats.scores import Scores
 
 
 def said(record: StudyRecord) -> str:
@@ -52,21 +53,43 @@ def test_a_variant_that_equals_the_baseline_does_not_score_above_it() -> None:
     for variants in (["ks3", "tsn"], ["tsn", "ks3"]):
         text = said(study(trials, variants))
         assert text.startswith(
-            "No variant scores above the baseline: `tsn` itself has the highest mean top-1, 34.4 ±"
+            "No variant scores above the baseline: `tsn` itself has the highest mean top-1, 34.4 [0.0, 100.0] %"
         )
         assert "and so has `ks3`; its difference to the next, `ks3`, is +0.0 points" in text
 
 
-def test_a_mean_over_more_seeds_than_the_baseline_has_cannot_turn_worse_into_best() -> None:
-    """On the seeds that both have, ks3 is 9, 10, 11 points below: worse, though two lucky seeds lift its mean."""
+def test_a_mean_over_more_seeds_than_the_baseline_has_cannot_make_the_best() -> None:
+    """On the seeds that both have, ks3 is 9, 10, 11 points below; two lucky seeds lift its own mean to 64.2."""
     trials = [*seeds("tsn", 50.0, 51.0, 52.0), *seeds("ks3", 41.0, 41.0, 41.0, 99.0, 99.0)]
     text = said(study(trials, ["tsn", "ks3"], seeds=[0, 1, 2, 3, 4]))
-    assert "`ks3` has the highest mean top-1: 64.2" in text
-    assert (
-        "-10.0 points [-12.5, -7.5] (n=3) against the baseline `tsn` on the seeds that both have: worse, by more than "
-        "luck of training explains"
-    ) in text
+    assert text.startswith(
+        "No variant scores above the baseline: `tsn` itself has the highest mean top-1: 51.0 ± 2.5 % (n=3) on the "
+        "seeds that all variants have; it leads the next, `ks3`, by +10.0 points [7.5, 12.5] (n=3)"
+    )
     assert text.endswith("8 of 10 trials have a result, so this may change.")
+
+
+def test_a_study_that_is_under_way_ranks_by_the_seeds_that_all_variants_have() -> None:
+    """ks3's lucky second seed is not held against one of ks5: on seed 0, ks5 is ahead."""
+    trials = [*seeds("tsn", 50.0), *seeds("ks3", 60.0, 90.0), *seeds("ks5", 70.0)]
+    text = said(study(trials, ["tsn", "ks3", "ks5"], seeds=[0, 1]))
+    assert text.startswith(
+        "`ks5` has the highest mean top-1: 70.0 % (n=1) on the one seed that all variants have, "
+    )
+
+
+def test_without_a_common_seed_nothing_is_ranked() -> None:
+    trials = [trial("tsn", 0, 50.0), trial("ks3", 1, 60.0)]
+    text = said(study(trials, ["tsn", "ks3"], seeds=[0, 1]))
+    assert text.startswith(
+        "No seed is done by every variant yet, and means over other seeds are not compared."
+    )
+
+
+def test_a_variant_with_a_failed_trial_keeps_no_other_from_its_seeds() -> None:
+    trials = [*seeds("tsn", 50.0, 51.0, 52.0), *seeds("ks3", 60.0, 62.0, 61.0), *seeds("ks5", 99.0, 99.0)]
+    text = said(study([*trials, failed("ks5", 2)], ["tsn", "ks3", "ks5"]))
+    assert text.startswith("`ks3` has the highest mean top-1: 61.0 ± 2.5 % (n=3), +10.0 points")
 
 
 def test_one_seed_gets_the_interval_over_clips_and_what_it_does_not_cover() -> None:
@@ -77,7 +100,7 @@ def test_one_seed_gets_the_interval_over_clips_and_what_it_does_not_cover() -> N
     assert text == (
         "`ks3` has the highest mean top-1: 100.0 % (n=1), +75.0 points (n=1) against the baseline `tsn`, and with "
         "fewer than 3 paired seeds nobody can say how much of it is luck (these very networks on new clips: "
-        "[-4.6, 154.6], which does not cover training them again)."
+        "[-4.6, 100.0], which does not cover training them again)."
     )
 
 
@@ -116,22 +139,29 @@ def test_a_difference_within_the_margin_is_called_one() -> None:
 def test_the_cheapest_is_named_with_its_cost_and_the_cheaper_ones_that_will_not_do() -> None:
     costs = {"low": 1e9, "mid": 2e9, "high": 4e9, "alike": 3e9}
     assert cheapest_answer(cheapest(FOUR, costs, "MACs")) == (
-        "By MACs: `alike` (3.00 G MACs) is the cheapest that is shown to be at most 1 point below every other variant; "
-        "of the 2 cheaper it is not."
+        "By MACs: `alike` (3.00 G MACs) is the cheapest shown to be at most 1 point below every other variant; "
+        "of the 2 cheaper it is not shown."
     )
     assert cheapest_answer(cheapest(FOUR, costs | {"high": 3e9}, "MACs")).startswith(
-        "By MACs: `high` and `alike` (3.00 G MACs) are the cheapest that is shown"
+        "By MACs: `high` and `alike` (3.00 G MACs) are the cheapest shown"
     )
 
 
 def test_the_cheapest_names_the_variants_whose_cost_is_not_known() -> None:
     assert cheapest_answer(cheapest(FOUR, {"high": 4.0}, "latency")) == (
-        "By latency: `high` (median 4.0 ms) is the cheapest that is shown to be at most 1 point below every other "
-        "variant; latency not known: `low`, `mid`, `alike`."
+        "By latency: `high` (median 4.0 ms) is the cheapest shown to be at most 1 point below every other "
+        "variant; latency not known or doubtful: `low`, `mid`, `alike`."
     )
 
 
 def test_where_nothing_is_shown_to_be_good_enough_the_report_says_so() -> None:
     assert cheapest_answer(cheapest(FOUR, {"low": 4.0}, "latency")) == (
-        "By latency: of no variant with a known cost is it shown that it is at most 1 point below every other variant."
+        "By latency: no cheapest variant can be named yet, of none is it shown that it is at most 1 point below every "
+        "other variant."
     )
+
+
+def test_with_too_few_seeds_no_cheapest_is_named_in_plain_words() -> None:
+    few = Scores(accuracy={"low": jitter(50, 0, 2), "high": jitter(60, 1, 2)}, margin=1.0)
+    words = cheapest_answer(cheapest(few, {"low": 1e9, "high": 2e9}, "MACs"))
+    assert words == "By MACs: no cheapest variant can be named yet, too few seeds."

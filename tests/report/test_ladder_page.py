@@ -50,7 +50,7 @@ def test_the_table_has_horizons_and_every_level(page: str) -> None:
         ["variant", "seeds", "predicted horizon", "measured", "lag 1 [%]", "lag 2 [%]", "lag 3 [%]"],
         [":--", *["--:"] * 6],
         ["`tsn`", "3 of 3", "0", "0 [0, 0]", "50.0", "50.0", "50.0"],
-        ["`ks3`", "3 of 3", "2", "2 [2, 2]", "**100.0**", "**95.0 ± 6.2**", "50.0"],
+        ["`ks3`", "3 of 3", "2", "2 [2, 2]", "**100.0**", "**95.0 [88.8, 100.0]**", "50.0"],
         ["`ks5`", "3 of 3", "4", "≥ 3 [3, 3]", "**100.0**", "**100.0**", "**100.0**"],
         ["`ks7`", "3 of 3", "6", "≥ 3 [3, 3]", "**100.0**", "**100.0**", "**100.0**"],
     ]
@@ -74,15 +74,27 @@ def test_pair_accuracy_stands_beside_top_1(page: str) -> None:
     assert "a network that cannot order frames is right about one of the two, and near 0 here" in page
 
 
-def test_hypotheses_open_the_answer_each_with_its_verdict(page: str) -> None:
-    lines = page.split("**\n\n")[1].split("\n\n")[0].splitlines()
-    assert [line.split(":")[0] for line in lines] == [
-        "- `ks5 > ks3 at lag 3` is supported",
-        "- `ks5 < ks3 at lag 3` is not supported",
-        "- `ks7 ~ ks5 within 15` is supported",
+def test_hypotheses_open_the_answer_in_words_each_with_its_verdict(page: str) -> None:
+    count, stated = page.split("**\n\n")[1].split("\n\n")[:2]
+    assert count == "Of 3 hypotheses that the study stated beforehand: 2 supported, 1 not supported."
+    lines = stated.splitlines()
+    assert [line.split(": ")[:2] for line in lines] == [
+        ["- Supported", "`ks5` is better than `ks3` at lag 3"],
+        ["- Not supported", "`ks5` is worse than `ks3` at lag 3"],
+        ["- Supported", "`ks7` and `ks5` are no more than 15 points apart"],
     ]
-    assert lines[0].startswith("- `ks5 > ks3 at lag 3` is supported: +50.0 points [")
+    assert lines[0].startswith("- Supported: `ks5` is better than `ks3` at lag 3: +50.0 points [")
     assert lines[0].endswith("] (n=3).")
+
+
+def test_what_is_stated_of_several_levels_alike_is_one_sentence() -> None:
+    """Only where all have the same verdict; ks5 is 50 points above ks3 at lag 3, and level with it before."""
+    alike = [f"ks5 >= ks3 at lag {lag} within 15" for lag in (1, 2, 3)]
+    text = answer(summarize(stairs(hypotheses=alike)))
+    assert text.startswith(
+        "All hypotheses that the study stated beforehand are supported. "
+        "Supported: `ks5` is at most 15 points below `ks3` at lag 1 to 3: "
+    )
 
 
 def test_the_answer_says_which_horizons_are_the_predicted_ones() -> None:
@@ -160,7 +172,7 @@ def test_numbers_of_levels_are_in_json_csv_and_latex(folder: Path) -> None:
     assert float(trial["lag/2"]) == 97.5
     tables = (folder / "tables.tex").read_text(encoding="utf-8")
     assert r"\label{tab:kernel_sizes-levels}" in tables
-    assert r"\textbf{95.0 $\pm$ 6.2}" in tables
+    assert r"\textbf{95.0 [88.8, 100.0]}" in tables
 
 
 def test_a_record_with_levels_comes_back_as_it_was(folder: Path) -> None:

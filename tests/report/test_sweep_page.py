@@ -69,7 +69,9 @@ def test_the_answer_speaks_of_thresholds(page: str) -> None:
 def test_rows_are_compared_at_the_same_value_and_say_so(page: str) -> None:
     accuracy = page.split("### Accuracy\n")[1]
     assert "vs a at the same train_clips [points]" in accuracy
-    assert "| `b@400` | 3 of 3 | 66.7 ± 71.7 | -33.3 [-105.0, 38.4] | too few seeds to tell |" in accuracy
+    assert (
+        "| `b@400` | 3 of 3 | 66.7 [0.0, 100.0] | -33.3 [-100.0, 38.4] | too few seeds to tell |" in accuracy
+    )
     assert accuracy.count("| baseline | baseline |") == 3
 
 

@@ -102,8 +102,8 @@ def test_table_of_a_small_study_equals_one_computed_by_hand(tmp_path: Path, no_f
     assert table_of(text, "### Top-1 by group of classes") == [
         ["variant", "short: top-1 [%]", "static: top-1 [%]"],
         [":--", "--:", "--:"],
-        ["`tsn`", "17.0 ± 5.0", "98.0 ± 2.5"],
-        ["`ks3`", "68.0 ± 7.5", "98.0 ± 2.5"],
+        ["`tsn`", "17.0 ± 5.0", "98.0 [95.5, 100.0]"],
+        ["`ks3`", "68.0 ± 7.5", "98.0 [95.5, 100.0]"],
     ]
     costs = text.split("### Cost\n\n")[1].split("\n\n")[0].splitlines()
     assert costs[2:] == [

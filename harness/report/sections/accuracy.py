@@ -71,7 +71,7 @@ def _note(summary: Summary) -> str:
     gaps = [row.difference for row in summary.rows if row.difference]
     tested = sum(gap.p is not None for gap in gaps)
     covers = covered(gaps)
-    brackets = f", [ ] the 95 % interval of the difference for {covers}" if covers else ""
+    brackets = f"; behind a difference [ ] is its 95 % interval for {covers}" if covers else ""
     note = (
         "Accuracies are of the reported epoch, on the validation clips; "
         "the best epoch of every trial is in `trials.csv`. "
@@ -80,7 +80,7 @@ def _note(summary: Summary) -> str:
         note = "Accuracies are those of the predictions, on the clips in the files. "
     note += (
         "Differences are paired by seed; n is given where it is not the row's number of finished seeds. "
-        f"± is a 95 % t interval over seeds{brackets}; "
+        f"± is a 95 % t interval over seeds, and [ ] where it is cut at 0 or 100 %{brackets}; "
         f"each is for its row alone, uncorrected, and absent with fewer than {MIN_SEEDS} seeds, "
         "or where all gave the same number. "
     )

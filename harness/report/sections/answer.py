@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 from harness.analysis.summary import Row, Summary
 from harness.report.document.blocks import Block, Items, Paragraph
-from harness.report.format import estimate, interval, listed, plural, points
+from harness.report.format import estimate, interval, listed, plural, points, signed
 from harness.report.sections import ladder, sweep
 from harness.stats.cheapest import Cheapest
 from harness.stats.differences import NEW_TRAININGS_AND_CLIPS, Difference, Verdict
 from harness.stats.distributions import ALPHA, MIN_SEEDS
 from harness.stats.estimates import SAME
-from harness.stats.hypotheses import Tested
+from harness.stats.hypotheses import Hypothesis, Tested, parse_hypothesis
 from harness.units import giga
 
 
 def section(summary: Summary) -> list[Block]:
     record = summary.record
     blocks: list[Block] = [Paragraph(record.question, "question")]
-    if stated := _stated(summary):
-        blocks.append(Items(stated))
-    blocks.append(Paragraph(" ".join(_found(summary)), "answer"))
+    stated = _stated(summary)
+    if stated:
+        blocks += [Paragraph(_count_of_stated(summary), "answer"), Items(stated, "answer")]
+    blocks.append(Paragraph(" ".join(_found(summary)), "" if stated else "answer"))
     if summary.cheapest:
         blocks.append(Items([cheapest_answer(one) for one in summary.cheapest]))
     if summary.missing or summary.unusable:
@@ -39,24 +41,74 @@ def answer(summary: Summary) -> str:
     return " ".join([*_stated(summary), *_found(summary)])
 
 
+def headline(summary: Summary) -> str:
+    """The answer in a line or two, for a list of studies."""
+    if _stated(summary):
+        return " ".join([_count_of_stated(summary), *_found(summary)[:1]])
+    return " ".join(_found(summary))
+
+
+def _count_of_stated(summary: Summary) -> str:
+    counts = Counter(one.verdict for one in summary.hypotheses)
+    order = (Verdict.SUPPORTED, Verdict.NOT_SUPPORTED, Verdict.TOO_FEW)
+    if len(counts) == 1:
+        (verdict,) = counts
+        who = "All hypotheses" if len(summary.hypotheses) > 1 else "The hypothesis"
+        verb = "are" if len(summary.hypotheses) > 1 else "is"
+        if verdict == Verdict.TOO_FEW:
+            return f"{who} that the study stated beforehand: {verdict}."
+        return f"{who} that the study stated beforehand {verb} {verdict}."
+    parts = ", ".join(f"{counts[verdict]} {verdict}" for verdict in order if counts[verdict])
+    return f"Of {len(summary.hypotheses)} hypotheses that the study stated beforehand: {parts}."
+
+
 def _stated(summary: Summary) -> list[str]:
-    """A sentence on each hypothesis, where there is any result."""
-    return [_of_hypothesis(one) for one in summary.hypotheses] if summary.best else []
+    """A sentence on each hypothesis, where there is any result; those of several levels that say the same, in one."""
+    if not summary.usable:
+        return []
+    groups: dict[tuple[Any, ...], list[tuple[Hypothesis, Tested]]] = {}
+    for one in summary.hypotheses:
+        stated = parse_hypothesis(one.text, summary.record.margin)
+        own = one.text if stated.level is None else ""
+        key = (stated.left, stated.relation, stated.right, stated.within, one.verdict, own)
+        groups.setdefault(key, []).append((stated, one))
+    return [_of_hypotheses(group, summary) for group in groups.values()]
 
 
-def _of_hypothesis(tested: Tested) -> str:
-    gap = tested.difference
-    known = f": {points(gap)}" if gap.n else ""
-    if tested.verdict == Verdict.TOO_FEW:
-        return f"`{tested.text}`: {tested.verdict}{known and f', {points(gap)}'}."
-    return f"`{tested.text}` is {tested.verdict}{known}."
+def _of_hypotheses(group: list[tuple[Hypothesis, Tested]], summary: Summary) -> str:
+    stated, tested = group[0]
+    gaps = [one.difference for _, one in group if one.difference.n]
+    known = f": {points(gaps[0])}" if gaps else ""
+    where = f" at {stated.level_name} {stated.level:g}" if stated.level is not None else ""
+    if len(group) > 1:
+        levels = [one.level for one, _ in group if one.level is not None]
+        tried = summary.ladder.levels if summary.ladder else sorted(levels)
+        where = f" at {stated.level_name} {ladder.levels_in_words(levels, tried)}"
+        means = sorted(gap.mean for gap in gaps)
+        known = f": {signed(means[0])} to {signed(means[-1])} points" if means else ""
+        if means and signed(means[0]) == signed(means[-1]):
+            known = f": {signed(means[0])} points at each"
+    verdict = str(tested.verdict)
+    return f"{verdict[0].upper()}{verdict[1:]}: {_claim(stated)}{where}{known}."
+
+
+def _claim(stated: Hypothesis) -> str:
+    """`a >= b within 2` in words."""
+    left, right, within = f"`{stated.left}`", f"`{stated.right}`", f"{stated.within:g}"
+    unit = f"point{'s' * (stated.within != 1)}"
+    return {
+        ">": f"{left} is better than {right}",
+        "<": f"{left} is worse than {right}",
+        "~": f"{left} and {right} are no more than {within} {unit} apart",
+        ">=": f"{left} is at most {within} {unit} below {right}",
+    }[stated.relation]
 
 
 def _found(summary: Summary) -> list[str]:
     sentences = [*sweep.sentences(summary), *ladder.sentences(summary)]
     if not sentences:
         sentences.append(_verdict_sentence(summary))
-        sentences += _count_of_verdicts(summary) if summary.best else []
+        sentences += _count_of_verdicts(summary) if summary.usable else []
     if too_easy := ladder.ceiling(summary):
         sentences.append(too_easy)
     trials = len(summary.trials)
@@ -69,20 +121,24 @@ def cheapest_answer(found: Cheapest) -> str:
     """The engineer's question: which is the cheapest variant that will do."""
     within = f"at most {found.margin:g} point{'s' * (found.margin != 1)} below every other variant"
     if found.cost is None:
-        return f"By {found.by}: of no variant with a known cost is it shown that it is {within}."
+        why = f"of none is it shown that it is {within}" if found.tested else "too few seeds"
+        return f"By {found.by}: no cheapest variant can be named yet, {why}."
     names = " and ".join(f"`{variant}`" for variant in found.variants)
     amount = giga(found.cost, unit=" G MACs") if found.by == "MACs" else f"median {found.cost:.1f} ms"
     verb = "is" if len(found.variants) == 1 else "are"
-    cheaper = f"; of the {found.cheaper} cheaper it is not" if found.cheaper else ""
-    unknown = f"; {found.by} not known: {listed(found.unknown)}" if found.unknown else ""
-    return f"By {found.by}: {names} ({amount}) {verb} the cheapest that is shown to be {within}{cheaper}{unknown}."
+    cheaper = f"; of the {found.cheaper} cheaper it is not shown" if found.cheaper else ""
+    doubtful = " or doubtful" if found.by == "latency" else ""
+    unknown = f"; {found.by} not known{doubtful}: {listed(found.unknown)}" if found.unknown else ""
+    return f"By {found.by}: {names} ({amount}) {verb} the cheapest shown to be {within}{cheaper}{unknown}."
 
 
 def _verdict_sentence(summary: Summary) -> str:
     best, baseline = summary.best, summary.baseline
-    if best is None:
+    if not summary.usable:
         return "No trial has finished with an accuracy yet: nothing can be said."
-    top1 = estimate(best.accuracy["top1"], " %")
+    if best is None:
+        return "No seed is done by every variant yet, and means over other seeds are not compared."
+    top1 = estimate(summary.ranked[best.variant], " %") + _of_seeds(summary)
     head = f"has the highest mean top-1: {top1}"
     if summary.tied:
         so = "has" if len(summary.tied) == 1 else "have"
@@ -102,6 +158,14 @@ def _verdict_sentence(summary: Summary) -> str:
     if second and summary.lead and second.variant != summary.record.baseline:
         sentence += f"; {_lead(second, summary.lead)}"
     return sentence + "."
+
+
+def _of_seeds(summary: Summary) -> str:
+    """Where means are over fewer seeds than some variant has."""
+    common = next(iter(summary.ranked.values())).n
+    if all(row.accuracy["top1"].n in (0, common) for row in summary.rows):
+        return ""
+    return " on the seeds that all variants have" if common > 1 else " on the one seed that all variants have"
 
 
 def _against(difference: Difference, other: str) -> str:

@@ -47,7 +47,7 @@ def _costs(summary: Summary) -> list[Block]:
             cells += [ABSENT] * 4
         else:
             cells += [f"{cost.params_added:+,}", macs(cost.macs_added, sign="+"), macs(cost.macs_total)]
-            cells += [milliseconds(row.latency_ms)]
+            cells += [milliseconds(row.latency_ms, doubtful=row.doubtful)]
         if summary.reference:
             printed, mark = row.paper.get("gmacs"), ""
             if row.reproduced is False and cost:
@@ -101,7 +101,7 @@ def _doubts(summary: Summary) -> list[Block]:
     if not found:
         return []
     lines = [f"{listed(variants)}: {text}" for text, variants in found.items()]
-    return [Paragraph("Doubtful measurements:"), Items(lines)]
+    return [Paragraph("What makes measurements doubtful; ? marks a doubtful latency:"), Items(lines)]
 
 
 def _steps(summary: Summary) -> list[Block]:

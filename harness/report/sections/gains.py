@@ -20,7 +20,7 @@ CLASSES = (
 
 CONFUSIONS = (
     "Twins are each other's class played backwards: only the order of frames tells them apart. "
-    "± is a 95 % t interval over seeds, each for itself."
+    "± is a 95 % t interval over seeds, each for itself; [ ] where it is cut at 0 or 100 %."
 )
 
 ORDER = (

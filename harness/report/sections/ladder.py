@@ -117,7 +117,7 @@ def _solved(curve: LevelCurve, ladder: Ladder) -> str:
 def _note(ladder: Ladder) -> str:
     note = (
         "Top-1 on the validation clips of each level; n where it is not the row's number of finished seeds. "
-        "± is a 95 % t interval over seeds, each for itself, "
+        "± is a 95 % t interval over seeds, each for itself, [ ] where it is cut at 0 or 100 %, "
         "absent with fewer than three seeds or where all gave the same number. "
     )
     if ladder.halfway is None:

@@ -12,10 +12,10 @@ def section(record: StudyRecord) -> list[Block]:
     again = (
         "from pathlib import Path\n"
         "from harness.report import read_record, write_study\n\n"
-        f'write_study(read_record(Path("reports/{record.name}/results.json")), Path("reports/"))'
+        'write_study(read_record(Path("results.json")), Path("again"))'
     )
     files = (
-        "From the data beside this page, without training and without a tracking store: "
+        "From the data beside this page, in its folder, without training and without a tracking store: "
         "`results.json` holds every trial, `trials.csv` one row a trial, "
         "`results.csv` one row a variant with all numbers at full precision, "
         "`tables.tex` the tables for a paper."
