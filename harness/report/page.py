@@ -22,17 +22,26 @@ from harness.report.sections import (
     training,
 )
 
+LINKS = (
+    ("all reports", "../index.html"),
+    ("variants as CSV", "results.csv"),
+    ("trials as CSV", "trials.csv"),
+    ("all numbers as JSON", "results.json"),
+    ("tables for LaTeX", "tables.tex"),
+)
+"""What lies beside a study's page."""
+
 
 def page(summary: Summary, figures: Sequence[Figure]) -> Document:
     """The question, the answer, the tables, the figures, how it was trained, and what is missing."""
     record = summary.record
-    first = [figure for figure in figures if figure.stem in first_figure.STEMS]
+    first = [figure for figure in figures if figure.stem in (*first_figure.STEMS, "differences")]
     others = [figure for figure in figures if figure not in first]
     drawn: list[Block] = [Heading(2, "Figures"), *others] if others else []
     blocks: list[Block] = [
         *answer.section(summary),
-        Heading(2, "Results"),
         *first,
+        Heading(2, "Results"),
         *sweep.section(summary),
         *ladder.section(summary),
         *accuracy.section(summary),
@@ -46,4 +55,4 @@ def page(summary: Summary, figures: Sequence[Figure]) -> Document:
         *per_class.section(summary),
         *recompute.section(record),
     ]
-    return Document(record.name, blocks)
+    return Document(record.name, blocks, LINKS)

@@ -35,6 +35,7 @@ CODE = (
     "stats",
     "plots",
     "published.py",
+    "shipped.py",
     "metrics.py",
     "seeds.py",
     "records.py",
@@ -88,7 +89,8 @@ def write_index(out: Path) -> Path:
         for file in sorted(out.glob(f"*/{NUMBERS}")):
             try:
                 data = json.loads(file.read_text(encoding="utf-8"))
-                studies.append((file.parent.name, data["record"]["question"], data["answer"]))
+                answer = data.get("headline", data["answer"])
+                studies.append((file.parent.name, data["record"]["question"], answer))
             except (ValueError, KeyError, TypeError):
                 studies.append((file.parent.name, "", f"{NUMBERS} cannot be read"))
         for name, render in pages.items():

@@ -28,9 +28,10 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Items:
-    """A list of points."""
+    """A list of points. role: as of a paragraph."""
 
     texts: Sequence[str]
+    role: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,15 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure that was drawn: its file's stem in `figures/`, and what a reader should know about it."""
+    """A figure that was drawn: its file's stem in `figures/`, and what a reader should know about it.
+
+    alt: what it shows, for those who do not see it; "" where a table says it.
+    """
 
     stem: str
     title: str
     caption: str
+    alt: str = ""
 
 
 Block: TypeAlias = Heading | Paragraph | Items | Code | Table | Figure
@@ -83,8 +88,11 @@ Block: TypeAlias = Heading | Paragraph | Items | Code | Table | Figure
 
 @dataclass(frozen=True)
 class Document:
+    """links: (words, address) of what lies beside the page."""
+
     title: str
     blocks: Sequence[Block]
+    links: Sequence[tuple[str, str]] = field(default=())
     marks: Sequence[str] = field(default=())  # comments that tell a later call who wrote the page
 
     @property

@@ -22,7 +22,9 @@ from harness.report.document.blocks import (
 def markdown(document: Document) -> str:
     """The whole page; figures are linked from `figures/` beside it."""
     marks = [f"<!-- {mark} -->" for mark in document.marks]
-    parts = [*marks, f"# {_inline(document.title)}", *(_block(block) for block in document.blocks)]
+    places = ((words, href.replace("index.html", "README.md")) for words, href in document.links)
+    links = " \u00b7 ".join(f"[{_inline(words)}]({href})" for words, href in places)
+    parts = [*marks, f"# {_inline(document.title)}", links, *(_block(block) for block in document.blocks)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
