@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import socket
@@ -12,25 +11,38 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
+from harness.console import complain
 from harness.errors import TrackingError, UserError
 from harness.files import default_data_dir
+from harness.options import Parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m harness.ui", description="Browse the tracking store.")
-    parser.add_argument("--port", type=int, default=5000)
-    parser.add_argument("--tracking-uri", default="", metavar="URI")
-    parser.add_argument("--tensorboard", action="store_true", help="show profiles in TensorBoard instead")
-    profiles = "where the profiles lie (default: %(default)s)"
-    parser.add_argument("--data-dir", type=Path, default=default_data_dir(), metavar="DIR", help=profiles)
+    parser = Parser(
+        prog="python -m harness.ui",
+        description="Browse what was run, in MLflow's pages or TensorBoard, on this machine only.",
+        examples=["python -m harness.ui", "python -m harness.ui --tensorboard --port 6006"],
+    )
+    add = parser.add_argument
+    add("--port", type=int, default=5000, help="of the pages (default: %(default)s)")
+    uri = "MLflow store (default: $MLFLOW_TRACKING_URI, or sqlite:///mlflow.db)"
+    add("--tracking-uri", default="", metavar="URI", help=uri)
+    tensorboard = (
+        "show profiles in TensorBoard instead; DIR is what `harness.cost --profile --out DIR` was given, "
+        "or its default"
+    )
+    add("--tensorboard", type=Path, nargs="?", const=Path(), metavar="DIR", help=tensorboard)
+    profiles = "the data folder, whose `profiles` is that default (default: %(default)s)"
+    add("--data-dir", type=Path, default=default_data_dir(), metavar="DIR", help=profiles)
     args = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, _stop)
     try:
-        if args.tensorboard:
-            return _tensorboard(args.data_dir / "profiles", args.port)
+        if args.tensorboard is not None:
+            given = args.tensorboard if args.tensorboard != Path() else args.data_dir / "profiles"
+            return _tensorboard(given, args.port)
         return _serve(args.tracking_uri, args.port)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 2
     except KeyboardInterrupt:
         return 0
@@ -38,19 +50,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _serve(uri: str, port: int) -> int:
     from harness.tracking.store import Store
-    from harness.tracking.view import VIEW
+    from harness.tracking.view import TRIALS, VIEW
 
     store = Store.open(uri)
     studies = store.studies()
     if not studies:
         raise TrackingError(f"no study in {store.uri} yet; run one: python -m harness.run studies/smoke.yaml")
     _check_free(port)
-    print("The runs of each study, and its saved view of accuracy against latency:")
+    print("Of each study its variants as a table, the same as charts, and its trials:")
     for name in studies:
         runs = f"http://127.0.0.1:{port}/#/experiments/{store.experiment_id(name)}/runs"
         link = f"{runs}?workflowType=machine_learning"  # without it MLflow shows a page for language models
-        print(f"  {name:<24} {link}")
-        print(f"  {'':<24} {link}&compareRunsMode=CHART&viewStateShareKey={VIEW}")
+        for place, (mode, view) in enumerate([("TABLE", VIEW), ("CHART", VIEW), ("TABLE", TRIALS)]):
+            shown = "" if place else name  # without a view, MLflow's table shows no metric
+            print(f"  {shown:<24} {link}&compareRunsMode={mode}&viewStateShareKey={view}")
     print("Ready in about 6 s; stop with Ctrl-C.", flush=True)
     # Without its job runner MLflow takes 2 processes and half the memory.
     environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PYTHONWARNINGS": "ignore"}

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness.tracking.store import Store
-from harness.tracking.view import VIEW
+from harness.tracking.view import TRIALS, VIEW
 
 FLAGS = [
     "--headless=new",
@@ -94,7 +94,8 @@ def pages(address: str, uri: str, study: str) -> dict[str, str]:
     root = f"{address}/#/experiments/{experiment}"
     listed = f"{root}/runs?workflowType=machine_learning"
     found = {
-        "runs": f"{listed}&viewStateShareKey={VIEW}&compareRunsMode=TABLE",
+        "variants": f"{listed}&viewStateShareKey={VIEW}&compareRunsMode=TABLE",
+        "trials": f"{listed}&viewStateShareKey={TRIALS}&compareRunsMode=TABLE",
         "charts": f"{listed}&compareRunsMode=CHART&viewStateShareKey={VIEW}",
         "report": f"{root}/runs/{summary}/artifacts/report/index.html?workflowType=machine_learning",
     }

@@ -1,7 +1,7 @@
 """An open tracking store: how it is opened, how its runs are marked, what a reader and a writer look for.
 
 An experiment is a study, a flat run is a trial (nested runs would hide their children in MLflow's charts),
-and one more run, tagged as summary, carries the plan, the costs and the report.
+another, tagged as summary, carries the plan, the costs and the report, and one for each variant its means over seeds.
 """
 
 from __future__ import annotations
@@ -111,12 +111,22 @@ class Connection:
             raise TrackingError(f"{study}: its summary run is gone from the store; run the study again")
         return found[0]
 
-    def runs(self, experiment_id: str, query: str) -> list[Run]:
-        """All runs of an experiment that MLflow's query finds, newest first."""
+    def finished(self) -> list[tuple[str, Run]]:
+        """Every finished trial of the store with the name of its study, the oldest first."""
+        studies = self.client.search_experiments(filter_string=f"tags.`{KIND}` = 'study'")
+        names = {experiment.experiment_id: experiment.name for experiment in studies}
+        if not names:
+            return []
+        runs = self.runs(list(names), f"tags.`{KIND}` = 'trial' and attributes.status = 'FINISHED'")
+        return [(names[run.info.experiment_id], run) for run in reversed(runs)]
+
+    def runs(self, experiments: str | list[str], query: str) -> list[Run]:
+        """All runs of an experiment, or of several, that MLflow's query finds, newest first."""
+        ids = [experiments] if isinstance(experiments, str) else experiments
         runs: list[Run] = []
         token = None
         while True:
-            page = self.client.search_runs([experiment_id], query, max_results=1000, page_token=token)
+            page = self.client.search_runs(ids, query, max_results=1000, page_token=token)
             runs += page
             token = page.token
             if not token:

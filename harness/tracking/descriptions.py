@@ -9,8 +9,8 @@ from harness.records import StudyRecord
 _STUDY = """\
 **{question}**{source}
 
-Baseline `{baseline}`; one run a trial (variant x seed), \
-and the run `summary` with the plan, the costs and the report.\
+Baseline `{baseline}`; one run a variant with its mean over seeds, interval and verdict; \
+one run a trial (variant x seed); and the run `summary` with the plan, the costs and the report.\
 """
 
 _METRICS = """\

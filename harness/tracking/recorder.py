@@ -7,6 +7,7 @@ import json
 import logging
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,11 @@ from harness.tracking.connection import DRIVER, KIND, REASON, TRIAL_ID, is_alive
 from harness.tracking.descriptions import describe_study, describe_trial
 from harness.tracking.metrics import EPOCH, cost_metrics, metric_name, rounded
 from harness.tracking.store import Store
-from harness.tracking.view import saved_view
+from harness.tracking.variants import VariantRun, colour
+from harness.tracking.view import saved_views
+
+COLOUR = "mlflow.runColor"
+"""The tag with the colour of a run on MLflow's charts."""
 
 NOTE = "mlflow.note.content"
 """The tag with what MLflow shows as a description."""
@@ -142,6 +147,28 @@ class Recorder:
                 self._client.set_terminated(run_id, "KILLED")
         self._runs.clear()
 
+    def keep_variants(self, name: str, variants: Sequence[VariantRun]) -> None:
+        """Put a study's variants beside its trials, a run each, in the place of earlier ones."""
+        with self._connection.named_errors():
+            experiment = self._connection.summary(name).info.experiment_id
+            found = self._connection.runs(experiment, f"tags.`{KIND}` = 'variant'")
+            known = {run.data.tags["variant"]: run for run in found}
+            for place, one in enumerate(variants):
+                run = known.pop(one.variant, None) or self._client.create_run(
+                    experiment, run_name=one.variant, tags={KIND: "variant", "variant": one.variant}
+                )
+                run_id = run.info.run_id
+                for key, value in {**one.words, COLOUR: colour(place)}.items():
+                    if run.data.tags.get(key) != value:
+                        self._client.set_tag(run_id, key, value)
+                new = {k: v for k, v in one.metrics.items() if run.data.metrics.get(k) != rounded(v)}
+                if new:
+                    self._log(run_id, new, step=0)
+                if run.info.status == "RUNNING":
+                    self._client.set_terminated(run_id)
+            for gone in known.values():
+                self._client.delete_run(gone.info.run_id)
+
     def attach_report(self, name: str, folder: Path) -> None:
         """Put a written report on a study's summary run, in the place of an earlier one."""
         with self._connection.named_errors():
@@ -174,7 +201,7 @@ class Recorder:
         from mlflow.exceptions import MlflowException
 
         try:
-            for key, value in saved_view().items():
+            for key, value in saved_views().items():
                 self._client.set_experiment_tag(self._experiment_id, key, value)
         except MlflowException as error:
             logging.getLogger(__name__).warning("no saved view in MLflow: %s", error)

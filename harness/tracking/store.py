@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlparse
@@ -16,6 +17,10 @@ from harness.tracking.metrics import EPOCH
 
 if TYPE_CHECKING:
     from harness.tracking.connection import Run
+
+
+REUSED = "trials taken over from"
+"""In the environment of a trial that another study ran: that study's name."""
 
 
 class Store:
@@ -40,18 +45,19 @@ class Store:
             return self.connection.studies()
 
     def done(self, study: str) -> dict[str, str]:
-        """Run id by trial id, of a study's finished trials.
+        """By trial id, the study in which a trial was finished: a result counts in every study that asks for it.
+
+        Args:
+            study: named where a trial was finished in it too.
 
         Raises:
             TrackingError: the study's experiment was deleted in MLflow.
         """
         with self.connection.named_errors():
-            experiment = self.connection.experiment(study)
-            if experiment is None:
-                return {}
-            query = f"tags.`{KIND}` = 'trial' and attributes.status = 'FINISHED'"
-            runs = self.connection.runs(experiment.experiment_id, query)
-        return {run.data.tags[TRIAL_ID]: run.info.run_id for run in runs}
+            self.connection.experiment(study)
+            finished = self.connection.finished()
+        found = {run.data.tags[TRIAL_ID]: name for name, run in finished}
+        return found | {run.data.tags[TRIAL_ID]: name for name, run in finished if name == study}
 
     def sources(self, study: str) -> dict[str, str]:
         """Of a study's variants with an operator of the user's own, the sources that it had when last run."""
@@ -81,7 +87,13 @@ class Store:
             # Newest first; but a result stands until a newer one is there.
             runs.sort(key=lambda run: run.info.status != "FINISHED")
             by_trial = {run.data.tags[TRIAL_ID]: run for run in reversed(runs)}
-            trials = [self._result(trial, by_trial.get(trial.trial_id)) for trial in record.trials]
+            elsewhere = self._from_elsewhere(name, record, by_trial)
+            trials = [
+                self._reused(trial, *elsewhere[trial.trial_id])
+                if trial.trial_id in elsewhere
+                else self._result(trial, by_trial.get(trial.trial_id))
+                for trial in record.trials
+            ]
         return dataclasses.replace(record, trials=trials)
 
     def experiment_id(self, name: str) -> str:
@@ -93,6 +105,24 @@ class Store:
         """MLflow's id of a study's summary run, for links."""
         with self.connection.named_errors():
             return str(self.connection.summary(name).info.run_id)
+
+    def _from_elsewhere(
+        self, study: str, record: StudyRecord, own: Mapping[str, Run]
+    ) -> dict[str, tuple[str, Run]]:
+        """By id, the trials that the study has not finished itself and another has: that study, and the run."""
+        ids = {trial.trial_id for trial in record.trials}
+        lacking = ids - {trial_id for trial_id, run in own.items() if run.info.status == "FINISHED"}
+        finished = self.connection.finished() if lacking else []
+        return {
+            run.data.tags[TRIAL_ID]: (name, run)
+            for name, run in finished
+            if name != study and run.data.tags[TRIAL_ID] in lacking
+        }
+
+    def _reused(self, trial: TrialRecord, study: str, run: Run) -> TrialRecord:
+        """A trial that another study ran; its environment says so."""
+        found = self._result(trial, run)
+        return dataclasses.replace(found, environment={**found.environment, REUSED: study})
 
     def _result(self, trial: TrialRecord, run: Run | None) -> TrialRecord:
         if run is None:

@@ -1,4 +1,4 @@
-"""The saved view of a study on MLflow's pages: accuracy against latency, and the runs grouped by variant.
+"""The saved views of a study on MLflow's pages: its variants, means over seeds, and its trials.
 
 MLflow documents neither the tag nor its content (seen in 3.17); where it does not know them, it ignores them.
 """
@@ -11,14 +11,8 @@ import time
 import zlib
 from typing import Any
 
-VIEW = "accuracy-latency"
-"""Where the saved view of a study is found: harness.ui prints the link."""
-
-_COLUMNS = (
-    "val/top1",
-    "cost/latency_ms",
-    "cost/macs_added_g",
-)  # MLflow puts them in the order of their names
+VIEW, TRIALS = "variants", "trials"
+"""Where the saved views of a study are found: harness.ui prints the links."""
 
 
 def _axis(metric: str) -> dict[str, str]:
@@ -41,35 +35,25 @@ _CURVE = {
     "useGlobalXaxisKey": True,
     "useGlobalLineSmoothing": True,
 }
-_CHARTS: dict[str, dict[str, Any]] = {
-    "latency": {"type": "SCATTER", "xaxis": _axis("cost/latency_ms"), "yaxis": _axis("val/top1")},
-    "macs": {"type": "SCATTER", "xaxis": _axis("cost/macs_added_g"), "yaxis": _axis("val/top1")},
-    "top1": {"type": "BAR", "metricKey": "val/top1"},
-    "curve": _CURVE,
+# Bars for what may differ by a hundred times: a point far out would press all others together.
+_OF_VARIANTS: dict[str, dict[str, Any]] = {
+    "latency": {"type": "SCATTER", "xaxis": _axis("cost/latency_ms"), "yaxis": _axis("mean/top1")},
+    "top1": {"type": "BAR", "metricKey": "mean/top1"},
+    "gap": {"type": "BAR", "metricKey": "mean/vs baseline"},
+    "macs": {"type": "BAR", "metricKey": "cost/macs_added_g"},
 }
+_OF_TRIALS: dict[str, dict[str, Any]] = {"curve": _CURVE, "top1": {"type": "BAR", "metricKey": "val/top1"}}
 _ON_EVERY_CHART = {
     "runsCountToCompare": 100,
     "metricSectionId": "overview",
     "deleted": False,
     "isGenerated": False,
 }
-_SECTION = {
-    "uuid": "overview",
-    "name": "Accuracy and cost, mean over seeds",
-    "display": True,
-    "isReordered": False,
-    "deleted": False,
-    "isGenerated": False,
-}
 _STATE = {
-    "searchFilter": "tags.`mixtbench.kind` = 'trial'",
-    "orderByKey": "metrics.`val/top1`",
-    "orderByAsc": False,
     "startTime": "ALL",
     "lifecycleFilter": "Active",
     "datasetsFilter": [],
     "modelVersionFilter": "All Runs",
-    "selectedColumns": ["params.`seed`", *(f"metrics.`{metric}`" for metric in _COLUMNS)],
     "columnOrder": [],
     "columnWidths": {},
     "runsHiddenMode": "SHOWALL",
@@ -79,16 +63,51 @@ _STATE = {
     "useGroupedValuesInCharts": True,
     "hideEmptyCharts": True,
     "groupsExpanded": {},
-    "groupBy": {"aggregateFunction": "average", "groupByKeys": [{"mode": "param", "groupByData": "variant"}]},
     "globalLineChartConfig": {"xAxisKey": "step", "lineSmoothness": 0, "selectedXAxisMetricKey": ""},
-    "compareRunSections": [_SECTION],
-    "compareRunCharts": [{"uuid": uuid, **chart, **_ON_EVERY_CHART} for uuid, chart in _CHARTS.items()],
 }
 
 
-def saved_view() -> dict[str, str]:
-    """The experiment tags that make the view."""
-    packed = base64.b64encode(zlib.compress(json.dumps(_STATE).encode())).decode()
+def _section(name: str) -> dict[str, Any]:
+    flags = {"display": True, "isReordered": False, "deleted": False, "isGenerated": False}
+    return {"uuid": "overview", "name": name, **flags}
+
+
+def _state(kind: str, order: str, columns: list[str], title: str, charts: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **_STATE,
+        "searchFilter": f"tags.`mixtbench.kind` = '{kind}'",
+        "orderByKey": f"metrics.`{order}`",
+        "orderByAsc": False,
+        "selectedColumns": columns,
+        "compareRunSections": [_section(title)],
+        "compareRunCharts": [{"uuid": uuid, **chart, **_ON_EVERY_CHART} for uuid, chart in charts.items()],
+    }
+
+
+def saved_views() -> dict[str, str]:
+    """The experiment tags that make the views."""
+    words = [f"tags.`{name}`" for name in ("top1", "vs_baseline", "verdict", "seeds")]
+    variants = _state(
+        "variant",
+        "mean/top1",
+        [*words, "metrics.`cost/latency_ms`", "metrics.`cost/macs_added_g`"],
+        "Variants: means over seeds",
+        _OF_VARIANTS,
+    )
+    trials = _state(
+        "trial",
+        "val/top1",
+        ["params.`variant`", "params.`seed`", "metrics.`val/top1`", "metrics.`time/trial_s`"],
+        "Trials, averaged over the seeds of a variant",
+        _OF_TRIALS,
+    )
+    by_variant = [{"mode": "param", "groupByData": "variant"}]
+    trials["groupBy"] = {"aggregateFunction": "average", "groupByKeys": by_variant}
+    return {**_tag(VIEW, "Variants", variants), **_tag(TRIALS, "Trials", trials)}
+
+
+def _tag(key: str, name: str, state: dict[str, Any]) -> dict[str, str]:
+    packed = base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()
     now = int(1000 * time.time())
-    view = {"name": "Accuracy and latency", "createdAt": now, "updatedAt": now, "state": f"deflate;{packed}"}
-    return {f"mlflow.sharedViewState.{VIEW}": json.dumps(view)}
+    view = {"name": name, "createdAt": now, "updatedAt": now, "state": f"deflate;{packed}"}
+    return {f"mlflow.sharedViewState.{key}": json.dumps(view)}

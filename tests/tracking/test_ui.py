@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import socket
 import subprocess
@@ -11,9 +12,11 @@ import zlib
 from typing import Any
 
 from builders.place import ROOT, Workplace
+from builders.studies import small_study
 from builders.tracked import PLAN
 from mlflow.exceptions import MlflowException
 
+from harness.report.variant_runs import variant_runs
 from harness.tracking.recorder import Recorder
 from harness.tracking.store import Store
 
@@ -42,21 +45,53 @@ def test_a_port_in_use_is_one_line(recorder: Recorder, ready: Workplace) -> None
     )
 
 
-def test_the_saved_view_shows_accuracy_against_latency_grouped_by_variant(
+def view(place: Workplace, name: str) -> dict[str, Any]:
+    tag = place.client().get_experiment_by_name("pair").tags[f"mlflow.sharedViewState.{name}"]
+    kind, _, packed = json.loads(tag)["state"].partition(";")
+    assert kind == "deflate"
+    found: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(packed)))
+    return found
+
+
+def test_the_saved_views_show_variants_with_their_verdicts_and_trials_by_variant(
     recorder: Recorder, ready: Workplace
 ) -> None:
     """The format is MLflow's own and not documented; this pins what its 3.17 pages were seen to read."""
-    tag = ready.client().get_experiment_by_name("pair").tags["mlflow.sharedViewState.accuracy-latency"]
-    kind, _, packed = json.loads(tag)["state"].partition(";")
-    state = json.loads(zlib.decompress(base64.b64decode(packed)))
-    assert kind == "deflate"
-    assert state["groupBy"]["groupByKeys"] == [{"mode": "param", "groupByData": "variant"}]
-    scatter = state["compareRunCharts"][0]
+    variants, trials = view(ready, "variants"), view(ready, "trials")
+    assert {"tags.`top1`", "tags.`vs_baseline`", "tags.`verdict`"} <= set(variants["selectedColumns"])
+    scatter = variants["compareRunCharts"][0]
     assert scatter["type"] == "SCATTER"
-    assert (scatter["xaxis"]["key"], scatter["yaxis"]["key"]) == ("cost/latency_ms", "val/top1")
-    assert {chart["metricSectionId"] for chart in state["compareRunCharts"]} == {
-        section["uuid"] for section in state["compareRunSections"]
-    }
+    assert (scatter["xaxis"]["key"], scatter["yaxis"]["key"]) == ("cost/latency_ms", "mean/top1")
+    assert trials["groupBy"]["groupByKeys"] == [{"mode": "param", "groupByData": "variant"}]
+    for state in (variants, trials):
+        assert {chart["metricSectionId"] for chart in state["compareRunCharts"]} == {
+            section["uuid"] for section in state["compareRunSections"]
+        }
+
+
+def test_mlflows_table_has_a_run_a_variant_with_mean_interval_and_verdict(
+    recorder: Recorder, ready: Workplace
+) -> None:
+    def kept() -> dict[str, Any]:
+        client = ready.client()
+        experiment = client.get_experiment_by_name("pair")
+        runs = client.search_runs([experiment.experiment_id], "tags.`mixtbench.kind` = 'variant'")
+        return {run.info.run_name: run for run in runs}
+
+    record = dataclasses.replace(small_study(), name="pair")
+    recorder.keep_variants("pair", variant_runs(record))
+    ks3 = kept()["ks3"]
+    # 73.0 +- 7.5 and +51 [48.5, 53.5], as in the report's own sentence
+    assert ks3.data.tags["top1"] == "73.0 ± 7.5 % (n=3)"
+    assert ks3.data.tags["vs_baseline"] == "+51.0 [48.5, 53.5] (n=3)"
+    assert ks3.data.tags["verdict"] == "better"
+    assert ks3.data.metrics["mean/top1"] == 73.0
+    assert ks3.info.status == "FINISHED"
+    assert kept()["tsn"].data.tags["mlflow.runColor"] != ks3.data.tags["mlflow.runColor"]
+    only = dataclasses.replace(record, variants=["tsn"])
+    recorder.keep_variants("pair", variant_runs(only))
+    assert set(kept()) == {"tsn"}
+    assert ready.runs("pair") == []  # no trial of the study is theirs
 
 
 def test_a_view_that_mlflow_refuses_does_not_stop_a_study(ready: Workplace, caplog: Any) -> None:
