@@ -1,15 +1,17 @@
-"""The door to rich: one console, progress bars, and how a duration is written."""
+"""The door to rich: one console, lines of output, progress bars, and how a duration is written."""
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
 import time
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-__all__ = ["Table", "bar", "bars", "console", "duration"]
+__all__ = ["Table", "bar", "bars", "complain", "console", "duration", "quieten", "say"]
 
 # Judged by the stream alone: a CI server that asks for colours still keeps a log, which has no edge to fold at.
 _on_terminal = sys.stdout.isatty()
@@ -17,6 +19,42 @@ _on_terminal = sys.stdout.isatty()
 console = Console(
     highlight=False, markup=False, force_terminal=_on_terminal, width=None if _on_terminal else 300
 )
+
+
+_quiet = False
+
+
+def quieten(on: bool) -> None:
+    """From now on `say` prints only what must be said, and there are no bars."""
+    global _quiet
+    _quiet = on
+
+
+def say(label: str, text: str, *, column: int = 8, must: bool = False) -> None:
+    """`plan     6 trials`: a label and words, wrapped at words on a terminal, one line in a log.
+
+    Args:
+        label: "" for words alone. column: its width.
+        must: said also where the user asked for quiet.
+    """
+    if must or not _quiet:
+        head = f"{label:<{column}} " if label else ""
+        print(_wrapped(f"{head}{text}", console.is_terminal, " " * len(head)))
+
+
+def complain(error: BaseException) -> None:
+    """An error on stderr, a line for each thing that is wrong."""
+    for line in str(error).splitlines():
+        print(_wrapped(f"error: {line}", sys.stderr.isatty(), " " * 7), file=sys.stderr)
+
+
+def _wrapped(line: str, on_terminal: bool, indent: str) -> str:
+    if not on_terminal:
+        return line
+    width = max(30, shutil.get_terminal_size().columns)
+    return textwrap.fill(
+        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def bars(before: str, after: str, *, count: bool = False) -> Progress:
@@ -27,7 +65,7 @@ def bars(before: str, after: str, *, count: bool = False) -> Progress:
     """
     counts = [MofNCompleteColumn()] * count
     columns = (TextColumn(before), BarColumn(), *counts, TextColumn(after))
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    return Progress(*columns, console=console, transient=True, disable=_quiet or not console.is_terminal)
 
 
 class bar:  # noqa: N801 - used like a function
@@ -40,23 +78,24 @@ class bar:  # noqa: N801 - used like a function
         self._task = self._bar.add_task(label, total=None, start=False)
 
     def __enter__(self) -> bar:
-        self._bar.start()
         self._begin = time.monotonic()
         self._total = 0
         return self
 
     def __call__(self, done: int, total: int) -> None:
-        if self._label == "data" and not self._total and not console.is_terminal:
-            print(f"data     preparing {total:,} {self._unit}, once")
+        if not self._total:  # a bar is there from 0 of N on, and not before N is known
+            if self._label == "data" and not console.is_terminal:
+                say("data", f"preparing {total:,} {self._unit}, once")
+            self._bar.start()
+            self._bar.start_task(self._task)
         self._total = total
-        self._bar.start_task(self._task)
         self._bar.update(self._task, completed=done, total=total)
 
     def __exit__(self, *error: object) -> None:
         self._bar.stop()
         elapsed = time.monotonic() - self._begin
         if self._label == "data" and self._total and error[0] is None:
-            print(f"data     {self._total:,} {self._unit} ready, {elapsed:.0f} s")
+            say("data", f"{self._total:,} {self._unit} ready, {elapsed:.0f} s")
 
 
 def duration(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""Errors that whoever asked can mend: one line, no traceback. Anything else is a bug and keeps its traceback.
+"""Errors that whoever asked can mend: a line for each thing, no traceback. Others are bugs and keep theirs.
 
 A UserError ends a command with exit code 2. A TrainingError ends one trial: it is the reason in that trial's record.
 """
@@ -6,11 +6,12 @@ A UserError ends a command with exit code 2. A TrainingError ends one trial: it 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class UserError(Exception):
-    """Says the place, the value, the rule and the way out, in one line."""
+    """Says the place, the value, the rule and the way out, in one line; of several things, each in its own."""
 
 
 class StudyError(UserError):
@@ -27,6 +28,62 @@ class TrackingError(UserError):
 
 class TrainingError(Exception):
     """A trial cannot go on for a reason that lies in its settings, such as a loss that is not a number."""
+
+
+class Problems:
+    """Collects what is wrong, so that all of it is said at once."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+
+    @contextmanager
+    def collect(self) -> Iterator[None]:
+        """What is raised here is kept, and the rest of the block left out."""
+        try:
+            yield
+        except UserError as error:
+            self._lines += str(error).splitlines()
+
+    def raise_any(self) -> None:
+        """Raises StudyError: something was wrong. What is said of several variants alike is said once."""
+        if self._lines:
+            raise StudyError("\n".join(dict.fromkeys(self._lines)))
+
+
+MEANT = {
+    "learning_rate": "lr",
+    "learningrate": "lr",
+    "bs": "batch_size",
+    "num_epochs": "epochs",
+    "n_epochs": "epochs",
+    "wd": "weight_decay",
+    "frames": "num_frames",
+    "num_segments": "num_frames",
+    "arch": "backbone",
+    "pretrained": "weights",
+    "experiments": "variants",
+    "dataset_name": "dataset",
+}
+"""Words that people type for settings which are called something else here."""
+
+
+def setting(name: str, known: Iterable[str], everywhere: Iterable[str] = ()) -> str:
+    """What whoever typed an unknown key may have meant, as `nearest` says it.
+
+    Args:
+        known: keys at that place. everywhere: dotted names of all settings, of which the last word may be meant.
+    """
+    names = list(known)
+    word = MEANT.get(str(name), str(name))
+    if word in names:
+        return f"; did you mean {word!r}?"
+    close = difflib.get_close_matches(word, names, n=1)
+    if not close:
+        paths = {path.rpartition(".")[2]: path for path in reversed(list(everywhere))}
+        found = difflib.get_close_matches(word, paths, n=1, cutoff=0.8)
+        if found:
+            return f"; did you mean {paths[found[0]]!r}?"
+    return nearest(word, names)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -18,6 +18,7 @@ ORDER = [  # from the ground up: a room may know those on lines before its own
         "harness.records",
         "harness.metrics",
         "harness.console",
+        "harness.options",
         "harness.shipped",
     },
     {

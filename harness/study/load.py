@@ -19,12 +19,22 @@ import torch
 import yaml
 
 from harness.cost.config import CostConfig
-from harness.errors import StudyError, nearest
+from harness.errors import Problems, StudyError, nearest, setting
 from harness.model.mstnet import MSTNet
 from harness.outside import import_from, is_ours, place_of
 from harness.published import load_reference
 from harness.stats.hypotheses import parse_hypothesis, parse_pair
-from harness.study.reading import Loader, Source, coerce, mapping, merged, overlap, paths, read_yaml
+from harness.study.reading import (
+    Loader,
+    Source,
+    coerce,
+    mapping,
+    merged,
+    overlap,
+    paths,
+    read_yaml,
+    settings_of,
+)
 from harness.study.resources import Resources
 from harness.study.study import Study
 from harness.study.sweep import read_sweep
@@ -63,7 +73,7 @@ def load_studies(
     Raises:
         StudyError: anything in it cannot be used, or there is no such part.
     """
-    known = list(_layers(Path(path), preset).parts)
+    known = list(_layers(Path(path), preset, Problems()).parts)
     for part in parts:
         if part not in known:
             hint = nearest(part, known) if known else "; the study has none"
@@ -80,10 +90,10 @@ class _Layers(typing.NamedTuple):
     parts: dict[str, Any]
 
 
-def _layers(path: Path, preset: str) -> _Layers:
+def _layers(path: Path, preset: str, problems: Problems) -> _Layers:
+    """Keys that nobody knows go to `problems`, and are left out."""
     where = str(path)
-    raw = read_yaml(path)
-    _check_keys(raw, where)
+    raw = _known_keys(read_yaml(path), where, problems)
     variants, presets = mapping(raw, "variants", where), mapping(raw, "presets", where)
     parts = mapping(raw, "parts", where)
     base = merged({}, {key: value for key, value in raw.items() if key not in _APART})
@@ -92,17 +102,17 @@ def _layers(path: Path, preset: str) -> _Layers:
             hint = nearest(preset, presets) if presets else "; the study has none"
             raise StudyError(f"{where}: presets: no preset {preset!r}{hint}")
         place = f"{where}: presets.{preset}"
-        chosen = dict(mapping(presets, preset, f"{where}: presets"))
-        _check_keys(chosen, place, without=("presets",))
+        chosen = mapping(presets, preset, f"{where}: presets")
+        chosen = _known_keys(chosen, place, problems, without=("presets",))
         variants = merged(variants, mapping(chosen, "variants", place))
         parts = mapping(chosen, "parts", place) if "parts" in chosen else parts
         base = merged(base, {key: value for key, value in chosen.items() if key not in _APART})
+    known = {}
     for name in parts:
         _check_name(name, f"{where}: parts")
-        _check_keys(
-            mapping(parts, name, f"{where}: parts"), f"{where}: parts.{name}", without=("presets", "parts")
-        )
-    return _Layers(base, variants, parts)
+        part = mapping(parts, name, f"{where}: parts")
+        known[name] = _known_keys(part, f"{where}: parts.{name}", problems, without=("presets", "parts"))
+    return _Layers(base, variants, known)
 
 
 def load_study(path: str | Path, *, preset: str = "", overrides: Sequence[str] = (), part: str = "") -> Study:
@@ -114,11 +124,11 @@ def load_study(path: str | Path, *, preset: str = "", overrides: Sequence[str] =
         part: one of the file's `parts`: the same rows under other settings, a comparison of its own.
 
     Raises:
-        StudyError: anything in it cannot be used.
+        StudyError: anything in it cannot be used; it names all that is wrong, a line for each.
     """
     path = Path(path)
-    where = str(path)
-    base, variants, parts = _layers(path, preset)
+    where, problems = str(path), Problems()
+    base, variants, parts = _layers(path, preset, problems)
     if part not in parts and (part or parts):
         raise StudyError(f"{where}: parts: no part {part!r}; known: {', '.join(parts) or 'none'}")
     variants = {str(name): change for name, change in variants.items()}
@@ -130,10 +140,11 @@ def load_study(path: str | Path, *, preset: str = "", overrides: Sequence[str] =
     base = merged(base, changed)
     given: dict[str, str] = {}  # path -> the --set that gave it
     for override in overrides:
-        key, value = _parse_override(override)
-        _check_clash(override, key, value, variants)
-        base = merged(base, {key: value})
-        given |= dict.fromkeys(paths({key: value}), f"--set {override}: ")
+        with problems.collect():
+            key, value = _parse_override(override)
+            _check_clash(override, key, value, variants)
+            base = merged(base, {key: value})
+            given |= dict.fromkeys(paths({key: value}), f"--set {override}: ")
 
     def source(path: str) -> str:
         override = next((words for key, words in given.items() if overlap(key, path)), f"{where}: ")
@@ -143,20 +154,27 @@ def load_study(path: str | Path, *, preset: str = "", overrides: Sequence[str] =
     for key, section in sections.items():
         if not isinstance(section, dict):
             raise StudyError(f"{source(key)}: {section!r} is not a mapping")
-    head = coerce(base, _Head, "", source)
-    _check_head(head, variants, source)
-    sweep = read_sweep(head.sweep, variants, source)
-    if sweep:
-        sweep.check_alone(variants, given, where)
+    head, sweep = None, None
+    with problems.collect():
+        head = coerce(base, _Head, "", source)
+    with problems.collect():
+        sweep = read_sweep(base.get("sweep"), variants, source)
+        if sweep:
+            sweep.check_alone(variants, given, where)
     rows = sweep.rows if sweep else {name: {"": name} for name in variants}
-    _check_stated(head, [row for there in rows.values() for row in there.values()], source)
+    for check in (_check_head, _check_names, _check_stated) if head else ():
+        with problems.collect():
+            check(head, variants, [row for there in rows.values() for row in there.values()], source)
     import_from(path.resolve().parent)  # an operator of the user's own may lie beside the study
     resolved = {}
     for name, there in rows.items():
         for value, row in there.items():
             swept = sweep.changes[value] if sweep else {}
             place = sweep.source(source) if sweep else source
-            resolved[row] = _variant(name, merged(sections, swept), variants[name], where, place)
+            with problems.collect():
+                resolved[row] = _variant(name, merged(sections, swept), variants[name], where, place)
+    problems.raise_any()
+    assert head is not None
     _check_distinct(resolved, where)
     _check_levels(head, resolved, source)
     stated = {item.name: getattr(head, item.name) for item in dataclasses.fields(_Head)}
@@ -174,16 +192,27 @@ def _of_part(chosen: Any, variants: dict[str, Any], place: str) -> dict[str, Any
     return {name: change for name, change in variants.items() if name in map(str, chosen)}
 
 
-def _check_keys(raw: dict[str, Any], where: str, *, without: Sequence[str] = ()) -> None:
+def _known_keys(
+    raw: dict[str, Any], where: str, problems: Problems, *, without: Sequence[str] = ()
+) -> dict[str, Any]:
+    """What stands under keys that a study has; the others go to `problems`."""
+    found = {}
+    for key, value in raw.items():
+        with problems.collect():
+            _check_key(key, where, without)
+            found[key] = value
+    return found
+
+
+def _check_key(key: Any, where: str, without: Sequence[str] = ()) -> None:
     known = [item.name for item in dataclasses.fields(_Head)] + [*_SECTIONS, *_APART]
-    known = [key for key in known if key not in without]
-    for key in raw:
-        first = str(key).split(".")[0]
-        if first == "profiles":
-            rule = "a study at another scale is called a preset now: write presets"
-            raise StudyError(f"{where}: {key}: {rule}")
-        if first not in known:
-            raise StudyError(f"{where}: {key}: unknown key{nearest(first, known)}")
+    known = [name for name in known if name not in without]
+    first = str(key).split(".")[0]
+    if first == "profiles":
+        rule = "a study at another scale is called a preset now: write presets"
+        raise StudyError(f"{where}: {key}: {rule}")
+    if first not in known:
+        raise StudyError(f"{where}: {key}: unknown key{setting(first, known, settings_of(Settings))}")
 
 
 def _parse_override(override: str) -> tuple[str, Any]:
@@ -194,7 +223,7 @@ def _parse_override(override: str) -> tuple[str, Any]:
     first = key.split(".")[0]
     if first in _APART + _STATED:
         raise StudyError(f"--set {override}: {first} cannot be set here; edit the file")
-    _check_keys({key: None}, f"--set {override}")
+    _check_key(key, f"--set {override}")
     try:
         return key, yaml.load(text, Loader)
     except yaml.YAMLError:
@@ -210,7 +239,7 @@ def _check_clash(override: str, key: str, value: Any, variants: dict[str, Any]) 
                 raise StudyError(f"--set {override}: {rule}")
 
 
-def _check_head(head: _Head, variants: dict[str, Any], source: Source) -> None:
+def _check_head(head: _Head, variants: dict[str, Any], rows: Collection[str], source: Source) -> None:
     if head.baseline not in variants:
         known = nearest(head.baseline, map(str, variants))
         raise StudyError(f"{source('baseline')}: no variant {head.baseline!r}{known}")
@@ -226,6 +255,9 @@ def _check_head(head: _Head, variants: dict[str, Any], source: Source) -> None:
         raise StudyError(f"{source('seeds')}: {list(head.seeds)} has a seed twice")
     if min(head.seeds) < 0:
         raise StudyError(f"{source('seeds')}: {min(head.seeds)} is below 0")
+
+
+def _check_names(head: _Head, variants: dict[str, Any], rows: Collection[str], source: Source) -> None:
     for name in variants:
         _check_name(name, source("variants"))
 
@@ -235,7 +267,7 @@ def _check_name(name: Any, place: str) -> None:
         raise StudyError(f"{place}: {name!r} is no name; use letters, digits, _ + -")
 
 
-def _check_stated(head: _Head, variants: Collection[str], source: Source) -> None:
+def _check_stated(head: _Head, variants: dict[str, Any], rows: Collection[str], source: Source) -> None:
     """Hypotheses and pairs name variants of the study, and say nothing twice, nor the other way round."""
     if head.margin < 0:
         raise StudyError(f"{source('margin')}: {head.margin:g} is below 0")
@@ -248,8 +280,8 @@ def _check_stated(head: _Head, variants: Collection[str], source: Source) -> Non
             except ValueError as error:
                 raise StudyError(f"{place}: {error}") from None
             for name in (left, right):
-                if name not in variants:
-                    raise StudyError(f"{place}: no variant {name!r}{nearest(name, variants)}")
+                if name not in rows:
+                    raise StudyError(f"{place}: no variant {name!r}{nearest(name, rows)}")
             if relation == "<":
                 relation, left, right = ">", right, left
             elif relation in ("~", "vs"):  # the order says nothing
@@ -302,16 +334,24 @@ def _variant(name: str, base: dict[str, Any], change: Any, where: str, study_sou
         change = {}
     if not isinstance(change, dict):
         raise StudyError(f"{place}: {change!r} is not a mapping of settings")
-    for key in change:
-        if str(key).split(".")[0] not in _SECTIONS:
-            raise StudyError(f"{place}.{key}: unknown key; known: model..., data..., train...")
-    changed = paths(change)
+    problems, known = Problems(), {}
+    for key, value in change.items():
+        with problems.collect():
+            first = str(key).split(".")[0]
+            if first not in _SECTIONS:
+                hint = setting(first, [], settings_of(Settings))
+                hint = hint if "mean" in hint else "; known: model..., data..., train..."
+                raise StudyError(f"{place}.{key}: unknown key{hint}")
+            known[key] = value
+    changed = paths(known)
 
     def source(path: str) -> str:  # the variant's own lines are named as such, the study's as they stand
         return f"{place}.{path}" if any(overlap(path, key) for key in changed) else study_source(path)
 
-    settings: Settings = coerce(merged(base, change), Settings, "", source)
-    _check_operator(settings, source)
+    with problems.collect():
+        settings: Settings = coerce(merged(base, known), Settings, "", source)
+        _check_operator(settings, source)
+    problems.raise_any()
     operator = settings.model.operator
     if "." not in operator["name"]:  # under a paper's name too, the same operator has the same trials
         operator = {**operator, "name": find_operator(operator["name"]).name}

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from harness import shipped
-from harness.errors import DataError, StudyError, nearest
+from harness.errors import DataError, Problems, StudyError, nearest, setting
 from harness.records import with_name
 
 _ATOMIC = {"operator", "dataset", "sweep"}  # mappings that are replaced whole, never merged
@@ -107,6 +107,17 @@ def overlap(one: str, other: str) -> bool:
     return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
 
 
+def settings_of(kind: type, prefix: str = "") -> list[str]:
+    """Dotted names of all settings that a dataclass holds, down to single ones."""
+    found = []
+    for name, hint in typing.get_type_hints(kind).items():
+        if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+            found += settings_of(hint, f"{prefix}{name}.")
+        else:
+            found.append(f"{prefix}{name}")
+    return found
+
+
 def coerce(value: Any, wanted: Any, path: str, source: Source) -> Any:
     """`value` as the annotated type, or a StudyError that names its place. Dataclasses are read strictly."""
 
@@ -164,14 +175,18 @@ def _coerce_dataclass(value: Any, wanted: type, path: str, source: Source) -> An
         raise StudyError(f"{source(path)}: {value!r} is not a mapping")
     fields = {item.name: item for item in dataclasses.fields(wanted)}
     hints = typing.get_type_hints(wanted)
-    for key in value:
-        if key not in fields:
-            raise StudyError(f"{source(f'{prefix}{key}')}: unknown key{nearest(key, fields)}")
+    problems, read = Problems(), {}
+    for key, given in value.items():
+        with problems.collect():
+            if key not in fields:
+                raise StudyError(f"{source(f'{prefix}{key}')}: unknown key{setting(key, fields)}")
+            read[key] = coerce(given, hints[key], f"{prefix}{key}", source)
     for name, item in fields.items():
         required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
-        if required and name not in value:
-            raise StudyError(f"{source(f'{prefix}{name}')}: missing")
-    read = {k: coerce(v, hints[k], f"{prefix}{k}", source) for k, v in value.items()}
+        with problems.collect():
+            if required and name not in value:
+                raise StudyError(f"{source(f'{prefix}{name}')}: missing")
+    problems.raise_any()
     try:
         return wanted(**read)
     except (ValueError, DataError) as error:

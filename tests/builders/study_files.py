@@ -15,9 +15,9 @@ from harness.study.load import load_study
 from harness.study.study import trial_id
 
 
-def change(path: str, value: Any) -> dict[str, Any]:
+def change(path: str, value: Any, study: dict[str, Any] = TINY) -> dict[str, Any]:
     """The tiny study with one setting changed; `path` uses / because names may hold dots."""
-    study = copy.deepcopy(TINY)
+    study = copy.deepcopy(study)
     *above, last = path.split("/")
     place = study
     for key in above:
@@ -34,11 +34,15 @@ def load(folder: Path, study: dict[str, Any] | str, **options: Any) -> Any:
 
 def refusal(folder: Path, study: dict[str, Any] | str, **options: Any) -> str:
     """The error's text, without the folder's name."""
+    (line,) = refusals(folder, study, **options)
+    return line
+
+
+def refusals(folder: Path, study: dict[str, Any] | str, **options: Any) -> list[str]:
+    """The same where several things are wrong, a line each."""
     with pytest.raises(StudyError) as error:
         load(folder, study, **options)
-    text = str(error.value)
-    assert "\n" not in text
-    return text.replace(f"{folder}/", "")
+    return str(error.value).replace(f"{folder}/", "").splitlines()
 
 
 def ids(study: Any, fingerprint: str = "f") -> dict[str, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from builders.place import TINY
-from builders.study_files import change, refusal
+from builders.study_files import change, refusal, refusals
 
 WRONG = {
     "unknown operator": (
@@ -81,7 +81,7 @@ WRONG = {
     "unknown section of a variant": (
         "variants/ks13/epochs",
         3,
-        "tiny.yaml: variants.ks13.epochs: unknown key; known: model..., data..., train...",
+        "tiny.yaml: variants.ks13.epochs: unknown key; did you mean 'train.epochs'?",
     ),
     "unknown key of the resources": (
         "resources/cpu",
@@ -244,3 +244,42 @@ def test_a_missing_key_is_named(tmp_path: Path) -> None:
 def test_an_unknown_reference_is_one_line(tmp_path: Path) -> None:
     expected = "tiny.yaml: reference: no table 'mixtconv.tabel2' in paper_tables.yaml; did you mean 'mixtconv.table2'?"
     assert refusal(tmp_path, change("reference", "mixtconv.tabel2")) == expected
+
+
+def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+    """Each line once, also what is wrong for every variant."""
+    changes = {
+        "bassline": "tsn",
+        "seeds": [0, -1],
+        "data/crops": 3,
+        "train/learning_rate": 0.1,
+        "variants/ks13/train.epochs": "many",
+        "variants/tsn/batchsize": 8,
+    }
+    content = TINY
+    for place, value in changes.items():
+        content = change(place, value, content)
+    assert refusals(tmp_path, content) == [
+        "tiny.yaml: bassline: unknown key; did you mean 'baseline'?",
+        "tiny.yaml: seeds: -1 is below 0",
+        "tiny.yaml: variants.tsn.batchsize: unknown key; did you mean 'train.batch_size'?",
+        "tiny.yaml: data.crops: unknown key; did you mean 'crop'?",
+        "tiny.yaml: train.learning_rate: unknown key; did you mean 'lr'?",
+        "tiny.yaml: variants.ks13.train.epochs: 'many' is not a whole number",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("lr", "train.lr"),
+        ("learning_rate", "train.lr"),
+        ("epochs", "train.epochs"),
+        ("batchsize", "train.batch_size"),
+        ("frames", "data.num_frames"),
+        ("backbone", "model.backbone"),
+    ],
+)
+def test_a_word_that_everybody_types_gets_the_settings_place(tmp_path: Path, typed: str, meant: str) -> None:
+    expected = f"tiny.yaml: {typed}: unknown key; did you mean {meant!r}?"
+    assert refusal(tmp_path, change(typed, 1)) == expected
