@@ -9,9 +9,9 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 
 from harness.errors import nearest
+from harness.options import installed_version
 
 COMMANDS = {  # name: (module, what it does)
     "run": ("harness.run.__main__", "train and compare the variants of a study"),
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(_help())
         return 0
     if name == "--version":
-        print(f"mixtbench {_version()}")
+        print(f"mixtbench {installed_version()}")
         return 0
     if name not in COMMANDS:
         print(f"error: no command {name!r}{nearest(name, COMMANDS)}", file=sys.stderr)
@@ -54,13 +54,6 @@ def _help() -> str:
         "Begin with: mixtbench run smoke. `mixtbench COMMAND --help` explains a command.",
     ]
     return "\n".join(ways)
-
-
-def _version() -> str:
-    try:
-        return version("mixtbench")
-    except PackageNotFoundError:
-        return "of a checkout that is not installed"
 
 
 if __name__ == "__main__":

@@ -22,9 +22,11 @@ from harness.bench import compare, rounds, tables, timing
 from harness.bench.forms import DTYPES, FORMATS, PUBLISHED, SHAPES, Case, all_operators
 from harness.bench.network import NETWORKS, steps
 from harness.bench.page import save
+from harness.console import complain
 from harness.errors import DataError, UserError, nearest
 from harness.files import write_whole
 from harness.machine import Load, threads
+from harness.options import Parser
 from operators.base import find_operator
 from operators.stencil import PATHS
 
@@ -48,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"written  {own}")
         found = compare.slower(result, old) if old else []
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 2
     if old is not None:
         print(
@@ -139,17 +141,40 @@ def cases(args: argparse.Namespace, device: torch.device) -> list[Case]:
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m harness.bench", description=__doc__.partition(": ")[2])
+    parser = Parser(
+        prog="python -m harness.bench",
+        description="Check every operator on every path against the plainest one, then time it as a multiple of a "
+        "plain copy of the same clips. Leave the machine alone meanwhile.",
+        examples=[
+            "python -m harness.bench --quick                     # some seconds: does it work here?",
+            "python -m harness.bench mixtconv shift --dtype fp32",
+            "python -m harness.bench --network --out reports/bench",
+        ],
+    )
     parser.add_argument("operators", nargs="*", help=f"names or dotted paths, or {PUBLISHED}; all by default")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
-    parser.add_argument("--dtype", nargs="+", choices=DTYPES, default=["fp32", "bf16"])
-    parser.add_argument("--format", nargs="+", choices=FORMATS, default=list(FORMATS))
+    parser.add_argument(
+        "--dtype",
+        nargs="+",
+        choices=DTYPES,
+        default=["fp32", "bf16"],
+        help="of the clips, each as a case of its own (default: both)",
+    )
+    parser.add_argument(
+        "--format",
+        nargs="+",
+        choices=FORMATS,
+        default=list(FORMATS),
+        help="how a clip lies in memory (default: all)",
+    )
     parser.add_argument(
         "--shapes", nargs="+", help="resnet50, tiny, or single ones such as 256@56 (channels@pixels)"
     )
     parser.add_argument("--paths", nargs="+", choices=PATHS, help="all but reference by default")
     parser.add_argument("--clips", type=int, default=0, help="4 by default, 32 for tiny shapes, 8 on a GPU")
-    parser.add_argument("--frames", nargs="+", type=int, default=[8], metavar="T")
+    parser.add_argument(
+        "--frames", nargs="+", type=int, default=[8], metavar="T", help="of a clip (default: 8)"
+    )
     parser.add_argument("--threads", nargs="+", type=int, default=[1], help="each as a case of its own")
     parser.add_argument("--rounds", type=int, default=21, help="at least so many")
     parser.add_argument("--seconds", type=float, default=2.0, help="of rounds for each case, at least")
@@ -157,8 +182,10 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--quick", action="store_true", help="two shapes, fp32, eager, 5 rounds: some seconds"
     )
     parser.add_argument("--network", action="store_true", help="training steps over TSN's too")
-    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
-    parser.add_argument("--network-rounds", type=int, default=7)
+    parser.add_argument(
+        "--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS), help="of --network (default: all)"
+    )
+    parser.add_argument("--network-rounds", type=int, default=7, help="of --network (default: %(default)s)")
     parser.add_argument(
         "--compare", type=Path, metavar="OLD.json", help="exit with 1 where something got slower"
     )

@@ -12,11 +12,13 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import yaml
 
+from harness.console import bar, complain, say
 from harness.errors import DataError, UserError
+from harness.options import Parser
 
 if TYPE_CHECKING:
     from harness.data.sources.annotations import Problem
@@ -33,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = args.command(args)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 2
     except KeyboardInterrupt:
         kept = "videos that are extracted stay so; the same command does the others"
@@ -43,7 +45,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from harness.console import bar
     from harness.data.generated.making import MANIFEST
     from harness.data.sources import index_files
     from harness.data.sources.check import KINDS, check, check_out
@@ -51,24 +52,26 @@ def _check(args: argparse.Namespace) -> int:
     if (args.root / MANIFEST).is_file():
         return _check_generated(args.root)
     config = _config(args)
-    file = args.out or Path(f"{config.name}-check.json")
-    check_out(file)
+    if args.out:
+        check_out(args.out)
     begin = time.monotonic()
     with bar("check", "clips") as advance:
         found = check(config, advance, decode=args.decode)
-    found.save(file)
-    print(f"format   {config.name} in {found.root}")
+    if args.out:
+        found.save(args.out)
+    say("format", f"{config.name} in {found.root}")
     looked = "every frame decoded" if args.decode else "frames counted, not decoded (--decode does)"
     print(
         f"clips    {sum(map(len, found.frames.values())):,} good, {looked}, {time.monotonic() - begin:.0f} s"
     )
-    print(f"classes  {len(found.classes)}, {len(found.unused)} of them without a training clip")
+    say("classes", f"{len(found.classes)}, {len(found.unused)} of them without a training clip")
     print()
     print("\n".join(found.table()))
     print()
     for kind in KINDS:
         _show([problem for problem in found.problems if problem.kind == kind])
-    print(f"problems {len(found.problems):,}; all of them in {file}")
+    where = f"all of them in {args.out}" if args.out else "--out FILE lists all of them"
+    say("problems", f"{len(found.problems):,}" + (f"; {where}" if found.problems or args.out else ""))
     index = index_files.find(config, args.data_dir.expanduser().absolute())
     whole = index is None or _check_decoded(index.folder)
     return 0 if whole and not found.problems else 1
@@ -79,7 +82,7 @@ def _check_generated(folder: Path) -> int:
     from harness.data.generated.making import changed_clips
 
     count, changed = changed_clips(folder)
-    print(f"clips    {count - len(changed):,} of {count:,} as they were written")
+    say("clips", f"{count - len(changed):,} of {count:,} as they were written")
     for file in changed[:SHOWN]:
         print(f"changed: {file}; rename the folder, and the next run makes all clips anew")
     return 0 if _check_decoded(folder) and not changed else 1
@@ -91,14 +94,13 @@ def _check_decoded(folder: Path) -> bool:
 
     files, damaged = damaged_files(folder)
     if files:
-        print(f"decoded  {len(files) - len(damaged)} of {len(files)} files as they were written")
+        say("decoded", f"{len(files) - len(damaged)} of {len(files)} files as they were written")
     for file in damaged:
         print(f"damaged: {file}; the next run decodes the videos anew")
     return not damaged
 
 
 def _prepare(args: argparse.Namespace) -> int:
-    from harness.console import bar
     from harness.data.sources import index_files
     from harness.data.sources.annotations import Problem
     from harness.data.sources.extraction import PICTURES, ExtractConfig, extract
@@ -110,7 +112,7 @@ def _prepare(args: argparse.Namespace) -> int:
     with bar("index", "clips") as advance:
         index = index_files.prepare(config, data_dir, advance, look_again=True)
     counts = ", ".join(f"{sum(c.split == s for c in index.clips):,} {s}" for s in ("train", "val"))
-    print(f"index    {config.name}: {counts} clips, {len(index.classes)} classes, in {index.folder}")
+    say("index", f"{config.name}: {counts} clips, {len(index.classes)} classes, in {index.folder}")
     print(f"         fingerprint {index.fingerprint[:16]}")
     problems = [
         Problem("unreadable", str(c.file), c.problem, c.split, c.id) for c in index.clips if c.problem
@@ -125,7 +127,7 @@ def _prepare(args: argparse.Namespace) -> int:
         videos = [clip for clip in index.clips if clip.is_video and not clip.problem]
         with bar("extract", "videos") as advance:
             bad = extract(videos, out, how, advance)
-        print(f"frames   {len(videos) - len(bad):,} of {len(videos):,} videos as jpg in {out}")
+        say("frames", f"{len(videos) - len(bad):,} of {len(videos):,} videos as jpg in {out}")
         problems += bad
         dataset.pop("first_picture", None)  # extracted frames count from 1
         if config.name == "folders":
@@ -140,7 +142,7 @@ def _prepare(args: argparse.Namespace) -> int:
             dataset["clips"] = f"{where}/{{id}}/{PICTURES}"
     _show(problems)
     text = yaml.safe_dump({"dataset": dataset}, default_flow_style=True, width=10_000).strip()
-    print(f"study    data: {text}")
+    print(f"study    data: {text}")  # to be copied: not wrapped
     return 1 if problems else 0
 
 
@@ -153,7 +155,7 @@ def _sheet(args: argparse.Namespace) -> int:
     picture = sheet(GeneratedConfig.seen(FRAMES, {"task": args.task}))
     with writable(file, "choose another file"):
         write_whole(file, picture)
-    print(f"picture  {file}")
+    say("picture", str(file))
     return 0
 
 
@@ -182,20 +184,19 @@ def _config(args: argparse.Namespace) -> ReaderConfig:
     return source
 
 
-class _Parser(argparse.ArgumentParser):
-    """Complains in one line; --help has the rest."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message}; see python -m harness.data --help\n")
-
-
 def _parser() -> argparse.ArgumentParser:
     from harness.files import default_data_dir
 
-    parser = _Parser(
-        prog="python -m harness.data", description="See whether a data set is whole; make it ready."
+    parser = Parser(
+        prog="python -m harness.data",
+        description="See whether a data set is whole; make it ready; see what generated clips show.",
+        examples=[
+            "python -m harness.data check ~/data/jester      # what is wrong with it, if anything",
+            "python -m harness.data prepare ~/data/jester    # make its index, and print the line for a study",
+            "python -m harness.data sheet strobe             # a picture of a generated task",
+        ],
     )
-    commands = parser.add_subparsers(required=True, metavar="check|prepare|sheet", parser_class=_Parser)
+    commands = parser.add_subparsers(required=True, metavar="check|prepare|sheet", parser_class=Parser)
     check = commands.add_parser("check", help="read all annotations, look at all clips, list what is wrong")
     prepare = commands.add_parser("prepare", help="make the index; with --extract, videos to jpg frames")
     check.set_defaults(command=_check)
@@ -223,7 +224,7 @@ def _parser() -> argparse.ArgumentParser:
         add("--data-dir", type=Path, default=default_data_dir(), metavar="DIR", help=words)
     add = check.add_argument
     add("--decode", action="store_true", help="decode every frame of every clip, which takes long")
-    add("--out", type=Path, metavar="FILE", help=".json or .csv (default: <format>-check.json)")
+    add("--out", type=Path, metavar="FILE", help="list all problems there, as .json or .csv")
     add = prepare.add_argument
     add("--recount", action="store_true", help="look at every clip again, also where an index is there")
     words = (

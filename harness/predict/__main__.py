@@ -9,9 +9,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
+from harness.console import complain
 from harness.errors import DataError, UserError
+from harness.options import Parser
 
 if TYPE_CHECKING:
     from harness.predict.video import Prediction
@@ -28,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(args)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 2
 
 
@@ -47,7 +49,7 @@ def _run(args: argparse.Namespace) -> int:
         try:
             found = predictor.video(video)
         except DataError as error:
-            print(f"error: {error}", file=sys.stderr)
+            complain(error)
             code = 1
             continue
         _show(video, found, predictor.classes)
@@ -86,19 +88,12 @@ def _write(found: Prediction, out: Path, stem: str, taken: set[str]) -> Path:
     return file
 
 
-class _Parser(argparse.ArgumentParser):
-    """Complains in one line; --help has the rest."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message}; see python -m harness.predict --help\n")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m harness.predict",
         description="Sample, crop and score videos as a trained network's study did; print the five most "
         "probable classes of each, and write a picture of the frames that were seen.",
-        epilog="example: python -m harness.predict kernel_sizes/ks3 clip.mp4",
+        examples=["python -m harness.predict kernel_sizes/ks3 clip.mp4"],
     )
     add = parser.add_argument
     add(

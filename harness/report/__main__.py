@@ -14,7 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.console import complain, say
 from harness.errors import StudyError, UserError
+from harness.options import Parser
 from harness.records import StudyRecord
 from harness.report.write import NUMBERS, read_record, write_comparison, write_index, write_study
 
@@ -29,13 +31,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.compare:
             first, second = (_record(text, args.tracking_uri) for text in args.compare)
             folder = write_comparison(first, second, args.out)
-            print(f"compared {folder / 'index.html'}")
+            say("compared", str(folder / "index.html"))
             return 0
         if args.predictions:
             return _report_predictions(args)
         return 0 if _write_all(_open(args.tracking_uri), args) else 2
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 2
 
 
@@ -46,19 +48,22 @@ def _write_all(store: Store, args: argparse.Namespace) -> bool:
         raise StudyError(
             "the tracking store holds no study; run one first: python -m harness.run studies/..."
         )
+    from harness.report.variant_runs import variant_runs
     from harness.tracking.recorder import Recorder
 
-    whole = True
+    whole, recorder = True, Recorder(store)
     for name in names:
         try:
-            folder = write_study(store.load_study(name), args.out)
-            Recorder(store).attach_report(name, folder)
-            print(f"report   {folder / 'index.html'}")
+            record = store.load_study(name)
+            folder = write_study(record, args.out)
+            recorder.attach_report(name, folder)
+            recorder.keep_variants(name, variant_runs(record))
+            say("report", str(folder / "index.html"))
         except UserError as error:
             whole = False
-            print(f"error: {error}", file=sys.stderr)
+            complain(error)
     if any(args.out.glob(f"*/{NUMBERS}")):
-        print(f"index    {write_index(args.out)}")
+        say("index", str(write_index(args.out)))
     return whole
 
 
@@ -67,8 +72,8 @@ def _report_predictions(args: argparse.Namespace) -> int:
 
     record = record_of(args.predictions, name=args.name, baseline=args.baseline, margin=args.margin)
     folder = write_study(record, args.out)
-    print(f"report   {folder / 'index.html'}")
-    print(f"index    {write_index(args.out)}")
+    say("report", str(folder / "index.html"))
+    say("index", str(write_index(args.out)))
     return 0
 
 
@@ -89,8 +94,15 @@ def _record(text: str, uri: str) -> StudyRecord:
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m harness.report", description="Write the reports of all studies."
+    parser = Parser(
+        prog="python -m harness.report",
+        description="Write the reports of all studies.",
+        examples=[
+            "python -m harness.report --out reports/         # every study of the store, and an index",
+            "python -m harness.report --study kernel_sizes   # one of them",
+            "python -m harness.report --compare here there   # two studies or reports side by side",
+            "python -m harness.report --predictions a.csv b.csv      # of any training code",
+        ],
     )
     parser.add_argument(
         "--out", type=Path, default=Path("reports"), help="folder for the reports (default: reports)"

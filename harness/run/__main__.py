@@ -11,10 +11,12 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.console import bar, complain, console, quieten, say
 from harness.errors import UserError
 from harness.run.request import Request, read
 from harness.run.signals import interrupt, received, stop_code, terminate
@@ -40,25 +42,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGINT, interrupt)
     if isinstance(sys.stdout, io.TextIOWrapper):  # a log shows each line at once, whatever its encoding
         sys.stdout.reconfigure(line_buffering=True, errors="replace")
+    quieten(request.quiet)
     try:
-        return _run(request)
+        return _list() if request.list else _run(request)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 2
     except (KeyboardInterrupt, SystemExit) as stop:
         code = stop_code(stop)
-        print("stopped: no trial is under way; the same command starts again from here")
+        say("stopped", "no trial is under way; the same command starts again from here")
         return code
+
+
+def _list() -> int:
+    from harness.run.listing import listing
+
+    for line in listing():
+        print(line)
+    return 0
 
 
 def _run(request: Request) -> int:
     from harness import machine
-    from harness.run.checks import checked_studies
     from harness.shipped import study_file
+    from harness.study.reading import read_yaml
 
+    read_yaml(study_file(request.study))  # a mistyped name is said before anything heavy is imported
+    if console.is_terminal:  # in a log nobody waits
+        say("start", f"{request.study}; loading PyTorch, which takes longer the first time")
     machine.keep_freed_memory()
+
+    from harness.run.checks import checked_studies
+
     if (file := study_file(request.study)) != Path(request.study):
-        print(f"study    no file {request.study} here; taking the one that comes with mixtbench: {file}")
+        say("study", f"no file {request.study} here; taking the one that comes with mixtbench: {file}")
     studies = checked_studies(request)
     store = _store(request)
     codes = []
@@ -85,7 +102,7 @@ def _store(request: Request) -> Store | None:
     return Store.open(uri, create=not request.dry_run)
 
 
-def _dry_run(study: Study, request: Request, done: Collection[str], store: Store | None) -> int:
+def _dry_run(study: Study, request: Request, done: Mapping[str, str], store: Store | None) -> int:
     from harness.data.dataset import find_data
     from harness.run import dry
     from harness.run.plan import Plan, by_variant
@@ -97,10 +114,11 @@ def _dry_run(study: Study, request: Request, done: Collection[str], store: Store
     return 0
 
 
-def _carry_out(study: Study, request: Request, done: Collection[str], store: Store) -> int:
+def _carry_out(study: Study, request: Request, done: Mapping[str, str], store: Store) -> int:
     """Run one study's pending trials and compare. Returns the exit code."""
     from harness.machine import environment
     from harness.records import UNCHECKED
+    from harness.report.variant_runs import variant_runs
     from harness.run import costs, printer
     from harness.run.claim import claimed
     from harness.run.plan import Plan, by_variant
@@ -124,13 +142,13 @@ def _carry_out(study: Study, request: Request, done: Collection[str], store: Sto
         finally:
             recorder.stop_running()
     record = store.load_study(study.name)
+    recorder.keep_variants(study.name, variant_runs(record))
     results = plan.results(record)
     printer.show_results(record, results, stopped=bool(stopped))
     return stopped or int(any(trial.status != "done" for trial in results))
 
 
 def _open(config: DataConfig, request: Request) -> DataSet:
-    from harness.console import bar
     from harness.data.dataset import open_data
 
     with bar("data", "clips") as advance:
@@ -138,13 +156,12 @@ def _open(config: DataConfig, request: Request) -> DataSet:
 
 
 def _costs(plan: Plan) -> dict[str, CostRecord]:
-    from harness.console import bar
     from harness.run import costs, printer
 
     begin = time.monotonic()
-    printer.announce_costs(plan)
+    backbone = plan.study.cost.backbone
     with bar("cost", "rounds") as advance:
-        found = costs.measure(plan, advance)
+        found = costs.measure(plan, partial(printer.announce_costs, backbone), advance)
     printer.show_costs(found, time.monotonic() - begin)
     return found
 

@@ -10,7 +10,7 @@ import os
 import torch
 
 from harness.analysis.summary import summarize
-from harness.console import Table, console
+from harness.console import Table, console, say
 from harness.cost import cache, counting
 from harness.cost.memory import StepMemory, step_memory
 from harness.data.config import DataConfig
@@ -40,19 +40,19 @@ def show(plan: Plan, before: StudyRecord | None = None) -> None:
     print("\nprotocol")
     data = plan.data[plan.study.baseline]
     for name, words in protocol(plan.study, data).items():
-        print(f"  {name:<26} {words}")
+        say(f"  {name}", words, column=28)
     print()
     _show_variants(plan)
     study = plan.study
     compared = len(study.variants) - (len(study.sweep.changes) if study.sweep else 1)
     stated = len(study.hypotheses)
     clips, clusters = _validation_clips(study.variants[study.baseline].data, data)
-    print(f"detects  {detects(len(plan.seeds), compared, stated, clips, clusters)}")
+    say("detects", detects(len(plan.seeds), compared, stated, clips, clusters))
     if before and (too_easy := ceiling(summarize(before))):
-        print(f"before   {too_easy}")
+        say("before", too_easy)
     print()
     for line in missing(plan) or ["nothing: this machine can run it"]:
-        print(f"missing  {line}")
+        say("missing", line)
     print("dry run: nothing was trained, nothing was written")
 
 
@@ -111,18 +111,18 @@ def _show_variants(plan: Plan) -> None:
         table.add_row(name, f"{operator['name']} {words}".strip(), str(pending), *counted, *macs, size)
     console.print(table)
     for key, values in _differences(plan.study).items():
-        print(f"differs  {key}: {values}")
+        say("differs", f"{key}: {values}")
     if sweep := plan.study.sweep:
         for key in sweep.keys:
             values = ", ".join(str(change[key]) for change in sweep.changes.values())
-            print(f"sweep    {key}: {values}")
-    print(f"MACs     {geometry(list(costs.values()))}; one multiply-add is 1")
+            say("sweep", f"{key}: {values}")
+    say("MACs", f"{geometry(list(costs.values()))}; one multiply-add is 1")
     if mixing := [name for name in plan.study.variants if costs[alike[name]].batch_statistics]:
-        print(f"batch    in training the clips of a batch meet inside the operator of {', '.join(mixing)}")
+        say("batch", f"in training the clips of a batch meet inside the operator of {', '.join(mixing)}")
     if largest:
-        print(f"memory   {_memory_words(plan, largest)}")
+        say("memory", _memory_words(plan, largest))
     for name, reason in unknown.items():
-        print(f"memory   of {name} is not known: its operator does not run on shapes alone ({reason})")
+        say("memory", f"of {name} is not known: its operator does not run on shapes alone ({reason})")
 
 
 def _differences(study: Study) -> dict[str, str]:

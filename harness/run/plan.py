@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -28,13 +28,13 @@ class Plan:
     """A study as a request asks for it.
 
     data: the data set of each variant; None where a dry run finds none.
-    done: ids of trials that need not be run, here or in other studies.
+    done: by trial id, the study in which a trial was finished; it need not be run again.
     """
 
     study: Study
     request: Request
     data: Mapping[str, DataSet | None]
-    done: Collection[str]
+    done: Mapping[str, str]
 
     @cached_property
     def resources(self) -> ResolvedResources:

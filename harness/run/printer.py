@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from harness.console import bars, console, duration
+from harness.console import bars, console, duration, say
 from harness.cost import cache
 from harness.data.dataset import missing_data
 from harness.records import NOTE, CostRecord, StudyRecord, TrialRecord
+from harness.report.format import plural
 from harness.report.terminal import final_table, time_spent
 from harness.run.plan import Plan
+from harness.study.study import Trial
 from harness.train.trial import Job
 from harness.units import geometry
 
@@ -22,42 +25,63 @@ def show_plan(plan: Plan, sources: Mapping[str, str]) -> None:
         sources: of each variant's operator of the user's own, as they were when it was last run.
     """
     study, each = plan.study, plan.resources
-    print(f"study    {study.name}: {study.question}")
+    say("study", f"{study.name}: {study.question}")
     rows = f"{len(study.variants)} variants"
     if study.sweep:
         rows = f"{len(study.sweep.rows)} variants x {len(study.sweep.changes)} {study.sweep.axis}"
     size = f"{rows} x {len(plan.seeds)} seeds = {len(plan.trials)} trials"
-    done = sum(trial.trial_id in plan.done for trial in plan.trials)
-    left_out = len(plan.trials) - len(plan.chosen)
-    rest = f", {left_out} left out by --variants or --seeds" if left_out else ""
-    print(f"plan     {size}; {done} done before, {len(plan.pending)} to run{rest}")
+    say("plan", f"{size}; {_counts(plan)}")
+    sources_of = [plan.done[trial.trial_id] for trial in _kept(plan)]
+    if reused := Counter(source for source in sources_of if source != study.name):
+        words = ", ".join(f"{many} of `{name}`" for name, many in reused.items())
+        say("reused", f"{words}: the same trials, done there")
     for variant, modules in plan.changed_sources(sources).items():
-        print(f"changed  {', '.join(modules)} since {variant} was last run: its trials are run again")
+        say("changed", f"{', '.join(modules)} since {variant} was last run: its trials are run again")
     name, first = next(iter(study.variants.items()))
     data = plan.data[name]
     made = data.fingerprint[:12] if data else "not made yet"
     place = "(not on this machine)" if missing_data(first.data) else f"({made}) in {plan.request.data_dir}"
-    print(f"data     {first.data.dataset_name} {place}")
+    say("data", f"{first.data.dataset_name} {place}")
     together = f" in {each.ranks} processes" if each.ranks != 1 else ""
     epochs = sorted({settings.train.epochs for settings in study.variants.values()})
     work = f"{' to '.join(map(str, epochs[:: len(epochs) - 1 or 1]))} epochs of {first.model.backbone}"
-    print(f"each     {each.cpus:g} cpu, {each.gpus:g} gpu{together}, {work}")
+    say("each", f"{each.cpus:g} cpu, {each.gpus:g} gpu{together}, {work}")
 
 
-def announce_costs(plan: Plan) -> None:
-    """Print that measuring begins, where anything is measured."""
-    config = plan.study.cost
-    if config.latency:
-        variants = {name: (s.model, s.data.num_frames) for name, s in plan.study.variants.items()}
-        networks = f"{len(set(cache.first_alike(variants).values()))} networks of {config.backbone}"
-        print(f"cost     measuring {networks}, unless kept from before")
+def _kept(plan: Plan) -> list[Trial]:
+    """Trials that this call was to see done, and that are."""
+    pending = {trial.trial_id for trial in plan.pending}
+    return [trial for trial in plan.chosen if trial.trial_id not in pending]
+
+
+def _counts(plan: Plan) -> str:
+    """What becomes of all trials; the numbers add up to them."""
+    chosen = {trial.trial_id for trial in plan.chosen}
+    left_out = [trial for trial in plan.trials if trial.trial_id not in chosen]
+    again = " again (--force)" if plan.request.force else ""
+    words = f"{len(_kept(plan))} done before, {len(plan.pending)} to run{again}"
+    if left_out:
+        done = sum(trial.trial_id in plan.done for trial in left_out)
+        words += f", {len(left_out)} left out by --variants or --seeds"
+        words += f" ({done} of them done)" if done else ""
+    return words
+
+
+def announce_costs(backbone: str, measured: int, doubtful: int) -> None:
+    """Print that measuring begins.
+
+    Args:
+        measured: networks that are timed. doubtful: those of them whose latency from before is doubtful.
+    """
+    before = f"; {doubtful} of them again: what was measured before is doubtful" if doubtful else ""
+    say("cost", f"measuring {plural(measured, 'network')} of {backbone}{before}")
 
 
 def show_costs(costs: Mapping[str, CostRecord], seconds: float) -> None:
     """Print where costs were taken, how long that took, and what is doubtful."""
     for warning in cache.warnings(costs):
-        print(f"warning  cost of {warning}")
-    print(f"cost     {geometry([next(iter(costs.values()))])}, {seconds:.0f} s")
+        say("warning", f"cost of {warning}", must=True)
+    say("cost", f"{geometry([next(iter(costs.values()))])}, {seconds:.0f} s")
 
 
 def show_results(record: StudyRecord, results: Sequence[TrialRecord], *, stopped: bool) -> None:
@@ -70,15 +94,16 @@ def show_results(record: StudyRecord, results: Sequence[TrialRecord], *, stopped
     table, lines = final_table(record)
     print()
     console.print(table)
-    print("\n".join(lines))
+    for line in lines:
+        say("", line, must=True)
     if line := time_spent(results):
-        print(f"time     {line}")
+        say("time", line)
     if stopped:
         done, failed = (sum(trial.status == status for trial in results) for status in ("done", "failed"))
         count = f"{done} done, {failed} failed, {len(results) - done - failed} still to run"
-        print(f"stopped  {count}; the same command goes on from here")
+        say("stopped", f"{count}; the same command goes on from here", must=True)
     else:
-        print("next     python -m harness.report --out reports/   or browse: make ui")
+        say("next", "python -m harness.report --out reports/   or browse: make ui")
 
 
 class Printer:
@@ -130,17 +155,18 @@ class Printer:
         self._reached[job.trial_id] = job.settings.train.epochs
         self._bars.remove_task(self._tasks.pop(job.trial_id))
         name = f"[{self._ended}/{self._trials}] {job.variant} seed={job.seed}"
-        result = record.reason
+        result, failed = record.reason, record.status == "failed"
         if record.last:
             result = f"top1 {record.last['top1']:5.1f} %  {duration(record.seconds):>7}"
-        console.print(f"{name:<28} {record.status:<7} {result}   {self._left()}".rstrip(), soft_wrap=True)
+        words = f"{record.status:<7} {result}   {self._left()}".rstrip()
+        say(name, words, column=28, must=failed)
 
         if NOTE in record.environment:
             self.note(record.environment[NOTE])
 
     def note(self, text: str) -> None:
         """Print what else should be known."""
-        console.print(f"note     {text}", soft_wrap=True)
+        say("note", text, must=True)
 
     def _left(self) -> str:
         """The remaining time, at the pace of the epochs that this call trained."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from harness.files import default_data_dir
+from harness.options import Parser, names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +21,7 @@ class Request:
     unchecked: train operators that were not held to the contract.
     networks: which trained networks the store keeps: "first" (of the first seed), "all" or "none".
     data_dir: absolute.
+    list: print what there is instead. quiet: print only what must be said.
     tracking_uri, address: "" for the usual store, and for this machine without a cluster.
     """
 
@@ -33,10 +35,13 @@ class Request:
     serial: bool
     force: bool
     unchecked: bool
+    remeasure: bool
     networks: str
     data_dir: Path
     tracking_uri: str
     address: str
+    list: bool = False
+    quiet: bool = False
 
 
 def read(argv: Sequence[str] | None = None) -> Request:
@@ -45,64 +50,65 @@ def read(argv: Sequence[str] | None = None) -> Request:
     Raises:
         SystemExit: it cannot be read (code 2, one line on stderr), or asks for help.
     """
-    given = vars(_parser().parse_args(argv))
+    parser = _parser()
+    given = vars(parser.parse_args(argv))
+    if not given["study"] and not given["list"]:
+        parser.error("which study? name its file, as in studies/kernel_sizes.yaml")
     overrides, data_dir = tuple(given.pop("set")), given.pop("data_dir").expanduser().absolute()
     return Request(**given, overrides=overrides, data_dir=data_dir)
-
-
-class _Parser(argparse.ArgumentParser):
-    """Complains in one line; --help has the rest."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message}; see python -m harness.run --help\n")
 
 
 _DESCRIPTION = (
     "Train and compare the variants of a study. Trials that are done are not run again; an interrupted study goes on "
     "where it stopped."
 )
-_VARIANTS = "run only these variants; in a sweep ks3 is all of its rows, ks3@96 one of them"
-_FORCE = "run again what is done; an old result goes when the new one is there"
-_UNCHECKED = "train operators without trying first whether they keep the contract; the report says so"
-_NETWORKS = "which trained networks MLflow keeps as models: those of the first seed (default), all, or none"
-_TRACKING_URI = "MLflow store (default: $MLFLOW_TRACKING_URI, or sqlite:///mlflow.db)"
+
+
+_EXAMPLES = (
+    "python -m harness.run smoke            # does it all work here? a few minutes",
+    "python -m harness.run my.yaml --dry-run      # what it would do, cost and need",
+    "python -m harness.run my.yaml --variants tsn,ks3 --seeds 0      # a part of it",
+    "python -m harness.run my.yaml --set train.epochs=2    # a setting changed once",
+    "python -m harness.run --list         # operators, data sets and what else is there",
+)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m harness.run", description=_DESCRIPTION)
-    add, yes = parser.add_argument, "store_true"
-    add("study", help="a study file, such as studies/kernel_sizes.yaml")
+    parser = Parser(prog="python -m harness.run", description=_DESCRIPTION, examples=_EXAMPLES)
+    yes = "store_true"
+    add = parser.add_argument
+    add("study", nargs="?", default="", help="a study file, or the name of one that comes with the project")
+    add("--list", action=yes, help="print what studies can be made of, and the studies that are there")
+
+    add = parser.add_argument_group("which trials").add_argument
+    variants = "run only these variants; in a sweep ks3 is all of its rows, ks3@96 one of them"
+    add("--variants", type=names, default=(), metavar="A,B,...", help=variants)
+    seeds = "run only these seeds; new ones join the study's"
+    add("--seeds", type=_seeds, default=(), metavar="0,1,...", help=seeds)
+    parts = "run only these parts of a study that has parts"
+    add("--parts", type=names, default=(), metavar="A,B,...", help=parts)
+    add("--preset", default="", metavar="NAME", help="the study at another scale, as its file describes it")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting: train.epochs=2")
+    add("--force", action=yes, help="run again what is done; an old result goes when the new one is there")
+    add("--profile", type=_renamed, nargs="?", const="", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+
+    add = parser.add_argument_group("how they are run").add_argument
     add("--dry-run", action=yes, help="print the plan, its costs and what is missing here; train nothing")
     add("--serial", action=yes, help="one trial after the other, without Ray")
-    add(
-        "--seeds",
-        type=_seeds,
-        default=(),
-        metavar="0,1,...",
-        help="run only these seeds; new ones join the study's",
-    )
-    add("--variants", type=_names, default=(), metavar="A,B,...", help=_VARIANTS)
-    add(
-        "--parts",
-        type=_names,
-        default=(),
-        metavar="A,B,...",
-        help="run only these parts of a study that has parts",
-    )
-    add("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting: train.epochs=2")
-    add("--preset", default="", metavar="NAME", help="the study at another scale, as its file describes it")
-    add("--profile", type=_renamed, nargs="?", const="", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-    add("--force", action=yes, help=_FORCE)
-    add("--unchecked", action=yes, help=_UNCHECKED)
-    add("--networks", choices=("first", "all", "none"), default="first", help=_NETWORKS)
+    add("--address", default="", help="an existing Ray cluster; needs --data-dir where all nodes can read it")
+    remeasure = "measure latencies again; without it those that are known are kept, unless they are doubtful"
+    add("--remeasure", action=yes, help=remeasure)
+    unchecked = "train operators without trying first whether they keep the contract; the report says so"
+    add("--unchecked", action=yes, help=unchecked)
+    add("-q", "--quiet", action=yes, help="print warnings, failures and the final table only")
+
+    add = parser.add_argument_group("where things lie").add_argument
     data_dir = "data sets, caches, checkpoints (default: %(default)s)"
     add("--data-dir", type=Path, default=default_data_dir(), metavar="DIR", help=data_dir)
-    add("--tracking-uri", default="", metavar="URI", help=_TRACKING_URI)
-    add(
-        "--address",
-        default="",
-        help="an existing Ray cluster; needs --data-dir on storage that all nodes share",
-    )
+    uri = "MLflow store (default: $MLFLOW_TRACKING_URI, or sqlite:///mlflow.db)"
+    add("--tracking-uri", default="", metavar="URI", help=uri)
+    networks = "which trained networks MLflow keeps: those of the first seed (default), all, or none"
+    add("--networks", choices=("first", "all", "none"), default="first", help=networks)
     return parser
 
 
@@ -111,13 +117,9 @@ def _renamed(name: str) -> NoReturn:
     raise argparse.ArgumentTypeError(f"{words}: --preset {name or 'NAME'}")
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
 def _seeds(text: str) -> tuple[int, ...]:
     try:
-        seeds = tuple(int(name) for name in _names(text))
+        seeds = tuple(int(name) for name in names(text))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers, as in 0,1,2") from None
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from types import FrameType
 
@@ -18,12 +19,20 @@ def stop_code(stop: BaseException) -> int:
 received: set[int] = set()  # signals; the exit that one raises may come out of Ray with another code
 
 
+def _answer() -> None:
+    """Before anything else: ending trials and Ray takes its time."""
+    if not received:
+        os.write(1, b"\nstopping trials at their last whole epoch; this may take half a minute\n")
+
+
 def terminate(number: int, frame: FrameType | None) -> None:
+    _answer()
     received.add(number)
     raise SystemExit(128 + number)
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:
+    _answer()
     received.add(number)
     raise KeyboardInterrupt
 

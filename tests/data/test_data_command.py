@@ -43,10 +43,13 @@ def problems(file: Path) -> set[tuple[str, str, str]]:
 def test_a_whole_data_set_is_found_whole(name: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make(name, here / "root")
     assert guess_format(here / "root") == name
+    before = set(here.iterdir())
     assert main(["check", "root"]) == 0
+    assert set(here.iterdir()) == before  # nothing is left behind that was not asked for
     out = capsys.readouterr().out
     assert f"format   {name} in {here / 'root'}" in out
-    found = json.loads((here / f"{name}-check.json").read_text())
+    main(["check", "root", "--out", "check.json"])
+    found = json.loads((here / "check.json").read_text())
     assert found["good"] == {"train": 4, "val": 3} | ({"test": 1} if READERS[name]().test else {})
     assert found["problems"] == []
     row = next(line.split() for line in out.splitlines() if line.strip().startswith("train"))
@@ -96,8 +99,8 @@ def test_a_file_whose_name_is_no_text_is_found(here: Path, capsys: pytest.Captur
     root = make("folders", here / "root")
     bad = write_webm(root / "train" / LABELS[0] / "x.webm", moving_bar(0, 0, frames=3))
     os.rename(bad, os.fsencode(bad.parent) + b"/caf\xe9.webm")
-    assert main(["check", "root"]) == 1
-    assert problems(here / "folders-check.json") == {("bad id", "train", f"train/{LABELS[0]}/caf\udce9.webm")}
+    assert main(["check", "root", "--out", "check.json"]) == 1
+    assert problems(here / "check.json") == {("bad id", "train", f"train/{LABELS[0]}/caf\udce9.webm")}
     assert "is not UTF-8 text" in capsys.readouterr().out
     with pytest.raises(DataError, match="is not UTF-8 text"):
         open_data(DataConfig(dataset={"name": "folders", "root": str(root)}, **SMALL), here / "d")
@@ -108,19 +111,19 @@ def test_many_problems_are_counted_and_all_written(here: Path, capsys: pytest.Ca
     for id_ in range(100, 125):
         shutil.rmtree(root / "20bn-jester-v1" / str(id_))
     assert main(["check", "root"]) == 1
+    assert "problems 25; --out FILE lists all of them\n" in capsys.readouterr().out
+    assert main(["check", "root", "--out", "check.json"]) == 1
     out = capsys.readouterr().out
     assert out.count("no such folder") == 10
     assert "missing: and 15 more" in out
-    assert len(problems(here / "jester-check.json")) == 25
+    assert len(problems(here / "check.json")) == 25
 
 
 def test_a_class_without_a_training_clip_is_said(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make("jester", here / "root", train=2)
-    main(["check", "root"])
+    main(["check", "root", "--out", "check.json"])
     assert "classes  3, 1 of them without a training clip" in capsys.readouterr().out
-    assert json.loads((here / "jester-check.json").read_text())["classes_without_training_clips"] == [
-        LABELS[2]
-    ]
+    assert json.loads((here / "check.json").read_text())["classes_without_training_clips"] == [LABELS[2]]
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def test_a_dry_run_says_where_an_earlier_run_was_at_the_ceiling(
 ) -> None:
     request = read(place.command(place.study(), "--dry-run"))
     (study,) = checked_studies(request)
-    plan = Plan(study, request, by_variant(study, lambda data: find_data(data, request.data_dir)), [])
+    plan = Plan(study, request, by_variant(study, lambda data: find_data(data, request.data_dir)), {})
     dry.show(plan, ladder({"tsn": [[20]] * 3, "ks13": [[20]] * 3}, [1]))
     assert "before   Every row is at the ceiling, 98 % or more at every lag: " in capsys.readouterr().out
     dry.show(plan, ladder({"tsn": [[0]] * 3, "ks13": [[20]] * 3}, [1]))

@@ -76,7 +76,7 @@ def test_a_store_with_a_torn_page_is_one_line(ready: Workplace) -> None:
 
 def test_no_study_at_all_is_one_line(place: Workplace) -> None:
     place.command = lambda *args: [str(a) for a in args]  # type: ignore[method-assign]
-    assert refused(place).startswith("the following arguments are required: study; see ")
+    assert refused(place).startswith("which study? name its file, as in studies/kernel_sizes.yaml; see ")
 
 
 def test_an_unknown_part_is_one_line(place: Workplace) -> None:

@@ -52,7 +52,10 @@ def test_force_runs_again_and_leaves_one_result_a_trial(ready: Workplace) -> Non
     ready.run(study)
     before = {run.info.run_id for run in ready.runs()}
     outcome = ready.run(study, "--force", "--variants", "tsn")
-    assert "2 done before, 1 to run, 1 left out by --variants or --seeds" in outcome.out
+    assert (
+        "0 done before, 1 to run again (--force), 1 left out by --variants or --seeds (1 of them done)"
+        in outcome.out
+    )
     after = ready.runs()
     assert [run.info.run_name for run in after] == ["ks13-s0", "tsn-s0"]
     assert len(before & {run.info.run_id for run in after}) == 1
@@ -103,7 +106,7 @@ def test_a_sweep_runs_every_variant_at_each_value(ready: Workplace) -> None:
     }
     assert record.sweep["rows"]["ks13"] == {"16": "ks13@16", "32": "ks13@32"}
     again = ready.run(study, "--variants", "tsn@16,ks13")
-    assert "2 done before, 1 to run, 1 left out by --variants or --seeds" in again.out
+    assert "4 trials; 2 done before, 1 to run, 1 left out by --variants or --seeds\n" in again.out
 
 
 def test_a_part_without_the_chosen_variant_is_left_out(place: Workplace) -> None:
@@ -114,6 +117,26 @@ def test_a_part_without_the_chosen_variant_is_left_out(place: Workplace) -> None
     assert place.run(study, "--variants", "ks3", "--dry-run").err == (
         "error: --variants: no variant 'ks3'; did you mean 'ks13'?\n"
     )
+
+
+def test_a_trial_that_another_study_of_the_store_has_done_is_not_trained_again(ready: Workplace) -> None:
+    assert ready.run(ready.study()).code == 0
+    more = {**TINY["variants"], "shift": {"model.operator": {"name": "shift"}}}
+    variants = {"none": more.pop("tsn"), **more}  # the same trial by another name
+    other = ready.study("other", baseline="none", variants=variants)
+    outcome = ready.run(other)
+    assert outcome.code == 0, outcome.err
+    assert "3 trials; 2 done before, 1 to run\n" in outcome.out
+    assert "reused   2 of `tiny`: the same trials, done there\n" in outcome.out
+    assert [run.info.run_name for run in ready.runs("other")] == ["shift-s0"]
+    mine, theirs = ready.load("other"), ready.load()
+    assert [(t.variant, t.status) for t in mine.trials] == [
+        ("none", "done"),
+        ("ks13", "done"),
+        ("shift", "done"),
+    ]
+    assert mine.trials[0].last == theirs.trials[0].last
+    assert [t.environment.get("trials taken over from") for t in mine.trials] == ["tiny", "tiny", None]
 
 
 def test_a_preset_is_a_study_of_its_own(ready: Workplace) -> None:
