@@ -144,20 +144,7 @@ def find_operator(name: str) -> type[TemporalOp]:
         ValueError: nothing of that name; the message offers the nearest one.
     """
     if "." in name:
-        module_name, _, class_name = name.rpartition(".")
-        try:
-            module = importlib.import_module(module_name)
-        except ModuleNotFoundError as error:
-            if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-                raise  # the user's module was found; something that it imports was not
-            raise ValueError(
-                f"name: no module {module_name!r} for operator {name!r}; put its folder on PYTHONPATH, "
-                "or the file beside the study"
-            ) from None
-        found = getattr(module, class_name, None)
-        if found is None:
-            classes = [key for key, value in vars(module).items() if isinstance(value, type)]
-            raise ValueError(f"name: {module_name} has no {class_name!r}{_nearest(class_name, classes)}")
+        found = at_path(name, "operator")
         if not (isinstance(found, type) and issubclass(found, TemporalOp)):
             raise ValueError(f"name: {name!r} is not a subclass of TemporalOp")
         return found
@@ -166,6 +153,32 @@ def find_operator(name: str) -> type[TemporalOp]:
     if name not in known:
         raise ValueError(f"name: no operator {name!r}{_nearest(name, known, shown=TemporalOp.registry)}")
     return known[name]
+
+
+def at_path(path: str, what: str, setting: str = "name") -> Any:
+    """What stands at a dotted path `package.module.name`, of the user's own.
+
+    Args:
+        what, setting: what it is, and which setting names it, for messages.
+
+    Raises:
+        ValueError: no such module, or nothing of that name in it.
+    """
+    module_name, _, name = path.rpartition(".")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise  # the user's module was found; something that it imports was not
+        raise ValueError(
+            f"{setting}: no module {module_name!r} for {what} {path!r}; put its folder on PYTHONPATH, "
+            "or the file beside the study"
+        ) from None
+    found = getattr(module, name, None)
+    if found is None:
+        known = [key for key, value in vars(module).items() if callable(value)]
+        raise ValueError(f"{setting}: {module_name} has no {name!r}{_nearest(name, known)}")
+    return found
 
 
 def make_operator(name: str, channels: int, num_frames: int, **settings: Any) -> TemporalOp:

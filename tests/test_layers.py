@@ -74,6 +74,8 @@ DOORS = {  # package -> the modules that may import it
     },
     "safetensors": {"harness.model.weights"},
     "rich": {"harness.console"},
+    "timm": {"harness.model.packages"},
+    "torchvision": {"harness.model.packages"},
     "triton": {"operators.stencil.triton", "operators.stencil.kernels"},
 }
 
