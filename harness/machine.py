@@ -5,6 +5,7 @@ Without torch until a device is asked for: the allocator is set before torch is 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import platform
@@ -165,6 +166,21 @@ def _busy_seconds() -> float | None:
         return None
     user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields[1:9])
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def usable_cpus(groups: Path = Path("/sys/fs/cgroup")) -> int:
+    """Processors that this process may use: those it is bound to, and no more than its container's limit; 1 or more.
+
+    `os.cpu_count` counts the machine's. A limit of one and a half processors counts as one.
+    """
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for quota, period in (("cpu.max", ""), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            words = (groups / quota).read_text().split()
+            words += (groups / period).read_text().split() if period else []
+            if words[0] not in ("max", "-1"):
+                count = min(count, int(words[0]) // int(words[1]))
+    return max(1, count)
 
 
 def cpu_name() -> str:

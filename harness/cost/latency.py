@@ -6,7 +6,6 @@ alike. All networks are in memory at once (ResNet-50: about 100 MB each, 300 wit
 
 from __future__ import annotations
 
-import os
 import random
 import statistics
 import time
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 
 from harness.cost.config import CostConfig
 from harness.cost.counting import network
-from harness.machine import Load, here, threads
+from harness.machine import Load, here, threads, usable_cpus
 from harness.model.config import ModelConfig
 from harness.model.mstnet import MSTNet, to_memory_format
 from harness.stats.estimates import quartiles
@@ -123,7 +122,7 @@ def measure(
         progress(turn + 1, warm_ups + repeats)
     drifted, others = drift([t.samples["forward"] for t in timings.values()]), load.others()
     for one in timings.values():
-        one.warnings += doubts(one, drifted, others, os.cpu_count() or 1)
+        one.warnings += doubts(one, drifted, others, usable_cpus())
     return timings
 
 

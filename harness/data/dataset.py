@@ -10,7 +10,7 @@ from harness.data.config import DataConfig
 from harness.data.frames import decode_all, decode_small
 from harness.data.generated import making
 from harness.data.generated.config import GeneratedConfig
-from harness.data.index import Index
+from harness.data.index import Index, only_one_class
 from harness.data.mirror import mirrored_classes
 from harness.data.parallel import Progress
 from harness.data.sources import index_files
@@ -84,13 +84,15 @@ class DataSet:
         skipped: ids of the clips that were left out when the data set was indexed, by split.
 
     Raises:
-        DataError: a clip cannot be read and `on_unreadable` is "error"; there are no class names to swap; or the
-            test protocol mirrors classes that name a direction.
+        DataError: a clip cannot be read and `on_unreadable` is "error"; there is one class; there are no class names
+            to swap; or the test protocol mirrors classes that name a direction.
     """
 
     def __init__(self, config: DataConfig, index: Index) -> None:
         self.config = config
         self.index = index = index.readable(config.on_unreadable)
+        if len(index.classes) < 2:
+            raise DataError(f"dataset: {config.dataset_name} {only_one_class(index.classes)}")
         if "swap_labels" in (config.mirror, config.test.resolved().mirror) and not index.named_classes:
             raise DataError("mirror: swap_labels needs class names; give dataset.labels, or use on or off")
         self.fingerprint = index.fingerprint

@@ -11,6 +11,11 @@ from harness.errors import DataError
 SPLITS = ("train", "val")
 
 
+def only_one_class(classes: list[str]) -> str:
+    """What is wrong with such a data set, in words."""
+    return f"has one class, {classes[0]!r}; there is nothing to tell it from"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Clip:
     """One clip of a data set: a video file, or a folder with one picture a frame.

@@ -12,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from harness.errors import DataError
+from harness.machine import usable_cpus
 
 Progress = Callable[[int, int], None]
 """Told (done, total) as work goes on."""
@@ -34,7 +35,7 @@ def in_parallel(function: Callable[[Job], Result], jobs: Sequence[Job], progress
         DataError: one of them died.
     """
     results: list[Result] = []
-    processes = min(os.cpu_count() or 1, len(jobs) // JOBS_PER_PROCESS)
+    processes = min(usable_cpus(), len(jobs) // JOBS_PER_PROCESS)
     with contextlib.ExitStack() as stack:
         if processes < 2:
             outcomes: Iterator[Result] = map(function, jobs)

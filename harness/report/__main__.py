@@ -45,8 +45,10 @@ def _write_all(store: Store, args: argparse.Namespace) -> bool:
     """Report every study that was asked for; one that cannot be does not keep the others from it."""
     names = [args.study] if args.study else store.studies()
     if not names:
+        deleted = store.deleted()
+        gone = f" but {', '.join(deleted)}, deleted in MLflow; restore it there, or" if deleted else ";"
         raise StudyError(
-            "the tracking store holds no study; run one first: python -m harness.run studies/..."
+            f"the tracking store holds no study{gone} run one first: python -m harness.run studies/..."
         )
     from harness.report.variant_runs import variant_runs
     from harness.tracking.recorder import Recorder

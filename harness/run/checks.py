@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import torch
 
 from harness.data.dataset import missing_data
 from harness.errors import DataError, StudyError, nearest
+from harness.machine import usable_cpus
 from harness.model import weights
 from harness.outside import import_from
 from harness.run import schedule
@@ -50,7 +50,7 @@ def _check_possible(study: Study, address: str) -> None:
     if address:
         schedule.check_address(address)
     else:
-        study.resources.resolved().check({"cpus": os.cpu_count() or 1, "gpus": torch.cuda.device_count()})
+        study.resources.resolved().check({"cpus": usable_cpus(), "gpus": torch.cuda.device_count()})
     check_recipes(study, elsewhere=bool(address))
     for settings in study.variants.values():
         if settings.model.weights:

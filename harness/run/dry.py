@@ -5,8 +5,6 @@ Nothing is trained and nothing written; neither data nor weights nor GPUs need t
 
 from __future__ import annotations
 
-import os
-
 import torch
 
 from harness.analysis.summary import summarize
@@ -16,6 +14,7 @@ from harness.cost.memory import StepMemory, step_memory
 from harness.data.config import DataConfig
 from harness.data.dataset import DataSet, missing_data
 from harness.errors import StudyError
+from harness.machine import usable_cpus
 from harness.model import weights
 from harness.outside import is_ours
 from harness.records import StudyRecord
@@ -180,7 +179,7 @@ def missing(plan: Plan) -> list[str]:
         check_recipes(plan.study)
     except StudyError as error:
         lines.append(f"recipe: {error}")
-    for name, has in (("cpus", os.cpu_count() or 1), ("gpus", torch.cuda.device_count())):
+    for name, has in (("cpus", usable_cpus()), ("gpus", torch.cuda.device_count())):
         try:
             plan.resources.check({name: has})
         except StudyError as error:

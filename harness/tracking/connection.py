@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -83,6 +84,14 @@ class Connection:
         experiments = self.client.search_experiments(filter_string=f"tags.`{KIND}` = 'study'")
         return sorted(experiment.name for experiment in experiments)
 
+    def deleted(self) -> list[str]:
+        """Names of the studies that were deleted in MLflow and can be restored there, sorted."""
+        from mlflow.entities import ViewType
+
+        query = f"tags.`{KIND}` = 'study'"
+        found = self.client.search_experiments(view_type=ViewType.DELETED_ONLY, filter_string=query)
+        return sorted(experiment.name for experiment in found)
+
     def experiment(self, study: str) -> Experiment | None:
         """A study's experiment, or None where it was never begun.
 
@@ -101,8 +110,8 @@ class Connection:
         Raises:
             TrackingError: there is no such study, or its summary is gone.
         """
-        experiment = self.client.get_experiment_by_name(study)
-        if experiment is None or experiment.lifecycle_stage != "active":
+        experiment = self.experiment(study)
+        if experiment is None:
             known = self.studies()
             hint = nearest(study, known) if known else "; the store holds no study"
             raise TrackingError(f"no study {study!r} in {self.uri}{hint}")
@@ -142,7 +151,23 @@ def _named_errors(uri: str) -> Iterator[None]:
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
         text = " ".join(str(error).split("\n[SQL")[0].split())
+        if (newer := _newer_than_this(text)) is not None:
+            raise TrackingError(f"tracking store {uri}: {newer}") from error
         raise TrackingError(f"tracking store {uri}: {text[:300]}") from error
+
+
+def _newer_than_this(text: str) -> str | None:
+    """Of a database that a newer MLflow has written: MLflow itself advises an upgrade, which cannot help."""
+    import mlflow
+
+    found = re.search(r"database schema \(found version (\w+)", text)
+    known = Path(mlflow.__file__).parent / "store" / "db_migrations" / "versions"
+    if not found or not known.is_dir() or any(known.glob(f"{found[1]}*.py")):
+        return None
+    return (
+        f"a newer MLflow than this one ({mlflow.__version__}) has written it; "
+        "pip install -U mlflow, or use another --tracking-uri"
+    )
 
 
 def this_driver() -> str:

@@ -44,6 +44,11 @@ class Store:
         with self.connection.named_errors():
             return self.connection.studies()
 
+    def deleted(self) -> list[str]:
+        """Names of the studies that were deleted in MLflow and can be restored there."""
+        with self.connection.named_errors():
+            return self.connection.deleted()
+
     def done(self, study: str) -> dict[str, str]:
         """By trial id, the study in which a trial was finished: a result counts in every study that asks for it.
 

@@ -149,6 +149,7 @@ class _Training:
             self.model.compile()
         self.network: nn.Module = self.model
         self.unreadable: set[int] = set()
+        self._gradients_checked = False
         self.batches = TrainBatches(
             data.split("train"),
             config.batch_size,
@@ -236,6 +237,7 @@ class _Training:
             total += loss.item() * len(wanted)
             hits += int((scores.argmax(1) == wanted).sum())
             self.watch.lap("backward")
+        self._check_gradients()
         if config.clip_gradient > 0:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_gradient)
@@ -243,6 +245,20 @@ class _Training:
         self.scaler.update()
         self.watch.lap("optimizer")
         return total / len(labels), hits
+
+    def _check_gradients(self) -> None:
+        """Ranks wait for each other's gradient of every parameter, in vain for one that the loss does not depend on."""
+        if self.world.size == 1 or self._gradients_checked:
+            return
+        self._gradients_checked = True
+        unused = [name for name, p in self.model.named_parameters() if p.requires_grad and p.grad is None]
+        if unused:
+            operator, ranks = self.settings.model.operator["name"], self.world.size
+            others = f" and {len(unused) - 1} more" if len(unused) > 1 else ""
+            raise TrainingError(
+                f"operator {operator}: the loss does not depend on its parameter {unused[0]}{others}, and with "
+                f"resources.ranks: {ranks} every parameter needs a gradient; take it out, or use resources.ranks: 1"
+            )
 
     def evaluate(self, protocol: TestProtocol) -> Evaluation:
         """The validation videos under a protocol, shared out among the ranks, each video once."""

@@ -35,6 +35,7 @@ from harness.train.processes import in_mib
 from harness.train.ranks import ALONE, RankError, World
 from harness.train.result import save_result
 from harness.train.settings import Settings
+from operators.base import TemporalOp
 from operators.stencil import meant
 
 
@@ -321,7 +322,25 @@ def reason_of(error: BaseException, settings: Settings, ranks: int = 1) -> str:
         return f"out of memory at batch_size {size}; try {smaller}train.batch_size: {max(1, size // 2)}"
     if isinstance(error, (TrainingError, UserError, RankError)):
         return first_line(error)
+    if "Expected more than 1 value per channel when training" in words:
+        at_once = settings.train.micro_batch or math.ceil(settings.train.batch_size / ranks)
+        name = "train.micro_batch" if settings.train.micro_batch else "train.batch_size"
+        return (
+            f"{_normaliser(error, settings)} has one value a channel to normalise, since a process sees {at_once} "
+            f"clip at once; use a larger {name}, or train.freeze_batch_norm: all"
+        )
     return in_a_line(error)
+
+
+def _normaliser(error: BaseException, settings: Settings) -> str:
+    """Whose batch norm an error is of, and of how many channels: the innermost modules on the way to it."""
+    inner = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    found = [module for module in inner if isinstance(module, torch.nn.modules.batchnorm._NormBase)]
+    inside = any(isinstance(module, TemporalOp) for module in inner)
+    owner = f"operator {settings.model.operator['name']}" if inside else f"backbone {settings.model.backbone}"
+    return (
+        f"{owner}: {type(found[-1]).__name__}({found[-1].num_features})" if found else f"{owner}: batch norm"
+    )
 
 
 def _peak_memory_mib(device: torch.device) -> float:

@@ -137,9 +137,9 @@ def test_an_honest_id_is_left_alone(id_: str) -> None:
 
 
 def test_braces_in_an_id_are_letters(tmp_path: Path) -> None:
-    for split, id_ in (("train", "{frame}{id}"), ("val", "{0.__class__}")):
+    for label, (split, id_) in enumerate((("train", "{frame}{id}"), ("val", "{0.__class__}"))):
         write_pictures(tmp_path / "c" / id_, moving_bar(0, 0, frames=2))
-        (tmp_path / f"{split}.txt").write_text(f"{id_} 2 0\n")
+        (tmp_path / f"{split}.txt").write_text(f"{id_} 2 {label}\n")
     data = open_("list", tmp_path, clips="c/{id}/{frame:05d}.jpg")
     assert [c.file.name for c in data.index.clips] == ["{frame}{id}", "{0.__class__}"]
     assert data.index.clips[0].picture(1).is_file()

@@ -1,7 +1,6 @@
 """The generated data set as files: what is written is what was drawn, whole or not at all."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -95,7 +94,7 @@ def test_several_processes_write_the_same_bytes_as_one(
     tiny: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parallel, "JOBS_PER_PROCESS", 16)
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(parallel, "usable_cpus", lambda: 2)
     seen: list[tuple[int, int]] = []
     again = prepare(TINY, tmp_path, lambda done, total: seen.append((done, total)))
     assert again.fingerprint == tiny.fingerprint

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
+import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -130,7 +133,9 @@ def test_an_unknown_study_offers_the_nearest(recorder: Recorder, store: Store) -
         store.load_study("pear")
 
 
-def test_a_deleted_experiment_is_one_line_for_run_and_report(ready: Workplace) -> None:
+def test_a_deleted_experiment_is_one_line_for_run_and_report(
+    ready: Workplace, capsys: pytest.CaptureFixture[str]
+) -> None:
     study = ready.study()
     assert ready.run(study, "--variants", "tsn").code == 0
     client = ready.client()
@@ -140,8 +145,25 @@ def test_a_deleted_experiment_is_one_line_for_run_and_report(ready: Workplace) -
     assert outcome.err == (
         "error: experiment 'tiny' was deleted in MLflow; restore it there, or use another --tracking-uri\n"
     )
-    with pytest.raises(TrackingError, match=r"no study 'tiny' in .*; the store holds no study"):
+    with pytest.raises(TrackingError, match=r"experiment 'tiny' was deleted in MLflow; restore it there"):
         ready.load()
+    capsys.readouterr()
+    assert main(["--out", "reports"]) == 2
+    said = capsys.readouterr().err
+    assert (
+        "the tracking store holds no study but tiny, deleted in MLflow; restore it there, or run one" in said
+    )
+
+
+def test_a_store_of_a_newer_mlflow_is_called_that(empty_store: Path, tmp_path: Path) -> None:
+    """MLflow itself advises `mlflow db upgrade`, which does not know what to do with it."""
+    file = Path(shutil.copy(empty_store, tmp_path / "mlflow.db"))
+    with contextlib.closing(sqlite3.connect(file)) as database, database:
+        database.execute("update alembic_version set version_num = 'fedcba987654'")
+    with pytest.raises(TrackingError) as caught:
+        Store.open(f"sqlite:///{file}")
+    assert "a newer MLflow than this one" in str(caught.value)
+    assert "db upgrade" not in str(caught.value)
 
 
 def test_a_store_that_is_not_there_is_not_made_by_reading(tmp_path: Path) -> None:

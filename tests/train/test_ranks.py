@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import time
@@ -49,6 +50,17 @@ class Breaks(TemporalOp):
         if self.how == "killed" and self.passes == 11 and (alone or rank) and not Path(self.mark).exists():
             Path(self.mark).touch()
             os.kill(os.getpid(), signal.SIGKILL)
+        return x
+
+
+class Idle(TemporalOp):
+    """Has a parameter that nothing depends on."""
+
+    def __init__(self, channels: int, num_frames: int) -> None:
+        super().__init__(channels, num_frames)
+        self.idle = torch.nn.Parameter(torch.ones(channels))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x
 
 
@@ -244,3 +256,16 @@ def test_two_gpus_with_one_batch_norm_train_like_one_gpu(tmp_path: Path, tiny_da
     one = run_trial(job(tmp_path / "one", tiny_data, gpus=1, **recipe))
     two = run_trial(job(tmp_path / "two", tiny_data, gpus=2, ranks=2, **recipe))
     assert losses(two) == pytest.approx(losses(one), rel=1e-3)
+
+
+@pytest.mark.slow
+def test_a_parameter_that_nothing_depends_on_is_named_where_ranks_would_wait_for_it(
+    tmp_path: Path, tiny_data: Path
+) -> None:
+    record = run_trial(job(tmp_path / "two", tiny_data, ranks=2, operator={"name": "test_ranks.Idle"}))
+    assert record.status == "failed"
+    assert re.match(
+        r"operator test_ranks\.Idle: the loss does not depend on its parameter \S*idle( and \d+ more)?, and with "
+        r"resources\.ranks: 2 every parameter needs a gradient; take it out, or use resources\.ranks: 1$",
+        record.reason,
+    ), record.reason

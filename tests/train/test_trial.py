@@ -18,6 +18,7 @@ from harness.model.mstnet import MSTNet
 from harness.train.loop import fit
 from harness.train.result import saved_result
 from harness.train.trial import reason_of, run_trial
+from operators import TemporalOp
 
 CPU = torch.device("cpu")
 
@@ -108,6 +109,44 @@ OUT_OF_MEMORY = (
 )
 def test_the_reason_of_a_failure_is_one_line_with_advice(error: Exception, reason: str) -> None:
     assert reason_of(error, settings()) == reason
+
+
+class Squeezes(TemporalOp):
+    """Normalises one value a channel: batch norm on 1x1 features."""
+
+    def __init__(self, channels: int, num_frames: int) -> None:
+        super().__init__(channels, num_frames)
+        self.norm = torch.nn.BatchNorm2d(channels)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        pooled = x.mean(dim=(1, 3, 4))[..., None, None]  # (N, C, 1, 1)
+        return x + self.norm(pooled)[:, None]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "ranks", "words"),
+    [
+        ({"batch_size": 1}, 1, "sees 1 clip at once; use a larger train.batch_size, or"),
+        ({"batch_size": 2}, 2, "sees 1 clip at once; use a larger train.batch_size, or"),
+        ({"batch_size": 8, "micro_batch": 1}, 1, "sees 1 clip at once; use a larger train.micro_batch, or"),
+    ],
+)
+def test_batch_norm_over_one_value_is_one_line_that_names_operator_and_setting(
+    recipe: dict[str, Any], ranks: int, words: str
+) -> None:
+    with pytest.raises(ValueError, match="more than 1 value per channel") as caught:
+        Squeezes(6, 4)(torch.ones(1, 4, 6, 5, 3))
+    reason = reason_of(caught.value, settings(**recipe), ranks)
+    name = settings().model.operator["name"]
+    assert reason.startswith(
+        f"operator {name}: BatchNorm2d(6) has one value a channel to normalise, since a process"
+    )
+    assert words in reason
+    with pytest.raises(ValueError, match="more than 1 value per channel") as caught:
+        torch.nn.BatchNorm2d(3).train()(torch.ones(1, 3, 1, 1))
+    assert reason_of(caught.value, settings(**recipe), ranks).startswith(
+        "backbone resnet_tiny: BatchNorm2d(3) has"
+    )
 
 
 @pytest.mark.parametrize(

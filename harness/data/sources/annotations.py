@@ -6,10 +6,13 @@ all (check.py). Reading goes on after a problem, without the entry that has it.
 
 from __future__ import annotations
 
+import csv
 import difflib
 import functools
+import itertools
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +42,10 @@ Report = Callable[[Problem], None]
 MOST_CLASSES = 100_000
 """A larger number in a list is no class: classes without names are counted up to the highest one."""
 
+FAR, FEW = 10, 20
+"""A label is no class where FAR times as many numbers as there are below the one before it, and FEW more, lie between
+the two: of 0, 1, 2 and 90000, the last."""
+
 
 def refuse(problem: Problem) -> None:
     """A Report that stops at the first problem.
@@ -64,7 +71,8 @@ class Entry:
 
 def classes_csv(path: Path, report: Report) -> list[str]:
     """One class a line, in the file's order."""
-    return list(_distinct(_lines(path, report), report))
+    lines = _lines(path, report)
+    return list(_distinct(((place, "".join(_unquoted(line))) for place, line in lines), report))
 
 
 def classes_json(path: Path, report: Report) -> list[str]:
@@ -78,6 +86,34 @@ def classes_json(path: Path, report: Report) -> list[str]:
         report(Problem("annotation", str(path), "the classes are not numbered from 0, each number once"))
         return list(content)
     return [numbered[index] for index in sorted(numbered)]
+
+
+def numbered_classes(lists: Mapping[str, list[Entry]], report: Report) -> list[str]:
+    """Classes without names: the numbers from 0 up to the highest label of the lists.
+
+    One label that is far beyond the others is no class: it would be one row of a network, and thousands of rows that no
+    clip has would stand before it.
+    """
+    numbers = sorted({int(entry.label or 0) for entries in lists.values() for entry in entries})
+    if not numbers:
+        return []
+    names = "name the classes in a file (the setting `labels`) if it is right"
+    pairs = itertools.pairwise(numbers)
+    far = next((n for below, n in pairs if n - below > FAR * (below + 1) + FEW), None)
+    if numbers[0] == 1 and far is None and 10 * len(numbers) >= 9 * numbers[-1]:
+        text = f"no clip has the label 0: do the labels count from 1? Classes count from 0; {names}"
+        report(Problem("annotation", _first_with(lists, 1).place, text))
+    if far is not None:
+        known = [number for number in numbers if number < far]
+        entry = _first_with(lists, far)
+        text = f"label {far} is far from the others, of which the next is {known[-1]}; mend it, or {names}"
+        report(Problem("unknown label", entry.place, text, clip=entry.id))
+        return [str(number) for number in range(known[-1] + 1)]
+    return [str(number) for number in range(numbers[-1] + 1)]
+
+
+def _first_with(lists: Mapping[str, list[Entry]], label: int) -> Entry:
+    return next(entry for entries in lists.values() for entry in entries if entry.label == str(label))
 
 
 def _distinct(lines: Iterable[tuple[str, str]], report: Report) -> Iterator[str]:
@@ -97,15 +133,26 @@ def clips_csv(path: Path, report: Report, *, labelled: bool = True) -> list[Entr
     """Lines `id;label`; of a test list, `id` alone."""
     entries = []
     for place, line in _lines(path, report):
-        id_, separator, label = line.partition(";")
+        id_, separator, label = _unquoted(line)
         if labelled and not (separator and label.strip()):
             found = next((f"; it seems to be separated by {c!r}" for c in (",", "\t") if c in line), "")
             report(Problem("annotation", place, f"{_short(line)} is not `id;label`{found}"))
-        elif not labelled and re.search(r"[;,\t]", line):
+        elif not labelled and (separator or re.search(r"[;,\t]", id_)):
             report(Problem("annotation", place, f"{_short(line)} is not an id alone, as a test list has it"))
         else:
             entries.append(Entry(place, id_.strip(), label.strip() if labelled else None))
     return entries
+
+
+def _unquoted(line: str) -> tuple[str, str, str]:
+    """`id;label` in three parts, as str.partition does. Where every field is in quotes, they are no part of it."""
+    if line.startswith('"') and line.endswith('"') and len(line) > 1:
+        try:
+            id_, *label = next(csv.reader([line], delimiter=";", strict=True))
+        except csv.Error:
+            return line.partition(";")
+        return id_, ";" if label else "", ";".join(label)
+    return line.partition(";")
 
 
 def clips_json(path: Path, report: Report, *, labelled: bool = True) -> list[Entry]:
@@ -148,10 +195,14 @@ def checked(
 ) -> dict[str, list[tuple[Entry, int]]]:
     """The entries that can be used, by split, with the index of their class; -1 where there is no label.
 
-    An id must be a relative path downwards, and stand in one list, once: a clip in training and in validation would
-    be measured on what it was trained with.
+    Labels may store their accents in either way of Unicode. An id must be a relative path downwards, and stand in one
+    list, once: a clip in training and in validation would be measured on what it was trained with.
     """
-    places = {label: place for place, label in enumerate(classes)}
+    places: dict[str, int] = {}
+    for place, label in enumerate(classes):
+        if (other := places.setdefault(_spelled(label), place)) != place:
+            text = f"classes {classes[other]!a} and {label!a} are the same letters, stored in two ways of Unicode"
+            report(Problem("annotation", "classes", text))
     seen: dict[str, str] = {}
     good: dict[str, list[tuple[Entry, int]]] = {}
     for split, entries in lists.items():
@@ -163,13 +214,18 @@ def checked(
             elif entry.id in seen:
                 text = f"id {entry.id!r} stands also at {seen[entry.id]}"
                 report(Problem("duplicate id", entry.place, text, split, entry.id))
-            elif entry.label is not None and entry.label not in places:
+            elif entry.label is not None and _spelled(entry.label) not in places:
                 text = f"label {entry.label!r} is no class{_nearest(entry.label, tuple(classes))}"
                 report(Problem("unknown label", entry.place, text, split, entry.id))
             else:
-                good[split].append((entry, -1 if entry.label is None else places[entry.label]))
+                good[split].append((entry, -1 if entry.label is None else places[_spelled(entry.label)]))
             seen.setdefault(entry.id, entry.place)
     return good
+
+
+def _spelled(label: str) -> str:
+    """Letters with accents are stored as one sign or as two, by the system that wrote them; both are the same class."""
+    return label if label.isascii() else unicodedata.normalize("NFC", label)
 
 
 def id_problem(id_: str) -> str:

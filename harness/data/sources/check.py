@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from harness.data.frames import read_clip
-from harness.data.index import Clip
+from harness.data.index import Clip, only_one_class
 from harness.data.parallel import Progress, in_parallel
 from harness.data.sources.annotations import Problem
 from harness.data.sources.copies import copies, size_of
 from harness.data.sources.index_files import Counted, clips_of, count, missing
+from harness.data.sources.layout import agreed
 from harness.data.sources.readers import ReaderConfig
 from harness.data.video import CHUNK_FRAMES, frame_chunks
 from harness.errors import DataError
@@ -120,6 +121,10 @@ def check(config: ReaderConfig, progress: Progress, *, decode: bool = False) -> 
     root = config.folder()
     problems: list[Problem] = []
     classes, clips = clips_of(config, root, problems.append)
+    if wrong := agreed([clip for clip, _ in clips], config.clips):
+        raise DataError(wrong)  # once, and not for each of them
+    if len(classes) == 1 and not problems:
+        problems.append(Problem("annotation", str(root), only_one_class(classes)))
     frames: dict[str, list[int]] = {"train": [], "val": []}
     counted = in_parallel(_decoded if decode else _sized, clips, progress)
     whole, sizes = list[Clip](), list[int]()

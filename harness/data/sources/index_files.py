@@ -20,6 +20,7 @@ from harness.data.orientation import UPRIGHT
 from harness.data.parallel import Progress, in_parallel
 from harness.data.pictures import picture_orientation
 from harness.data.sources.annotations import Report, checked, refuse
+from harness.data.sources.layout import advice, agreed
 from harness.data.sources.readers import ROOTS, ListConfig, ReaderConfig, sha256
 from harness.data.video import look_and_count
 from harness.errors import DataError
@@ -37,7 +38,7 @@ def missing(config: ReaderConfig) -> str:
         return str(error).removeprefix("root: ")
     if not root.is_dir():
         return f"{root}: no such folder; put or link {config.name} there, or set data.dataset.root or {ROOTS}"
-    gone = [file for file in config.files() if not (root / file).exists()]
+    gone = [file for file in config.files() if not config.annotation(root, file).exists()]
     return f"{root}: no {', no '.join(gone)}; set data.dataset.root to where they are" if gone else ""
 
 
@@ -126,6 +127,10 @@ def count(job: tuple[Clip, int]) -> Counted:
         return Counted(0, "unreadable", str(error))
     except OSError as error:
         return Counted(0, "unreadable", f"{clip.file}: cannot be read: {error.strerror}")
+    if frames < 0 and (stated_first := _counts_from(clip)) < clip.first_picture:
+        first = clip.pictures.format(frame=stated_first)
+        text = f"{clip.file}: its pictures count from {first}; first_picture={stated_first} reads them"
+        return Counted(0, "wrong frame count", text)
     if frames < 0:
         last = clip.picture(-frames - 1).name
         text = f"{clip.file}: pictures are missing between the first and {last}"
@@ -140,16 +145,29 @@ def count(job: tuple[Clip, int]) -> Counted:
 
 def _count_pictures(clip: Clip) -> int:
     """Pictures in a clip's folder; where some between them are missing, minus the number there should be."""
+    numbers = _numbers(clip)
+    if not numbers:
+        there, how = advice(clip, f"{{id}}/{clip.pictures}")
+        hint = f"; it {there}, which {how} would read" if there else ""
+        raise DataError(f"{clip.file}: holds no picture named like {clip.picture(0).name}{hint}")
+    expected = numbers[-1] - clip.first_picture + 1
+    whole = len(numbers) == expected and numbers[0] == clip.first_picture
+    return expected if whole else -max(expected, 1)
+
+
+def _counts_from(clip: Clip) -> int:
+    """The number of a clip's first picture, where none between it and the last is missing."""
+    numbers = _numbers(clip)
+    return numbers[0] if len(numbers) == numbers[-1] - numbers[0] + 1 else clip.first_picture
+
+
+def _numbers(clip: Clip) -> list[int]:
+    """In the names of a clip's pictures, in order."""
     with os.scandir(clip.file) as listing:
         names = {entry.name for entry in listing}
     name = _name_pattern(clip.pictures)
     numbers = sorted(int(found[1]) for found in map(name.fullmatch, names) if found)
-    numbers = [n for n in numbers if clip.pictures.format(frame=n) in names]
-    if not numbers:
-        raise DataError(f"{clip.file}: holds no picture named like {clip.picture(0).name}")
-    expected = numbers[-1] - clip.first_picture + 1
-    whole = len(numbers) == expected and numbers[0] == clip.first_picture
-    return expected if whole else -max(expected, 1)
+    return [number for number in numbers if clip.pictures.format(frame=number) in names]
 
 
 @functools.cache
@@ -174,6 +192,8 @@ def _contents(config: ReaderConfig, known: Index | None, progress: Progress) -> 
     root = config.folder()
     classes, clips = clips_of(config, root, refuse)
     clips = [(clip, stated) for clip, stated in clips if clip.split in SPLITS]
+    if wrong := agreed([clip for clip, _ in clips], config.clips):
+        raise DataError(wrong)
     before = (
         {c.id: Counted(c.frames, special=c.special) for c in known.clips if not c.problem} if known else {}
     )

@@ -26,6 +26,7 @@ from harness.data.sources.annotations import (
     clips_csv,
     clips_json,
     clips_list,
+    numbered_classes,
 )
 from harness.errors import DataError
 
@@ -95,6 +96,10 @@ class ReaderConfig:
         """The annotation files that must be there."""
         return [self.train, self.val]
 
+    def annotation(self, root: Path, file: str) -> Path:
+        """Where an annotation file lies."""
+        return root / file
+
     def places(self, root: Path) -> Callable[[str], tuple[Path, str]]:
         """From an id to the clip's file or folder, and how its pictures are named."""
         pictures = self.pictures
@@ -109,7 +114,8 @@ class ReaderConfig:
 
     def digest(self, root: Path) -> str:
         """Changes whenever an annotation does; not with the test list, which decides no result."""
-        return sha256(*[(root / f).read_bytes() if (root / f).is_file() else b"" for f in self.files()])
+        files = [self.annotation(root, file) for file in self.files()]
+        return sha256(*[file.read_bytes() if file.is_file() else b"" for file in files])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,12 +142,12 @@ class LabelledConfig(ReaderConfig):
         return [self.labels, *super().files()]
 
     def entries(self, root: Path, report: Report) -> tuple[list[str], dict[str, list[Entry]]]:
-        json_, labels = self.labels.endswith(".json"), root / self.labels
+        json_, labels = self.labels.endswith(".json"), self.annotation(root, self.labels)
         classes = (classes_json if json_ else classes_csv)(labels, report)
         read = clips_json if self.train.endswith(".json") else clips_csv
-        lists = {split: read(root / getattr(self, split), report) for split in SPLITS}
-        if self.test and (root / self.test).exists():
-            lists["test"] = read(root / self.test, report, labelled=False)
+        lists = {split: read(self.annotation(root, getattr(self, split)), report) for split in SPLITS}
+        if self.test and (test := self.annotation(root, self.test)).exists():
+            lists["test"] = read(test, report, labelled=False)
         return (sorted(classes) if self.label_order == "sorted" else classes), lists
 
 
@@ -167,6 +173,11 @@ class SomethingV2Config(LabelledConfig):
     test: str = "something-something-v2-test.json"
     labels: str = "something-something-v2-labels.json"
     clips: str = "20bn-something-something-v2/{id}.webm"
+
+    def annotation(self, root: Path, file: str) -> Path:
+        """Its publisher packs the same files as labels/train.json and so on now."""
+        newer = root / "labels" / file.removeprefix("something-something-v2-")
+        return newer if newer.is_file() and not (root / file).exists() else root / file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,15 +211,20 @@ class ListConfig(ReaderConfig):
 
     def entries(self, root: Path, report: Report) -> tuple[list[str], dict[str, list[Entry]]]:
         lists = {split: clips_list(root / getattr(self, split), report) for split in SPLITS}
+        classes = classes_csv(root / self.labels, report) if self.labels else numbered_classes(lists, report)
         if not self.labels:
-            highest = max((int(e.label or 0) for entries in lists.values() for e in entries), default=-1)
-            return [str(number) for number in range(highest + 1)], lists
-        classes = classes_csv(root / self.labels, report)
+            return classes, lists
+        from_one = {int(e.label or 0) for entries in lists.values() for e in entries} == set(
+            range(1, len(classes) + 1)
+        )
         return classes, {
-            split: self._named(entries, classes, split, report) for split, entries in lists.items()
+            split: self._named(entries, classes, split, report, "; these count from 1" if from_one else "")
+            for split, entries in lists.items()
         }
 
-    def _named(self, entries: list[Entry], classes: list[str], split: str, report: Report) -> list[Entry]:
+    def _named(
+        self, entries: list[Entry], classes: list[str], split: str, report: Report, hint: str
+    ) -> list[Entry]:
         """With the classes' names in place of their numbers."""
         named = []
         for entry in entries:
@@ -216,7 +232,9 @@ class ListConfig(ReaderConfig):
             if number < len(classes):
                 named.append(dataclasses.replace(entry, label=classes[number]))
             else:
-                text = f"label {number} is no class; {self.labels} lists {len(classes)}, numbered from 0"
+                text = (
+                    f"label {number} is no class; {self.labels} lists {len(classes)}, numbered from 0{hint}"
+                )
                 report(Problem("unknown label", entry.place, text, split, entry.id))
         return named
 
@@ -257,7 +275,8 @@ class FoldersConfig(ReaderConfig):
                 if place.is_dir() or place.suffix.lower() in VIDEO_SUFFIXES:
                     lists[split].append(Entry(str(place), id_, place.parent.name))
                 else:
-                    report(Problem("annotation", str(place), "is neither a folder nor a video", split, id_))
+                    text = "is neither a folder nor a video, as its name ends"
+                    report(Problem("annotation", str(place), text, split, id_))
         return sorted({e.label for e in lists["train"] if e.label is not None}), lists
 
     def _walk(self, root: Path, split: str, report: Report) -> list[Path]:
@@ -301,7 +320,7 @@ def guess_format(root: Path) -> str:
     found = [
         name
         for name, config in READERS.items()
-        if all((root / file).exists() for file in config().files())  # type: ignore[call-arg]
+        if all(config().annotation(root, file).exists() for file in config().files())  # type: ignore[call-arg]
     ]
     if len(found) != 1:
         what = f"fits {' and '.join(found)}" if found else "holds the annotations of none of them"
