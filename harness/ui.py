@@ -49,13 +49,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _serve(uri: str, port: int) -> int:
+    from harness.tracking.connection import without_secrets
     from harness.tracking.store import Store
     from harness.tracking.view import TRIALS, VIEW
 
     store = Store.open(uri)
     studies = store.studies()
     if not studies:
-        raise TrackingError(f"no study in {store.uri} yet; run one: python -m harness.run studies/smoke.yaml")
+        raise TrackingError(
+            f"no study in {without_secrets(store.uri, store.uri)} yet; "
+            "run one: python -m harness.run studies/smoke.yaml"
+        )
     _check_free(port)
     print("Of each study its variants as a table, the same as charts, and its trials:")
     for name in studies:
@@ -67,7 +71,10 @@ def _serve(uri: str, port: int) -> int:
     print("Ready in about 6 s; stop with Ctrl-C.", flush=True)
     # Without its job runner MLflow takes 2 processes and half the memory.
     environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PYTHONWARNINGS": "ignore"}
-    command = ["mlflow", "ui", "--backend-store-uri", store.uri, "--port", str(port), "--workers", "1"]
+    environment["MLFLOW_BACKEND_STORE_URI"] = (
+        store.uri
+    )  # a command line can be read by everybody on the machine
+    command = ["mlflow", "ui", "--port", str(port), "--workers", "1"]
     command += ["--uvicorn-opts", "--log-level warning"]
     return _until_stopped(command, environment)
 

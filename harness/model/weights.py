@@ -126,7 +126,12 @@ def read(path: Path) -> dict[str, Tensor]:
                 raise ValueError(str(error)) from None
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except pickle.UnpicklingError:  # torch's own words tell how to run it all the same
+        raise StudyError(
+            f"model.weights: {path} holds more than tensors: reading it could run code, and it is not read; "
+            "save its state_dict alone, or as safetensors"
+        ) from None
+    except (RuntimeError, EOFError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise StudyError(f"model.weights: {path} is not a checkpoint of tensors ({reason})") from None
     except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import hashlib
 import json
 import math
 from collections.abc import Sequence
@@ -51,7 +52,13 @@ def numbers(summary: Summary) -> dict[str, Any]:
         "reference": summary.reference,
         "record": to_json(summary.record),
     }
-    return dict(null_for_nan(data))
+    written = dict(null_for_nan(data))
+    return written | {"record_sha256": digest(written["record"])}
+
+
+def digest(record: Any) -> str:
+    """SHA-256 of a record as it stands in JSON, by which a reader knows that nobody edited it since."""
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
 def _of_levels(summary: Summary) -> dict[str, Any]:

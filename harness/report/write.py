@@ -102,10 +102,17 @@ def read_record(path: Path) -> StudyRecord:
     """The record in a report's `results.json`. A metric that was not a number is None in it.
 
     Raises:
-        StudyError: the file is not there, is no report's, or is of a newer version.
+        StudyError: the file is not there, is no report's, is of a newer version, or was edited since it was written.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))["record"]
+        written = json.loads(path.read_text(encoding="utf-8"))
+        data = written["record"]
+        if export.digest(data) != written.get(
+            "record_sha256", export.digest(data)
+        ):  # earlier versions wrote none
+            raise StudyError(
+                f"{path}: was edited since it was written; write the report again from its tracking store"
+            )
         schema = int(data["schema"])
         if schema > SCHEMA:
             raise StudyError(

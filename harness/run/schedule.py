@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -27,6 +28,9 @@ _LOST = (
     "the Ray worker that watched it was ended, or its node was lost; "
     "Ray ends workers where memory is short (see resources.cpus)"
 )
+
+
+_CLUSTERS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 
 
 class Observer(Protocol):
@@ -71,6 +75,7 @@ def run_on_ray(
         StudyError: a trial asks for more than there is, or there is no cluster at `address`.
     """
     _quiet()
+    _alone(here=not address)
     apart.close()  # each worker of Ray has a server of its own
     import ray
     from ray import tune
@@ -163,6 +168,28 @@ def _quiet() -> None:
     }
     for key, value in settings.items():
         os.environ.setdefault(key, value)
+
+
+def _alone(here: bool) -> None:
+    """Before Ray is imported: on this machine alone it is to be reached from nowhere else, and nobody else on it is to
+    read the token that lets in.
+
+    Ray has no setting for the first; the one by which it keeps to the loopback address on other systems does it here.
+    """
+    if not here:
+        os.environ.pop(_CLUSTERS, None)
+        return
+    os.environ[_CLUSTERS] = "0"
+    token = (
+        Path.home() / ".ray" / "auth_token"
+    )  # where Ray looks for it, and else would write it for all to read
+    with contextlib.suppress(OSError):
+        token.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if token.exists():
+            token.chmod(0o600)
+        else:
+            with open(os.open(token, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+                file.write(secrets.token_hex(32))
 
 
 def _watcher(jobs: Sequence[Job], observer: Observer) -> Any:

@@ -24,8 +24,8 @@ from harness.model.mstnet import MSTNet
 from harness.outside import import_from, is_ours, place_of
 from harness.published import load_reference
 from harness.stats.hypotheses import parse_hypothesis, parse_pair
+from harness.study import untrusted
 from harness.study.reading import (
-    Loader,
     Source,
     coerce,
     mapping,
@@ -225,7 +225,7 @@ def _parse_override(override: str) -> tuple[str, Any]:
         raise StudyError(f"--set {override}: {first} cannot be set here; edit the file")
     _check_key(key, f"--set {override}")
     try:
-        return key, yaml.load(text, Loader)
+        return key, untrusted.parse(text)
     except yaml.YAMLError:
         raise StudyError(f"--set {override}: {text!r} is not a YAML value") from None
 

@@ -16,27 +16,12 @@ import yaml
 from harness import shipped
 from harness.errors import DataError, Problems, StudyError, nearest, setting
 from harness.records import with_name
+from harness.study import untrusted
 
 _ATOMIC = {"operator", "dataset", "sweep"}  # mappings that are replaced whole, never merged
 
 Source = Callable[[str], str]
 """From a setting's dotted path to where the user wrote it: the file, a variant in it, or --set."""
-
-
-class Loader(yaml.SafeLoader):
-    """SafeLoader that refuses a key given twice, which YAML would silently let win."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, (str, int, float, bool)) and key in seen:
-                raise yaml.constructor.ConstructorError(
-                    problem=f"{key!r} is given twice", problem_mark=key_node.start_mark
-                )
-            if isinstance(key, (str, int, float, bool)):
-                seen.add(key)
-        return super().construct_mapping(node, deep)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -45,7 +30,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
         StudyError: there is no such file, or it is no YAML mapping; placed by line and column.
     """
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise StudyError(f"{path}: is no file; name a study's YAML file")
     try:
+        if path.is_file() and path.stat().st_size > untrusted.MOST_BYTES:
+            raise StudyError(f"{path}: larger than {untrusted.MOST_BYTES / 2**20:.0f} MiB: this is no study")
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         folder = path.parent
@@ -55,7 +44,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise StudyError(f"{path}: cannot be read ({error})") from None
     try:
-        raw = yaml.load(text, Loader)
+        raw = untrusted.parse(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)

@@ -12,10 +12,10 @@ import re
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlparse
+from urllib.parse import unquote, urlparse, urlsplit
 
 from harness.errors import TrackingError, nearest
 
@@ -36,6 +36,19 @@ DRIVER = "mixtbench.driver"
 def default_uri() -> str:
     """MLflow's own environment variable, or a file in the working directory."""
     return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+
+
+def without_secrets(text: str, uri: str = "") -> str:
+    """Any text to be shown: passwords in addresses are starred out, that of `uri` wherever it stands.
+
+    A user name stays; so do all addresses without a password.
+    """
+    with suppress(ValueError):
+        parts = urlsplit(uri)
+        for secret in (parts.password, parts.username if parts.password is None else None):
+            if secret and len(secret) > 3:  # a token may stand where the user's name does
+                text = text.replace(secret, "***").replace(unquote(secret), "***")
+    return re.sub(r"(\w+://[^\s:/@]*):[^\s/@]+@", r"\1:***@", text)
 
 
 def sqlite_file(uri: str) -> Path | None:
@@ -63,7 +76,8 @@ class Connection:
             _check_file(file, uri, create)
             uri = f"sqlite:///{file.resolve()}"
         elif urlparse(uri).scheme not in ("http", "https", "postgresql", "mysql", "mssql", "databricks"):
-            raise TrackingError(f"--tracking-uri {uri}: use sqlite:///FILE or http://HOST:PORT")
+            shown = without_secrets(uri, uri)
+            raise TrackingError(f"--tracking-uri {shown}: use sqlite:///FILE or http://HOST:PORT")
         mlflow = _import_mlflow()
         with _named_errors(uri):  # reads the file
             client = mlflow.MlflowClient(tracking_uri=uri)
@@ -114,7 +128,7 @@ class Connection:
         if experiment is None:
             known = self.studies()
             hint = nearest(study, known) if known else "; the store holds no study"
-            raise TrackingError(f"no study {study!r} in {self.uri}{hint}")
+            raise TrackingError(f"no study {study!r} in {without_secrets(self.uri, self.uri)}{hint}")
         found = self.runs(experiment.experiment_id, f"tags.`{KIND}` = 'summary'")
         if not found:
             raise TrackingError(f"{study}: its summary run is gone from the store; run the study again")
@@ -151,19 +165,18 @@ def _named_errors(uri: str) -> Iterator[None]:
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
         text = " ".join(str(error).split("\n[SQL")[0].split())
-        if (newer := _newer_than_this(text)) is not None:
-            raise TrackingError(f"tracking store {uri}: {newer}") from error
-        raise TrackingError(f"tracking store {uri}: {text[:300]}") from error
+        words = _newer_than_this(text) or text[:300]
+        raise TrackingError(without_secrets(f"tracking store {uri}: {words}", uri)) from None
 
 
-def _newer_than_this(text: str) -> str | None:
-    """Of a database that a newer MLflow has written: MLflow itself advises an upgrade, which cannot help."""
+def _newer_than_this(text: str) -> str:
+    """Of a database that a newer MLflow has written: MLflow itself advises an upgrade, which cannot help; "" of any other."""
     import mlflow
 
     found = re.search(r"database schema \(found version (\w+)", text)
     known = Path(mlflow.__file__).parent / "store" / "db_migrations" / "versions"
     if not found or not known.is_dir() or any(known.glob(f"{found[1]}*.py")):
-        return None
+        return ""
     return (
         f"a newer MLflow than this one ({mlflow.__version__}) has written it; "
         "pip install -U mlflow, or use another --tracking-uri"
@@ -211,6 +224,9 @@ def _check_file(file: Path, uri: str, create: bool) -> None:
 def _import_mlflow() -> Any:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    os.environ.setdefault(
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"
+    )  # with a password in it, it may be
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     import mlflow
 

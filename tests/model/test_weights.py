@@ -275,3 +275,19 @@ def test_missing_weights_stop_a_study_before_anything_is_written(place: Workplac
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
     assert outcome.err.startswith("error: model.weights: imagenet: no resnet18-f37072fd.pth in ")
     assert sorted(place.folder.iterdir()) == before
+
+
+class Bomb:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return print, ("it ran",)
+
+
+def test_a_file_that_holds_code_is_refused_without_advice_to_run_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "start.pth"
+    torch.save({"a": Bomb()}, file)
+    with pytest.raises(StudyError, match="holds more than tensors") as error:
+        weights.read(file)
+    assert "weights_only" not in str(error.value)
+    assert capsys.readouterr().out == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from harness.errors import StudyError
 from harness.records import StudyRecord
 from harness.report.__main__ import main
 from harness.report.compare import compare_studies
-from harness.report.write import write_comparison, write_study
+from harness.report.write import read_record, write_comparison, write_study
 from harness.stats.differences import NEW_TRAININGS_AND_CLIPS
 
 
@@ -71,3 +72,14 @@ def test_compare_takes_folders_and_names_what_is_not_there(
     assert (
         capsys.readouterr().err == f"error: --compare {tmp_path}/gone.json: there is no such file or folder\n"
     )
+
+
+def test_numbers_that_were_edited_are_not_compared(tmp_path: Path) -> None:
+    folder = write_study(small_study(), tmp_path)
+    file = folder / "results.json"
+    numbers = json.loads(file.read_text())
+    read_record(file)
+    numbers["record"]["trials"][0]["last"]["top1"] += 5
+    file.write_text(json.dumps(numbers))
+    with pytest.raises(StudyError, match="was edited since it was written"):
+        read_record(file)

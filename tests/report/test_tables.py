@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import pytest
 from builders.operators import TABLE2
 from builders.studies import (
     cost,
@@ -16,6 +17,10 @@ from builders.studies import (
     text_of,
     trial,
 )
+
+from harness.report.document.blocks import Document, Paragraph, Table
+from harness.report.document.latex import latex
+from harness.report.document.markdown import markdown
 
 
 def test_every_variant_has_a_row_in_both_tables(full_page: str) -> None:
@@ -192,3 +197,25 @@ def test_six_classes_have_a_column_of_top_5(tmp_path: Path, no_figures: None) ->
     rows = table_of(text_of(record, tmp_path), "### Top-5, and top-1 by group of classes")
     assert rows[0] == ["variant", "top-5 [%]", "short: top-1 [%]", "static: top-1 [%]"]
     assert rows[2][:2] == ["`tsn`", "99.0"]
+
+
+@pytest.mark.parametrize(
+    "text", ["[l](javascript:alert(1))", "![i](http://a/b.png)", "[l][r]", "[r]: http://a"]
+)
+def test_a_name_cannot_be_a_link_or_a_picture_in_markdown(text: str) -> None:
+    page = markdown(Document("study", [Paragraph(text)]))
+    assert "](" not in page.replace(r"\](", "")
+    assert "][" not in page.replace(r"\][", "")
+    assert "]:" not in page.replace(r"\]:", "")
+
+
+def test_brackets_of_an_interval_stay_as_they_are_in_markdown() -> None:
+    assert "+1.0 [0.5, 1.5]: so" in markdown(Document("study", [Paragraph("+1.0 [0.5, 1.5]: so")]))
+
+
+def test_the_name_of_a_study_cannot_leave_its_place_in_latex() -> None:
+    table = Table(["a"], [["b"]], label="accuracy", caption="c")
+    text = latex("x}\\input{/etc/passwd}\n\\write18{ls}", [table])
+    assert [line for line in text.splitlines() if "input" in line and not line.startswith("%")] == [
+        r"\label{tab:x-input-etc-passwd-write18-ls--accuracy}"
+    ]

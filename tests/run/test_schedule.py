@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import signal
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 import torch
-from builders.place import TINY
+from builders.place import ROOT, TINY
 
 from harness.data.config import DataConfig
 from harness.errors import StudyError, TrackingError
@@ -301,3 +302,57 @@ def test_no_cluster_at_an_address_is_one_line() -> None:
     with pytest.raises(StudyError, match=r"--address 127\.0\.0\.1:9: no Ray cluster there"):
         schedule.check_address("127.0.0.1:9")
     schedule.check_address("auto")  # for Ray to find
+
+
+def _listening(root: int) -> list[str]:
+    """Addresses, in the kernel's hexadecimal, at which a process or its children listen for TCP."""
+    sockets = {}
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            words = line.split()
+            if words[3] == "0A":
+                sockets[words[9]] = words[1].split(":")[0]
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            above = int(process.name)
+            while above > 1 and above != root:
+                above = int(Path(f"/proc/{above}/stat").read_text().rpartition(")")[2].split()[1])
+            if above == root:
+                links = [os.readlink(link) for link in (process / "fd").iterdir()]
+                found += [sockets[link[8:-1]] for link in links if link[8:-1] in sockets]
+    return found
+
+
+@pytest.mark.slow
+def test_a_run_on_this_machine_listens_for_this_machine_alone(tmp_path: Path) -> None:
+    """In a process of its own: Ray decides on its addresses when it is imported."""
+    code = """
+import os, sys
+from pathlib import Path
+from harness.run import schedule
+schedule._quiet()
+schedule._alone(here=True)
+schedule._start("")
+print("ready", flush=True)
+sys.stdin.readline()
+"""
+    environment = os.environ | {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT), "RAY_AUTH_MODE": "token"}
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as run:
+        assert run.stdin is not None
+        assert run.stdout is not None
+        assert run.stdout.readline() == "ready\n"
+        found = _listening(run.pid)
+        token = tmp_path / ".ray" / "auth_token"
+        mode = token.stat().st_mode & 0o777
+        run.stdin.close()
+    assert found
+    loopback = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
+    assert set(found) <= loopback
+    assert mode == 0o600

@@ -17,6 +17,7 @@ from builders.tracked import PLAN, TRIAL, finish
 from harness.errors import TrackingError
 from harness.records import SCHEMA
 from harness.report.__main__ import main
+from harness.tracking.connection import without_secrets
 from harness.tracking.recorder import Recorder
 from harness.tracking.store import Store
 
@@ -178,3 +179,24 @@ def test_a_server_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPat
         Store.open("http://127.0.0.1:9")
     assert str(error.value).startswith("tracking store http://127.0.0.1:9: ")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("postgresql://me:s3cret@db/x", "postgresql://me:***@db/x"),
+        ("https://me:p%40ss@host:80/", "https://me:***@host:80/"),
+        ("https://tokentoken@host/", "https://***@host/"),
+        ("sqlite:////a/b@c.db", "sqlite:////a/b@c.db"),
+        ("http://host:5000", "http://host:5000"),
+    ],
+)
+def test_a_password_in_an_address_is_never_shown(uri: str, shown: str) -> None:
+    assert without_secrets(uri, uri) == shown
+
+
+def test_a_store_that_cannot_be_reached_does_not_print_its_password() -> None:
+    with pytest.raises(TrackingError) as error:
+        Store.open("postgresql://me:s3cret@127.0.0.1:9/x")
+    assert "s3cret" not in str(error.value)
+    assert error.value.__cause__ is None  # nor does a traceback

@@ -22,7 +22,7 @@ SHRINK = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 
 def latex(study: str, tables: Sequence[Table]) -> str:
     """One `table` environment for each table that has a label."""
-    return "\n\n".join([HEAD % study, *(_table(study, table) for table in tables)]) + "\n"
+    return "\n\n".join([HEAD % " ".join(study.split()), *(_table(study, table) for table in tables)]) + "\n"
 
 
 def _table(study: str, table: Table) -> str:
@@ -37,7 +37,7 @@ def _table(study: str, table: Table) -> str:
             r"\begin{table}[t]",
             r"\centering",
             rf"\caption{{{_inline(table.caption)}}}",
-            rf"\label{{tab:{study}-{table.label}}}",
+            rf"\label{{tab:{re.sub('[^A-Za-z0-9_.:-]+', '-', study)}-{table.label}}}",
             r"\footnotesize",
             SHRINK,
             rf"\begin{{tabular}}{{{columns}}}",

@@ -72,5 +72,7 @@ def _inline(text: str, *, table: bool = False) -> str:
             parts.append(f"`{part.replace('|', chr(92) + '|') if table else part}`")
         else:
             escaped = re.sub(r"([\\*])", r"\\\1", part).replace("<", "&lt;")
+            # Links, pictures and what they refer to; brackets alone, as of intervals, stay readable.
+            escaped = re.sub(r"\](?=[(\[])|(?<=^\[)([^\]]*)\](?=:)", r"\1\]", escaped)
             parts.append(escaped.replace("|", "\\|") if table else escaped)
     return "".join(parts)
