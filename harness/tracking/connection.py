@@ -170,7 +170,7 @@ def _named_errors(uri: str) -> Iterator[None]:
 
 
 def _newer_than_this(text: str) -> str:
-    """Of a database that a newer MLflow has written: MLflow itself advises an upgrade, which cannot help; "" of any other."""
+    """Of a database that a newer MLflow has written, for which MLflow itself advises an upgrade that cannot help."""
     import mlflow
 
     found = re.search(r"database schema \(found version (\w+)", text)
