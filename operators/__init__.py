@@ -5,6 +5,8 @@ from operators.average_pool import AveragePool
 from operators.base import TemporalOp, make_operator
 from operators.canon import Canon
 from operators.causal_shift import CausalShift
+from operators.conv2plus1d import Conv2Plus1D
+from operators.conv3d import Conv3D
 from operators.depthwise import Depthwise
 from operators.frame_aggregation import FrameAggregation
 from operators.global_filter import GlobalFilter
@@ -17,11 +19,13 @@ from operators.max_pool import MaxPool
 from operators.min_gru import MinGRU
 from operators.mixtconv import MixTConv
 from operators.motion_excitation import MotionExcitation
+from operators.motion_squeeze import MotionSqueeze
 from operators.mvf import MVF
 from operators.non_local import NonLocal
 from operators.ordinary import Ordinary
 from operators.s4d import S4D
 from operators.selective_ssm import SelectiveSSM
+from operators.selfy import SELFY
 from operators.shift import Shift
 from operators.tada import TAda
 from operators.tam import TAM
@@ -30,6 +34,7 @@ from operators.temporal_attention import TemporalAttention
 from operators.temporal_difference import TemporalDifference
 from operators.temporal_fc import TemporalFC
 from operators.temporal_se import TemporalSE
+from operators.timeception import Timeception
 from operators.tin import TIN
 from operators.token_shift import TokenShift
 
@@ -38,6 +43,7 @@ __all__ = [
     "GSM",
     "MVF",
     "S4D",
+    "SELFY",
     "TAM",
     "TEI",
     "TIN",
@@ -45,6 +51,8 @@ __all__ = [
     "AveragePool",
     "Canon",
     "CausalShift",
+    "Conv2Plus1D",
+    "Conv3D",
     "Depthwise",
     "FrameAggregation",
     "GlobalFilter",
@@ -55,6 +63,7 @@ __all__ = [
     "MinGRU",
     "MixTConv",
     "MotionExcitation",
+    "MotionSqueeze",
     "NonLocal",
     "Ordinary",
     "SelectiveSSM",
@@ -65,6 +74,7 @@ __all__ = [
     "TemporalFC",
     "TemporalOp",
     "TemporalSE",
+    "Timeception",
     "TokenShift",
     "make_operator",
 ]

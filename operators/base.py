@@ -66,6 +66,8 @@ class TemporalOp(nn.Module):
 
     Attributes:
         reach: how many frames the operator looks to each side, num_frames - 1 for all; None where that is not stated.
+        span: how far apart two frames may be on which one frame of the output depends: twice the reach, the reach of
+            a causal operator. One that looks further to one side than to the other says it; None where not stated.
         causal: it looks at the past alone.
         circular: the first frame and the last are neighbours.
         channels_multiple: C must be a multiple of it.
@@ -121,6 +123,10 @@ class TemporalOp(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, T, C, H, W) -> the same shape, dtype and memory format."""
         raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+    @property
+    def span(self) -> int | None:
+        return None if self.reach is None else self.reach * (1 if self.causal else 2)
 
     def macs(self, height: int, width: int) -> int | None:
         """Multiply-adds for one clip, taps outside the clip counted; None where it is not stated."""

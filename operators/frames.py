@@ -53,6 +53,23 @@ def along_time(layer: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
     return layer(z.transpose(1, 2)).transpose(1, 2)
 
 
+def convolved(x: Tensor, weight: Tensor) -> Tensor:
+    """A dense convolution over time at every pixel; zeros outside the clip.
+
+    Args:
+        x: (N, T, C, H, W) in either memory format.
+        weight: (C', C, k, 1), k odd.
+
+    Returns:
+        (N, T, C', H, W), whose memory may have any order.
+    """
+    x = layout.canonical(x)
+    # A 2D convolution over (T, H*W). With channels innermost this view is free and already channels_last.
+    rows = x.permute(0, 2, 1, 3, 4).flatten(3)  # (N, C, T, H*W)
+    mixed = F.conv2d(rows, weight, padding=(weight.shape[2] // 2, 0))
+    return mixed.unflatten(3, x.shape[3:]).permute(0, 2, 1, 3, 4)
+
+
 def tokens(x: Tensor) -> Tensor:
     """Every pixel as a sequence of frames: (N, T, C, H, W) -> (N H W, T, C)."""
     return x.permute(0, 3, 4, 1, 2).flatten(0, 2)

@@ -120,6 +120,12 @@ def initial_taps(kernel_size: int, channels: int, init: str) -> nn.Parameter:
     return nn.Parameter(taps)
 
 
+def check_init(init: str) -> None:
+    """Raises ValueError unless `initial_taps` knows it."""
+    if init not in INITS:
+        raise ValueError(f"init: {init!r} is none of {', '.join(INITS)}")
+
+
 def _check(channels: int, kernel_sizes: Sequence[int], dilations: Sequence[int], init: str) -> None:
     if not kernel_sizes:
         raise ValueError("kernel_sizes: empty; give one odd size per channel group")
@@ -136,5 +142,4 @@ def _check(channels: int, kernel_sizes: Sequence[int], dilations: Sequence[int],
             raise ValueError(f"dilations: {dilation} is below 1")
     if channels < len(kernel_sizes):
         raise ValueError(f"kernel_sizes: {len(kernel_sizes)} groups do not fit into {channels} channels")
-    if init not in INITS:
-        raise ValueError(f"init: {init!r} is none of {', '.join(INITS)}")
+    check_init(init)

@@ -41,6 +41,7 @@ class MotionExcitation(TemporalOp, name="motion_excitation"):
         also=("tea", "me"),
     )
     reach = 1
+    span = 1  # it looks at the next frame, never at the one before
 
     def __init__(self, channels: int, num_frames: int, reduction: int = 16) -> None:
         super().__init__(channels, num_frames)

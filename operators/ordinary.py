@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from operators import frames
 from operators.base import Facts, TemporalOp
-from operators.mixtconv import INITS, initial_taps
+from operators.mixtconv import check_init, initial_taps
 from operators.stencil import layout
 
 
@@ -47,8 +46,7 @@ class Ordinary(TemporalOp, name="ordinary"):
     def __init__(self, channels: int, num_frames: int, kernel_size: int = 3, init: str = "shift") -> None:
         super().__init__(channels, num_frames)
         frames.check_odd(kernel_size)
-        if init not in INITS:
-            raise ValueError(f"init: {init!r} is none of {', '.join(INITS)}")
+        check_init(init)
         self.reach = kernel_size // 2
         self.weight = nn.Parameter(torch.empty(channels, channels, kernel_size, 1))
         if self.weight.is_meta:  # shapes alone
@@ -62,14 +60,7 @@ class Ordinary(TemporalOp, name="ordinary"):
 
     def forward(self, x: Tensor) -> Tensor:
         x = layout.canonical(x)
-        h, w = x.shape[3:]
-        # A 2D convolution over (T, H*W). With channels innermost this view is free and already channels_last.
-        rows = x.permute(0, 2, 1, 3, 4).flatten(3)  # (N, C, T, H*W)
-        mixed = (
-            F.conv2d(rows, self.weight, padding=(self.weight.shape[2] // 2, 0))
-            .unflatten(3, (h, w))
-            .permute(0, 2, 1, 3, 4)
-        )
+        mixed = frames.convolved(x, self.weight)
         return layout.like(layout.in_format(mixed, layout.is_channels_last(x)), x)
 
     def macs(self, height: int, width: int) -> int:

@@ -177,11 +177,13 @@ def looks_no_further_than_its_reach(case: Case) -> str:
         return "nothing: reach is not stated, and reports predict no horizon"
     x, t = _clips(op, n=1), op.num_frames
     y = _run(op, x)
+    sources: dict[int, list[int]] = {}
     for frame in range(t):
         changed = x.clone()
         changed[:, frame] = _clips(op, n=1, seed=5)[:, frame]
         moved = (y != _run(op, changed)).flatten(2).any(dim=2)[0]
         for other in moved.nonzero().flatten().tolist():
+            sources.setdefault(other, []).append(frame)
             if op.causal and other < frame:
                 raise BrokenError(
                     f"frame {frame} moved {other}, which comes before it",
@@ -194,6 +196,12 @@ def looks_no_further_than_its_reach(case: Case) -> str:
                     f"reach is {op.reach}, but frame {frame} moved {other}",
                     f"state at least reach = {apart}; num_frames - 1 is the whole clip",
                 )
+    for frame, by in sources.items():
+        if op.span is not None and max(by) - min(by) > op.span and not op.circular:
+            raise BrokenError(
+                f"span is {op.span}, but frames {min(by)} and {max(by)} both moved {frame}",
+                f"state at least span = {max(by) - min(by)}, or leave it out",
+            )
     return f"each of {t} frames changed; reach {op.reach} {ways}"
 
 

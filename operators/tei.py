@@ -43,6 +43,7 @@ class TEI(TemporalOp, name="tei"):
         also=("teinet",),
     )
     reach = 2
+    span = 3  # the filter looks both ways, what weights it at the next frame alone
 
     def __init__(self, channels: int, num_frames: int, reduction: int = 8) -> None:
         super().__init__(channels, num_frames)

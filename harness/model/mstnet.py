@@ -130,13 +130,13 @@ class MSTNet(nn.Module):
                 yield name, module
 
     def horizon(self) -> int | None:
-        """The largest distance in frames of two frames that some feature depends on: the sum of the operators' reach to
-        both sides, of causal ones to one, at most T - 1; None where an operator does not state its reach."""
+        """The largest distance in frames of two frames that some feature depends on: the sum of the operators' spans,
+        at most T - 1; None where an operator does not state its reach."""
         total = 0
         for _, operator in self.operators():
-            if operator.reach is None:
+            if operator.span is None:
                 return None
-            total += operator.reach * (1 if operator.causal else 2)
+            total += operator.span
         return min(total, self.num_frames - 1)
 
     def forward(self, clips: Tensor) -> Tensor:

@@ -80,6 +80,23 @@ def depthwise(image: Tensor, weight: Tensor) -> Tensor:
     )
 
 
+def convolution(image: Tensor, weight: Tensor, stride: int, padding: int, groups: int = 1) -> Tensor:
+    """(N, C, H, W) with (C', C / groups, k, k), a moved copy for each place of the kernel."""
+    n, c, h, w = image.shape
+    wide = torch.zeros(n, c, h + 2 * padding, w + 2 * padding, dtype=image.dtype)
+    wide[:, :, padding : padding + h, padding : padding + w] = image
+    size = weight.shape[2]
+    rows, columns = ((side + 2 * padding - size) // stride + 1 for side in (h, w))
+    kernel = weight.unflatten(0, (groups, -1))
+    total = torch.zeros(n, *kernel.shape[:2], rows, columns, dtype=image.dtype)
+    for i in range(size):
+        for j in range(size):
+            moved = wide[:, :, i : i + rows * stride : stride, j : j + columns * stride : stride]
+            moved = moved[:, :, :rows, :columns].unflatten(1, (groups, -1))
+            total = total + torch.einsum("ngihw,goi->ngohw", moved, kernel[..., i, j])
+    return total.flatten(1, 2)
+
+
 def normed(norm: nn.Module, z: Tensor, channel: int = -1) -> Tensor:
     """Batch norm by hand, over all axes but that of the channel, in the mode that the layer is in."""
     z = z.movedim(channel, -1)

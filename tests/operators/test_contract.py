@@ -67,6 +67,17 @@ class GoesRoundAndSaysSo(GoesRound):
     circular = True
 
 
+class SeesMoreThanItSpans(TemporalOp):
+    """Both neighbours, so two frames that are two apart."""
+
+    reach = 1
+    span = 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        ahead = torch.cat([x[:, 1:], x[:, :1] * 0], dim=1)
+        return x + ahead + torch.cat([x[:, :1] * 0, x[:, :-1]], dim=1)
+
+
 class HasIdleWeight(TemporalOp):
     def __init__(self, channels: int, num_frames: int) -> None:
         super().__init__(channels, num_frames)
@@ -157,6 +168,7 @@ class Raises(TemporalOp):
         (LooksFar, "reach is 1, but frame 0 moved 2"),
         (LooksAhead, "frame 1 moved 0, which comes before it"),
         (GoesRound, "reach is 1, but frame 7 moved 0; state at least reach = 7"),
+        (SeesMoreThanItSpans, "span is 1, but frames 0 and 2 both moved 1; state at least span = 2"),
         (HasIdleWeight, "of idle get no gradient"),
         (LosesFormat, "a channels_last clip came back"),
         (DrawsOnItsOwn, "two outputs"),

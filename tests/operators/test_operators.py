@@ -32,6 +32,10 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("learned_shift", {"max_shift": 1}),
     ("s4d", {"states": 1}),
     ("canon", {"kernel_size": 2}),
+    ("conv3d", {"kernel_size": 5, "init": "random"}),
+    ("conv2plus1d", {"kernel_size": 5}),
+    ("timeception", {"groups": 1}),
+    ("motion_squeeze", {"window": 3}),
 ]
 
 

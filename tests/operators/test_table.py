@@ -51,12 +51,14 @@ def test_stated_reach_is_what_gradients_show(name: str) -> None:
     op = trained(find_operator(name)(16, 9)).eval()
     x = clips(16, 9).requires_grad_()
     y = op(x)
-    back, on = 0, 0
+    back, on, span = 0, 0, 0
     for t in range(9):
         (gradient,) = torch.autograd.grad(y[:, t].square().sum(), x, retain_graph=True)
         seen = gradient.abs().sum(dim=(0, 2, 3, 4)).nonzero().flatten().tolist()
         back, on = max(back, t - seen[0]), max(on, seen[-1] - t)
+        span = max(span, seen[-1] - seen[0])
     assert max(back, on) == op.reach
+    assert span == min(op.span or 0, 8)
     assert (on == 0) == (op.causal or op.reach == 0)
 
 
