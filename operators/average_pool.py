@@ -9,23 +9,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from operators import frames
-from operators.base import Facts, TemporalOp
+from operators.base import Facts
+from operators.max_pool import Pool
 from operators.stencil import Span, stencil
 
 
-class AveragePool(TemporalOp, name="average_pool"):
+class AveragePool(Pool, name="average_pool"):
     """Averages a window of frames. Frames outside the clip count as zero.
 
-        y[t] = 1 / k * sum over |d| <= k // 2 of x[t+d]
-
-    Args:
-        channels: C.
-        num_frames: T.
-        kernel_size: k, odd, in frames.
-
-    Raises:
-        ValueError: the size is even or below 1.
+    y[t] = 1 / k * sum over |d| <= k // 2 of x[t+d]
     """
 
     facts = Facts(
@@ -41,9 +33,7 @@ class AveragePool(TemporalOp, name="average_pool"):
     taps: Tensor
 
     def __init__(self, channels: int, num_frames: int, kernel_size: int = 3) -> None:
-        super().__init__(channels, num_frames)
-        frames.check_odd(kernel_size)
-        self.reach = kernel_size // 2
+        super().__init__(channels, num_frames, kernel_size)
         self.register_buffer("taps", torch.full((kernel_size, channels), 1 / kernel_size), persistent=False)
         self.spans = [Span(channels, 0, kernel_size - 1, 1)]
 
@@ -53,6 +43,3 @@ class AveragePool(TemporalOp, name="average_pool"):
 
     def forward(self, x: Tensor) -> Tensor:
         return stencil(x, self.taps, self.spans, path=self.stencil_path, taps=0)
-
-    def macs(self, height: int, width: int) -> int:
-        return 0  # pooling is not counted, in time as in space

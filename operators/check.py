@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from operators.base import find_operator, make_operator
-from operators.contract import Outcome, examine
+from operators.contract import Outcome, outcomes
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,11 +32,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         text = first if isinstance(error, ValueError) else f"{args.operator}: {type(error).__name__}: {first}"
         print(f"error: {text}", file=sys.stderr)
         return 2
-    outcomes = examine(operator, channels=args.channels, frames=args.frames, **settings)
-    for outcome in outcomes:
-        print("\n".join(_lines(outcome)))
-    broken = sum(not outcome.kept for outcome in outcomes)
-    kept = f"{len(outcomes) - broken} of {len(outcomes)} promises kept"
+    kept_ones = []
+    for outcome in outcomes(operator, channels=args.channels, frames=args.frames, **settings):
+        print("\n".join(_lines(outcome)), flush=True)  # the next one may end this process, or hang
+        kept_ones.append(outcome.kept)
+    broken = kept_ones.count(False)
+    kept = f"{len(kept_ones) - broken} of {len(kept_ones)} promises kept"
     print(f"{operator.__name__}: {kept}, with {args.channels} channels and {args.frames} frames")
     return 1 if broken else 0
 

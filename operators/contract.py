@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,10 +56,16 @@ def examine(
     Raises:
         ValueError, TypeError: the operator refuses its settings or these channels.
     """
+    return list(outcomes(operator, channels=channels, frames=frames, **settings))
+
+
+def outcomes(operator: type[TemporalOp], *, channels: int, frames: int, **settings: Any) -> Iterator[Outcome]:
+    """`examine`, one promise after the other: so one sees at which an operator hangs, or ends the process."""
     with torch.random.fork_rng(devices=[]):
         reach = operator(channels, frames, **settings).reach or 0
     case = Case(operator, channels, frames if reach < frames else reach + 2, settings)
-    return [_outcome(promise, case) for promise in PROMISES]
+    for promise in PROMISES:
+        yield _outcome(promise, case)
 
 
 def check(operator: type[TemporalOp], *, channels: int = 64, frames: int = 8, **settings: Any) -> None:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from operators import frames
 from operators.base import Facts, TemporalOp
-from operators.mixtconv import check_init, initial_taps
+from operators.ordinary import dense_start
 from operators.stencil import layout
 
 
@@ -49,17 +49,8 @@ class Conv3D(TemporalOp, name="conv3d"):
     def __init__(self, channels: int, num_frames: int, kernel_size: int = 3, init: str = "shift") -> None:
         super().__init__(channels, num_frames)
         frames.check_odd(kernel_size)
-        check_init(init)
         self.reach = kernel_size // 2
-        self.weight = nn.Parameter(torch.zeros(channels, channels, kernel_size, 3, 3))
-        if self.weight.is_meta:  # shapes alone
-            return
-        if init == "random":
-            nn.init.kaiming_uniform_(self.weight, a=5**0.5)
-        else:
-            taps = initial_taps(kernel_size, channels, init).detach()
-            with torch.no_grad():
-                self.weight[:, :, :, 1, 1] = torch.diag_embed(taps).permute(1, 2, 0)
+        self.weight = dense_start(nn.Parameter(torch.empty(channels, channels, kernel_size, 3, 3)), init)
 
     def forward(self, x: Tensor) -> Tensor:
         size, c = self.weight.shape[2], self.channels

@@ -6,30 +6,22 @@ of few frames the products of queries and keys are cheaper than the running sum,
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from operators import frames
-from operators.base import Facts, TemporalOp
-from operators.temporal_attention import check_heads, in_heads
+from operators.base import Facts
+from operators.temporal_attention import OverFrames
 
 
-class LinearAttention(TemporalOp, name="linear_attention"):
+class LinearAttention(OverFrames, name="linear_attention"):
     """Adds to each frame a mean of the frames so far, weighted by how well they fit; starts as the identity.
 
         q, k, v = W LN(x[t]),  in heads;  f(z) = elu(z) + 1
         y[t] = x[t] + W_o (sum over s <= t of f(q[t]) f(k[s]) v[s] / sum over s <= t of f(q[t]) f(k[s])) + b
 
-    Args:
-        channels: C, a multiple of 8.
-        num_frames: T.
-        heads: they divide C.
-
     Cost:
         4 * C * C * T * H * W + 2 * C * T * T * H * W MACs per clip.
-
-    Raises:
-        ValueError: `heads` does not divide C.
     """
 
     facts = Facts(
@@ -43,25 +35,8 @@ class LinearAttention(TemporalOp, name="linear_attention"):
         also=("transformers_are_rnns",),
     )
     causal = True
-    channels_multiple = 8
-
-    def __init__(self, channels: int, num_frames: int, heads: int = 8) -> None:
-        super().__init__(channels, num_frames)
-        check_heads(heads, channels)
-        self.heads = heads
-        self.reach = num_frames - 1
-        self.norm = nn.LayerNorm(channels)
-        self.qkv = nn.Linear(channels, 3 * channels, bias=False)
-        self.out = nn.Linear(channels, channels)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        q, k, v = in_heads(self.qkv(self.norm(frames.tokens(x))), self.heads)
+        q, k, v = self.in_heads(frames.tokens(x))
         fit = ((F.elu(q) + 1) @ (F.elu(k) + 1).transpose(2, 3)).tril()
-        seen = (fit / fit.sum(dim=3, keepdim=True)).to(v.dtype) @ v
-        return x + frames.untokened(self.out(seen.transpose(1, 2).flatten(2)), x)
-
-    def macs(self, height: int, width: int) -> int:
-        c, t = self.channels, self.num_frames
-        return (4 * c * c * t + 2 * c * t * t) * height * width
+        return self.added((fit / fit.sum(dim=3, keepdim=True)).to(v.dtype) @ v, x)

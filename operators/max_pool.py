@@ -12,10 +12,8 @@ from operators import frames
 from operators.base import Facts, TemporalOp
 
 
-class MaxPool(TemporalOp, name="max_pool"):
-    """Takes the maximum over a window of frames. Frames outside the clip do not count.
-
-        y[t] = max over |d| <= k // 2 of x[t+d]
+class Pool(TemporalOp):
+    """A window of frames that has a middle; what is made of it multiplies nothing.
 
     Args:
         channels: C.
@@ -24,6 +22,21 @@ class MaxPool(TemporalOp, name="max_pool"):
 
     Raises:
         ValueError: the size is even or below 1.
+    """
+
+    def __init__(self, channels: int, num_frames: int, kernel_size: int = 3) -> None:
+        super().__init__(channels, num_frames)
+        frames.check_odd(kernel_size)
+        self.reach = kernel_size // 2
+
+    def macs(self, height: int, width: int) -> int:
+        return 0  # pooling is not counted, in time as in space
+
+
+class MaxPool(Pool, name="max_pool"):
+    """Takes the maximum over a window of frames. Frames outside the clip do not count.
+
+    y[t] = max over |d| <= k // 2 of x[t+d]
     """
 
     facts = Facts(
@@ -37,17 +50,9 @@ class MaxPool(TemporalOp, name="max_pool"):
         also=("temporal_max_pool",),
     )
 
-    def __init__(self, channels: int, num_frames: int, kernel_size: int = 3) -> None:
-        super().__init__(channels, num_frames)
-        frames.check_odd(kernel_size)
-        self.reach = kernel_size // 2
-
     def forward(self, x: Tensor) -> Tensor:
         y = x
         for d in range(1, min(self.reach or 0, self.num_frames - 1) + 1):
             y = torch.maximum(y, torch.cat([x[:, d:], y[:, -d:]], dim=1))  # a frame beside itself stays
             y = torch.maximum(y, torch.cat([y[:, :d], x[:, :-d]], dim=1))
         return y
-
-    def macs(self, height: int, width: int) -> int:
-        return 0  # comparisons multiply nothing

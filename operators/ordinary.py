@@ -46,17 +46,8 @@ class Ordinary(TemporalOp, name="ordinary"):
     def __init__(self, channels: int, num_frames: int, kernel_size: int = 3, init: str = "shift") -> None:
         super().__init__(channels, num_frames)
         frames.check_odd(kernel_size)
-        check_init(init)
         self.reach = kernel_size // 2
-        self.weight = nn.Parameter(torch.empty(channels, channels, kernel_size, 1))
-        if self.weight.is_meta:  # shapes alone
-            return
-        if init == "random":
-            nn.init.kaiming_uniform_(self.weight, a=5**0.5)
-        else:
-            taps = initial_taps(kernel_size, channels, init).detach()
-            with torch.no_grad():
-                self.weight.copy_(torch.diag_embed(taps).permute(1, 2, 0).unsqueeze(-1))
+        self.weight = dense_start(nn.Parameter(torch.empty(channels, channels, kernel_size, 1)), init)
 
     def forward(self, x: Tensor) -> Tensor:
         x = layout.canonical(x)
@@ -65,3 +56,24 @@ class Ordinary(TemporalOp, name="ordinary"):
 
     def macs(self, height: int, width: int) -> int:
         return self.weight.numel() * self.num_frames * height * width
+
+
+def dense_start(weight: nn.Parameter, init: str) -> nn.Parameter:
+    """Fill a kernel (C, C, k, height, width, or one side of both): see `init` of `Ordinary`; at the middle pixel.
+
+    Raises:
+        ValueError: `init` is unknown.
+    """
+    check_init(init)
+    if weight.is_meta:  # shapes alone
+        return weight
+    if init == "random":
+        nn.init.kaiming_uniform_(weight, a=5**0.5)
+        return weight
+    taps = initial_taps(weight.shape[2], len(weight), init).detach()
+    with torch.no_grad():
+        middle = weight.zero_()
+        for size in reversed(weight.shape[3:]):
+            middle = middle[..., size // 2]
+        middle.copy_(torch.diag_embed(taps).permute(1, 2, 0))
+    return weight
