@@ -82,6 +82,20 @@ def load_studies(
     return [load_study(path, preset=preset, overrides=overrides, part=part) for part in chosen or [""]]
 
 
+def _whole(path: Path) -> dict[str, Any]:
+    """What a study file says; of one that is `like` another, on top of what that one says."""
+    raw = read_yaml(path)
+    if "like" not in raw:
+        return raw
+    other = raw.pop("like")
+    if not isinstance(other, str) or Path(other).name != other:
+        raise StudyError(f"{path}: like: {other!r} is no file beside this one, as in like: reach.yaml")
+    below = read_yaml(path.parent / other)
+    if "like" in below:
+        raise StudyError(f"{path}: like: {other} is itself like {below['like']}; name that one")
+    return merged(below, raw)
+
+
 class _Layers(typing.NamedTuple):
     """A study file with one preset merged in: what holds for all variants, the variants, and the parts."""
 
@@ -93,7 +107,7 @@ class _Layers(typing.NamedTuple):
 def _layers(path: Path, preset: str, problems: Problems) -> _Layers:
     """Keys that nobody knows go to `problems`, and are left out."""
     where = str(path)
-    raw = _known_keys(read_yaml(path), where, problems)
+    raw = _known_keys(_whole(path), where, problems)
     variants, presets = mapping(raw, "variants", where), mapping(raw, "presets", where)
     parts = mapping(raw, "parts", where)
     base = merged({}, {key: value for key, value in raw.items() if key not in _APART})
