@@ -36,7 +36,7 @@ from harness.study.reading import (
     settings_of,
 )
 from harness.study.resources import Resources
-from harness.study.study import Study
+from harness.study.study import ReportConfig, Study
 from harness.study.sweep import read_sweep
 from harness.train.settings import Settings, plain
 from operators.base import find_operator
@@ -48,7 +48,7 @@ _STATED = ("question", "source", "reference", "hypotheses", "pairs", "margin")
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Head:
+class Head:
     """The keys of a study file that are read as they stand."""
 
     question: str
@@ -62,6 +62,7 @@ class _Head:
     resources: Resources = field(default_factory=Resources)
     cost: CostConfig = field(default_factory=CostConfig)
     profile: bool = False
+    report: ReportConfig = field(default_factory=ReportConfig)
     sweep: Any = None
 
 
@@ -170,7 +171,7 @@ def load_study(path: str | Path, *, preset: str = "", overrides: Sequence[str] =
             raise StudyError(f"{source(key)}: {section!r} is not a mapping")
     head, sweep = None, None
     with problems.collect():
-        head = coerce(base, _Head, "", source)
+        head = coerce(base, Head, "", source)
     with problems.collect():
         sweep = read_sweep(base.get("sweep"), variants, source)
         if sweep:
@@ -191,7 +192,7 @@ def load_study(path: str | Path, *, preset: str = "", overrides: Sequence[str] =
     assert head is not None
     _check_distinct(resolved, where)
     _check_levels(head, resolved, source)
-    stated = {item.name: getattr(head, item.name) for item in dataclasses.fields(_Head)}
+    stated = {item.name: getattr(head, item.name) for item in dataclasses.fields(Head)}
     stated |= {"baseline": next(iter(rows[head.baseline].values())), "sweep": sweep}
     return Study(path=path.resolve(), preset=preset, part=part, variants=resolved, **stated)
 
@@ -219,7 +220,7 @@ def _known_keys(
 
 
 def _check_key(key: Any, where: str, without: Sequence[str] = ()) -> None:
-    known = [item.name for item in dataclasses.fields(_Head)] + [*_SECTIONS, *_APART]
+    known = [item.name for item in dataclasses.fields(Head)] + [*_SECTIONS, *_APART]
     known = [name for name in known if name not in without]
     first = str(key).split(".")[0]
     if first == "profiles":
@@ -253,7 +254,7 @@ def _check_clash(override: str, key: str, value: Any, variants: dict[str, Any]) 
                 raise StudyError(f"--set {override}: {rule}")
 
 
-def _check_head(head: _Head, variants: dict[str, Any], rows: Collection[str], source: Source) -> None:
+def _check_head(head: Head, variants: dict[str, Any], rows: Collection[str], source: Source) -> None:
     if head.baseline not in variants:
         known = nearest(head.baseline, map(str, variants))
         raise StudyError(f"{source('baseline')}: no variant {head.baseline!r}{known}")
@@ -271,7 +272,7 @@ def _check_head(head: _Head, variants: dict[str, Any], rows: Collection[str], so
         raise StudyError(f"{source('seeds')}: {min(head.seeds)} is below 0")
 
 
-def _check_names(head: _Head, variants: dict[str, Any], rows: Collection[str], source: Source) -> None:
+def _check_names(head: Head, variants: dict[str, Any], rows: Collection[str], source: Source) -> None:
     for name in variants:
         _check_name(name, source("variants"))
 
@@ -281,7 +282,7 @@ def _check_name(name: Any, place: str) -> None:
         raise StudyError(f"{place}: {name!r} is no name; use letters, digits, _ + -")
 
 
-def _check_stated(head: _Head, variants: dict[str, Any], rows: Collection[str], source: Source) -> None:
+def _check_stated(head: Head, variants: dict[str, Any], rows: Collection[str], source: Source) -> None:
     """Hypotheses and pairs name variants of the study, and say nothing twice, nor the other way round."""
     if head.margin < 0:
         raise StudyError(f"{source('margin')}: {head.margin:g} is below 0")
@@ -313,7 +314,7 @@ def _stated(key: str, text: str, margin: float) -> tuple[str, str, str, float | 
     return one.relation, one.left, one.right, one.level
 
 
-def _check_levels(head: _Head, variants: dict[str, Settings], source: Source) -> None:
+def _check_levels(head: Head, variants: dict[str, Settings], source: Source) -> None:
     """A hypothesis about a level names one that the clips of both its variants have."""
     for place, text in enumerate(head.hypotheses):
         one = parse_hypothesis(text, head.margin)
