@@ -86,6 +86,17 @@ class Reach:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Occlusion:
+    """How far the belief in a clip's class, against its twin's, falls when one frame is grey; points, over seeds.
+
+    as_is: the belief with every frame, in per cent. fall: by how much it falls for each frame.
+    """
+
+    as_is: Estimate
+    fall: list[Estimate]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Breakdown:
     """All of that for one variant. gained, lost: classes in order, the largest change first; empty for the baseline.
 
@@ -99,6 +110,7 @@ class Breakdown:
     orders: list[OrderProbe] = field(default_factory=list)
     filters: list[Filters] = field(default_factory=list)
     reach: list[Reach] = field(default_factory=list)
+    occlusion: Occlusion | None = None
 
 
 def break_down(record: StudyRecord, done: Mapping[str, Sequence[TrialRecord]]) -> dict[str, Breakdown]:
@@ -119,6 +131,7 @@ def break_down(record: StudyRecord, done: Mapping[str, Sequence[TrialRecord]]) -
                 orders=_orders(trials),
                 filters=_filters(trials),
                 reach=_reach(trials),
+                occlusion=_occlusion(trials),
             )
     return found
 
@@ -236,3 +249,17 @@ def _reach(trials: Sequence[TrialRecord]) -> list[Reach]:
         )
         for stage, found in sorted(by_stage.items())
     ]
+
+
+def _occlusion(trials: Sequence[TrialRecord]) -> Occlusion | None:
+    probed = [one for trial in trials if (one := trial.probes.get("occlusion"))]
+    probed = [one for one in probed if finite(one["as_is"])]
+    if not probed:
+        return None
+    return Occlusion(
+        as_is=mean_interval([one["as_is"] for one in probed], PER_CENT),
+        fall=[
+            mean_interval(list(values), POINTS)
+            for values in zip(*(one["fall"] for one in probed), strict=True)
+        ],
+    )

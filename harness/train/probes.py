@@ -19,13 +19,16 @@ from harness.data.views import PROTOCOLS
 from harness.model.config import CONSENSUS
 from harness.model.mstnet import MSTNet
 from harness.seeds import seed_for
-from harness.train.evaluation import evaluate, to_device
+from harness.train.evaluation import autocast, evaluate, to_device
 from harness.train.settings import Settings
 
 STAGES = (1, 2, 3, 4)
 
 REACH_CLIPS = 8
 """One by one, spread over the validation clips: a backward pass through ResNet-50 holds gigabytes."""
+
+OCCLUDED_CLIPS = 64
+"""Spread over the validation clips that have a twin; each is scored once a frame."""
 
 DRAWN_CHANNELS = 16
 """Of each operator; how far taps moved is taken over all of them."""
@@ -43,6 +46,7 @@ def measure(
         "order": order(model, settings, data, device),
         "filters": filters(model, settings, seed, len(data.classes)),
         "reach": reach(model, settings, data, device),
+        "occlusion": occlusion(model, settings, data, device),
     }
 
 
@@ -91,6 +95,51 @@ def filters(model: MSTNet, settings: Settings, seed: int, num_classes: int) -> l
             }
         )
     return found
+
+
+def occlusion(model: MSTNet, settings: Settings, data: DataSet, device: torch.device) -> dict[str, Any]:
+    """How much less a network believes in a clip's class, against its twin's, when one of its frames is grey.
+
+    Belief is the probability of the true class among the two, in per cent; grey is the mean colour that clips are
+    normalised to.
+
+    Returns:
+        "clips", how many; "as_is", their belief; "fall", by how much it falls for each frame. Empty without twins.
+    """
+    twin = {label: other for pair in data.twins for label, other in (pair, pair[::-1])}
+    split = data.split("val")
+    places = [place for place, clip in enumerate(split.clips) if clip.label in twin]
+    if not places:
+        return {}
+    model.eval()
+    spread = np.unique(np.linspace(0, len(places) - 1, OCCLUDED_CLIPS).round().astype(int))
+    chosen = [places[i] for i in spread]
+    total, as_is, fall = 0, 0.0, torch.zeros(settings.data.num_frames, dtype=torch.float64)
+
+    def belief(inputs: Tensor, labels: Tensor) -> Tensor:
+        with autocast(settings.train, device):
+            scores = model(inputs).float()
+        rows, others = torch.arange(len(labels)), torch.tensor([twin[int(label)] for label in labels])
+        return 100 * torch.sigmoid(scores[rows, labels] - scores[rows, others]).double().cpu()
+
+    with torch.inference_mode():
+        for batch in eval_batches(split, 16, protocol=PROTOCOLS["center_1clip"], indices=chosen):
+            if not len(batch.labels):  # none of it can be read, and the study leaves such clips out
+                continue
+            inputs, labels = to_device(batch.clips, settings.train, device), batch.labels.long()
+            whole = belief(inputs, labels)
+            for frame in range(len(fall)):
+                hidden = inputs.clone()
+                hidden[:, frame] = 0.0
+                fall[frame] += (whole - belief(hidden, labels)).sum()
+            total, as_is = total + len(labels), as_is + float(whole.sum())
+    if not total:
+        return {}
+    return {
+        "clips": total,
+        "as_is": round(as_is / total, 4),
+        "fall": [round(value, 4) for value in (fall / total).tolist()],
+    }
 
 
 def _rounded(taps: Tensor) -> list[list[float]]:

@@ -13,7 +13,7 @@ from harness.data.config import DataConfig
 from harness.data.dataset import DataSet, open_data
 from harness.model.config import ModelConfig
 from harness.model.mstnet import MSTNet
-from harness.train.probes import DRAWN_CHANNELS, filters, measure, order, reach
+from harness.train.probes import DRAWN_CHANNELS, filters, measure, occlusion, order, reach
 from harness.train.recipe import TrainConfig
 from harness.train.settings import Settings
 
@@ -71,6 +71,25 @@ def test_reach_by_hand_of_operators_that_move_every_frame_by_one(data: DataSet) 
     assert last[0] == last[3] == 0.0
     assert 0 < last[1] < 1
     assert found[3]["radius"] == pytest.approx(last[1] ** 0.5, abs=1e-5)
+
+
+def test_occlusion_by_hand_of_a_network_that_looks_at_one_frame(data: DataSet) -> None:
+    """One that scores the brightness of frame 1 alone: without that frame its belief falls, without others not."""
+
+    class FirstFrame(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            score = x[:, 1].mean(dim=(1, 2, 3))
+            labels = torch.zeros(len(x), len(data.classes))
+            for low, high in data.twins:
+                labels[:, low], labels[:, high] = -score, score
+            return labels
+
+    s = settings(IDENTITY)
+    found = occlusion(FirstFrame(), s, data, CPU)  # type: ignore[arg-type]
+    assert found["clips"] > 0
+    assert [fall == 0 for fall in found["fall"]] == [True, False, True, True]
+    # Grey is 0, where the two classes are as likely as each other: belief falls to 50.
+    assert found["fall"][1] == pytest.approx(found["as_is"] - 50, abs=1e-3)
 
 
 def test_filters_that_did_not_move_have_moved_by_nothing(data: DataSet) -> None:
