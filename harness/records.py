@@ -40,8 +40,8 @@ class TrialRecord:
         (class indices) and, where clips have levels, "level"; parallel lists, last epoch.
     skipped: ids of the clips that were left out because they cannot be read, by split; `data.on_unreadable: skip`.
         Accuracies are those of the others, and `predictions` lists the others alone.
-    probes: "order" (accuracy on reordered clips), "filters" (taps before and after) and "reach" of the trained
-        network, as harness/train/probes.py says; empty where they were switched off.
+    probes: "order" (accuracy on reordered clips), "filters" (taps before and after), "reach" and "occlusion" of
+        the trained network, as harness/train/probes.py says; empty where they were switched off.
     """
 
     trial_id: str
@@ -138,6 +138,7 @@ class StudyRecord:
     sweep: one setting that varies over rows: "key", "values", and "rows": the variant at each value, by row, as in
         {"key": "data.dataset.train_clips", "values": [200, 400], "rows": {"ks3": {"200": "ks3@200", ...}}}.
     predictions: the CSVs that it was read from, where others trained; empty for what was trained here.
+    clips: whether its report shows frames.
     """
 
     name: str
@@ -167,6 +168,7 @@ class StudyRecord:
     horizons: dict[str, int | None] = field(default_factory=dict)
     sweep: dict[str, Any] = field(default_factory=dict)
     predictions: list[str] = field(default_factory=list)
+    clips: bool = False
     schema: int = SCHEMA
 
     @property
@@ -187,7 +189,7 @@ def to_json(record: TrialRecord | CostRecord | StudyRecord) -> dict[str, Any]:
         if not record.file:  # from before: written back as it was
             for key in ("file", "preset", "part"):
                 del data[key]
-        for key in ("level_name", "chance", "horizons", "sweep", "predictions"):
+        for key in ("level_name", "chance", "horizons", "sweep", "predictions", "clips"):
             if not data[key]:
                 del data[key]
     return data

@@ -6,8 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from harness import plots
 from harness.analysis.summary import Row, Summary, kernel_span, operator_settings
+from harness.metrics import counts
 from harness.plots import Point
 from harness.report import first_figure
 from harness.report.document.blocks import Figure
@@ -19,6 +22,9 @@ MOST = 20
 """Figures with a bar or a panel for each variant show no more of them: the baseline and the best."""
 
 MOST_OPERATORS = 16
+
+MOST_CONFUSED = 40
+"""Classes of a confusion matrix that can still be read."""
 
 MOST_CLASSES = 24
 """A figure by class shows half as many that gained most and half as many that lost most."""
@@ -35,6 +41,7 @@ def draw(summary: Summary, folder: Path) -> list[Figure]:
         *_by_kernel_size(summary, unswept, folder),
         *_groups(summary, shown, folder),
         *_gains(summary, folder),
+        *_confusion(summary, folder),
         *_filters(summary, shown, folder),
         *_curves(summary, shown, folder),
         *_cost_bars(summary, folder),
@@ -204,6 +211,24 @@ def _gains(summary: Summary, folder: Path) -> list[Figure]:
     if unchanged:
         caption += f" Of {len(summary.record.classes)} classes, the {len(changes)} that changed most."
     return [Figure("class_gains", f"Gains and losses of {variant} by class", caption)]
+
+
+def _confusion(summary: Summary, folder: Path) -> list[Figure]:
+    """Of the best variant that is not the baseline, over all its seeds."""
+    row = next((row for row in (summary.best, summary.runner_up) if row and row.difference), None)
+    classes = len(summary.record.classes)
+    if row is None or not 2 < classes <= MOST_CONFUSED:
+        return []
+    kept = [t.predictions for t in summary.trials if t.variant == row.variant and t.status == "done"]
+    kept = [one for one in kept if one.get("label") and one.get("predicted")]
+    if not kept:
+        return []
+    table = sum(counts(np.asarray(one["label"]), np.asarray(one["predicted"]), classes) for one in kept)
+    plots.confusion_matrix(folder / "confusion", np.asarray(table), summary.record.classes)
+    caption = (
+        f"`{row.variant}`, all finished seeds: what clips of each class, a row, were taken for, a column."
+    )
+    return [Figure("confusion", f"Confusions of {row.variant}", caption)]
 
 
 def _filters(summary: Summary, shown: list[Row], folder: Path) -> list[Figure]:

@@ -32,7 +32,7 @@ LINKS = (
 """What lies beside a study's page."""
 
 
-def page(summary: Summary, figures: Sequence[Figure]) -> Document:
+def page(summary: Summary, figures: Sequence[Figure], clips: Sequence[Block] = ()) -> Document:
     """The question, the answer, the tables, the figures, how it was trained, and what is missing."""
     record = summary.record
     first = [figure for figure in figures if figure.stem in (*first_figure.STEMS, "differences")]
@@ -50,6 +50,7 @@ def page(summary: Summary, figures: Sequence[Figure]) -> Document:
         *cost.section(summary),
         *drawn,
         *gains.section(summary),
+        *clips,
         *training.section(record),
         *missing.section(summary),
         *per_class.section(summary),

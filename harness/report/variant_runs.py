@@ -15,13 +15,16 @@ def variant_runs(record: StudyRecord) -> list[VariantRun]:
 
 
 def _of(row: Row) -> VariantRun:
-    words = {"top1": estimate(row.accuracy["top1"], " %"), "seeds": f"{row.finished} of {row.planned}"}
+    top1 = estimate(row.accuracy["top1"], seeds=row.finished)  # short: MLflow's columns are narrow
+    words = {"top1": top1, "seeds": f"{row.finished} of {row.planned}"}
     metrics = cost_metrics(row.cost) if row.cost else {}
     for name, value in row.accuracy.items():
         if value.n:
             metrics[f"mean/{name.replace('/', ' ')}"] = value.mean
     gap = row.difference
-    words["vs_baseline"] = bare_points(gap) if gap and gap.n else "baseline" if gap is None else "-"
+    words["vs_baseline"] = (
+        bare_points(gap, seeds=row.finished) if gap and gap.n else "baseline" if gap is None else "-"
+    )
     words["verdict"] = gap.words if gap else "baseline"
     if gap and gap.n:
         metrics["mean/vs baseline"] = gap.mean

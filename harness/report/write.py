@@ -150,10 +150,11 @@ def _place(out: Path, name: str, numbers: str = NUMBERS) -> Path:
 
 
 def _write_files(summary: Summary, folder: Path) -> None:
-    from harness.report import figures
+    from harness.report import clips, figures
 
     (folder / "figures").mkdir()
-    export.write_pages(page(summary, figures.draw(summary, folder / "figures")), folder)
+    drawn = figures.draw(summary, folder / "figures")
+    export.write_pages(page(summary, drawn, clips.section(summary, folder / "clips")), folder)
     export.write_csv(folder / "results.csv", [export.variant_numbers(summary, row) for row in summary.rows])
     export.write_csv(folder / "trials.csv", export.trial_numbers(summary))
     numbers = _numbers(summary) | {"files": _digests(folder)}

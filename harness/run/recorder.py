@@ -62,6 +62,7 @@ def study_record(
         chance=first.chance,
         horizons=_horizons(study) if first.level_name == LAG else {},
         sweep=study.sweep.record() if study.sweep else {},
+        clips=study.report.clips,
     )
 
 

@@ -39,6 +39,17 @@ class Trial:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReportConfig:
+    """What its report shows beyond the numbers.
+
+    clips: frames of example clips, and of clips that the best variant loses. Off by default: a page travels further
+        than a data set's licence may let its frames.
+    """
+
+    clips: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Study:
     """A checked study.
 
@@ -66,6 +77,7 @@ class Study:
     resources: Resources
     cost: CostConfig
     profile: bool
+    report: ReportConfig
     sweep: Sweep | None
     variants: dict[str, Settings]
 

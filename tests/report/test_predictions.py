@@ -83,7 +83,7 @@ def test_the_command_writes_a_report_without_a_store(
     assert capsys.readouterr().out.splitlines()[0] == f"report   {Path('pages/predictions/index.html')}"
     page = Path("pages/predictions/README.md").read_text(encoding="utf-8")
     # by hand: tsm has 5, 4 and 4 of 10 right; ours 9, 8 and 9: 4, 4 and 5 more
-    assert "| `ours` | 3 of 3 | **86.7 ± 14.3** | +43.3 [" in page
+    assert "| `ours` | 3 of 3 | **86.7 [72.3, 100.0]** | +43.3 [" in page
     assert "10 clips, seeds 0, 1, 2; sha256" in page
     command = (
         "python -m harness.report --predictions tsm.csv ours.csv --baseline tsm --name predictions --margin 2"

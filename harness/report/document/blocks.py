@@ -83,7 +83,15 @@ class Figure:
     alt: str = ""
 
 
-Block: TypeAlias = Heading | Paragraph | Items | Code | Table | Figure
+@dataclass(frozen=True)
+class Picture:
+    """A picture that lies beside the page: its file, "" where there is none, and what it shows."""
+
+    file: str
+    title: str
+
+
+Block: TypeAlias = Heading | Paragraph | Items | Code | Table | Figure | Picture
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html as entities
 import itertools
 import re
@@ -17,6 +18,7 @@ from harness.report.document.blocks import (
     Heading,
     Items,
     Paragraph,
+    Picture,
     Table,
     as_cell,
     spans,
@@ -85,7 +87,17 @@ def _block(block: Block, figures: Path | None, headings: Mapping[int, tuple[str,
         drawing = _drawing(block, figures) if figures else ""
         caption = f'<figcaption id="about-{block.stem}">{_inline(block.caption)}</figcaption>'
         return f'<figure>\n<div class="drawing">{drawing}</div>\n{caption}\n</figure>'
+    if isinstance(block, Picture):
+        return _picture(block, figures)
     return _table(block)
+
+
+def _picture(picture: Picture, figures: Path | None) -> str:
+    """In the page itself, as everything is."""
+    if not picture.file or figures is None:
+        return ""
+    content = base64.b64encode((figures.parent / picture.file).read_bytes()).decode()
+    return f'<img class="clips" alt="{_text(picture.title)}" src="data:image/jpeg;base64,{content}">'
 
 
 def _drawing(figure: Figure, folder: Path) -> str:

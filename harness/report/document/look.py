@@ -47,8 +47,7 @@ summary { cursor: pointer; color: var(--accent); }
 figure { margin: 1.4rem 0 2rem; }
 .drawing { overflow-x: auto; }
 .drawing svg { display: block; max-width: 100%; height: auto; }
-.pictures { display: flex; flex-wrap: wrap; gap: .6rem 1rem; }
-.pictures figure { margin: 0; } .pictures img { display: block; max-width: 100%; image-rendering: pixelated; }
+.clips { display: block; max-width: 100%; margin: .6rem 0; background: #fff; }
 figcaption { font-size: .87rem; color: var(--soft); max-width: 46rem; margin-top: .3rem; }
 @media (prefers-color-scheme: dark) { .drawing svg { filter: invert(.91) hue-rotate(180deg); } }
 @media (min-width: 78rem) { body { max-width: 79rem; display: grid; column-gap: 3rem;

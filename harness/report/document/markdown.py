@@ -13,6 +13,7 @@ from harness.report.document.blocks import (
     Heading,
     Items,
     Paragraph,
+    Picture,
     Table,
     as_cell,
     spans,
@@ -41,6 +42,8 @@ def _block(block: Block) -> str:
     if isinstance(block, Figure):
         image = f"![{_inline(block.title)}](figures/{block.stem}.png)"
         return f"{image}\n\n{_inline(block.caption)} ([SVG](figures/{block.stem}.svg))"
+    if isinstance(block, Picture):
+        return f"![{_inline(block.title)}]({block.file})" if block.file else ""
     return _table(block)
 
 

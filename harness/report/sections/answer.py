@@ -38,7 +38,8 @@ def section(summary: Summary) -> list[Block]:
 
 def answer(summary: Summary) -> str:
     """What was stated beforehand and what became of it, what else is known, with its interval, and what is open."""
-    return " ".join([*_stated(summary), *_found(summary)])
+    stated = _stated(summary)
+    return " ".join([*([_count_of_stated(summary)] if stated else []), *stated, *_found(summary)])
 
 
 def headline(summary: Summary) -> str:
@@ -163,7 +164,7 @@ def _verdict_sentence(summary: Summary) -> str:
 def _of_seeds(summary: Summary) -> str:
     """Where means are over fewer seeds than some variant has."""
     common = next(iter(summary.ranked.values())).n
-    if all(row.accuracy["top1"].n in (0, common) for row in summary.rows):
+    if all(row.accuracy["top1"].n <= common for row in summary.rows):
         return ""
     return " on the seeds that all variants have" if common > 1 else " on the one seed that all variants have"
 

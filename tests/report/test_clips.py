@@ -1,0 +1,73 @@
+"""Pictures of clips on a report: only where the study asks, and of those that were lost."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from builders.place import TINY
+from builders.studies import study, trial
+from PIL import Image
+
+from harness.data.config import DataConfig
+from harness.data.dataset import find_data
+from harness.records import StudyRecord
+from harness.report.write import write_study
+
+
+@pytest.fixture
+def record(tiny_data: Path, monkeypatch: pytest.MonkeyPatch) -> StudyRecord:
+    """tsn is right about every clip, ks3 about all but the first two, which it takes for the class after theirs."""
+    monkeypatch.setenv("MIXTBENCH_DATA_DIR", str(tiny_data))
+    data = find_data(DataConfig(**TINY["data"]), tiny_data)
+    assert data is not None
+    clips = data.split("val").clips
+    kept = {"clip": [clip.id for clip in clips], "label": [clip.label for clip in clips]}
+    wrong = [
+        (label + 1) % len(data.classes) if place < 2 else label for place, label in enumerate(kept["label"])
+    ]
+    trials = [
+        trial("tsn", seed, 100.0, predictions={**kept, "predicted": kept["label"]}) for seed in range(3)
+    ]
+    trials += [trial("ks3", seed, 87.5, predictions={**kept, "predicted": wrong}) for seed in range(3)]
+    return dataclasses.replace(
+        study(trials, ["tsn", "ks3"]),
+        classes=data.classes,
+        groups=data.groups,
+        settings={"tsn": {"data": TINY["data"]}},
+        clips=True,
+    )
+
+
+def test_examples_and_lost_clips_stand_in_the_page_itself(
+    record: StudyRecord, tmp_path: Path, no_figures: None
+) -> None:
+    folder = write_study(record, tmp_path)
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    pictures = sorted(file.name for file in (folder / "clips").iterdir())
+    assert page.count('src="data:image/jpeg;base64,') == len(pictures)
+    assert "Clips that ks3 loses and tsn wins" in page
+    with (
+        Image.open(folder / "clips" / "lost.jpg") as lost,
+        Image.open(folder / "clips" / "class-0.jpg") as one,
+    ):
+        examples = min(2, record.trials[0].predictions["label"].count(0))
+        assert lost.height * examples == one.height * 2  # two clips, and none that both are right about
+    assert "![Clips of " in (folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_no_frame_leaves_the_data_set_where_a_study_does_not_ask(
+    record: StudyRecord, tmp_path: Path, no_figures: None
+) -> None:
+    folder = write_study(dataclasses.replace(record, clips=False), tmp_path)
+    assert not (folder / "clips").exists()
+    assert "data:image" not in (folder / "index.html").read_text(encoding="utf-8")
+
+
+def test_without_the_data_set_the_page_says_so(
+    record: StudyRecord, tmp_path: Path, no_figures: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIXTBENCH_DATA_DIR", str(tmp_path / "nothing"))
+    text = (write_study(record, tmp_path) / "README.md").read_text(encoding="utf-8")
+    assert "The data set is not on this machine, so no clips are shown." in text
