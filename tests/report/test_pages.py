@@ -118,6 +118,51 @@ def test_html_escapes_what_users_write_and_needs_no_network() -> None:
     assert '<td class="n"><strong>' in page
 
 
+def test_a_page_has_contents_ways_to_its_files_and_figures_that_can_be_read_aloud(full_report: Path) -> None:
+    page = (full_report / "index.html").read_text(encoding="utf-8")
+    ids = set(re.findall(r'<h[23] id="([^"]+)"', page))
+    linked = re.findall(r'<li[^>]*><a href="#([^"]+)"', page)
+    assert set(linked) == ids
+    assert len(linked) == len(ids) > 8
+    beside = re.findall(r'<a href="([^"#]+)"', page.split("<h1>")[0])
+    assert beside == ["../index.html", "results.csv", "trials.csv", "results.json", "tables.tex"]
+    assert all((full_report / name).exists() for name in beside[1:])
+    for label, caption in re.findall(
+        r'<svg role="img" aria-label="([^"]+)" aria-describedby="([^"]+)"', page
+    ):
+        assert label
+        assert f'id="{caption}"' in page
+    assert (
+        page.index("<h1>") < page.index('id="about-differences"') < page.index("<h2")
+    )  # on the first screen
+    assert "<title>ks5: +59.5" in page  # where the pointer rests on the forest plot: 95.5 - 36
+
+
+def test_numbers_and_verdicts_of_a_table_are_marked_for_sorting_and_for_a_phone() -> None:
+    rows = [["`a`", "1.0", "better"], ["`b`", "2.0", "worse"], ["`c`", "-", "baseline"]]
+    table = Table(header=["variant", "top-1", "verdict"], rows=rows, words=(0, 2))
+    page = html(Document("x", [table]))
+    assert '<th data-sort="w">variant</th><th class="n" data-sort="n">top-1</th>' in page
+    assert '<th class="v" data-sort="w">verdict</th>' in page
+    assert '<td class="v">better</td>' in page
+    short = html(Document("x", [Table(header=table.header, rows=rows[:2])]))
+    assert "<th data-sort" not in short  # two rows need no sorting
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(chromium() is None, reason="no chromium is installed")
+def test_a_click_on_a_heading_sorts_the_table_in_a_browser(tmp_path: Path) -> None:
+    rows = [["`a`", "+9.5 [1, 2]"], ["`b`", "1,200"], ["`c`", "-"], ["`d`", "-3.0"]]
+    page = html(Document("x", [Table(header=["variant", "points"], rows=rows)]))
+    clicks = {"": "abcd", "n.click()": "badc", "n.click(); n.click()": "cdab", "w.click(); w.click()": "dcba"}
+    for place, (script, order) in enumerate(clicks.items()):
+        file = tmp_path / f"{place}.html"
+        heads = "const [w, n] = document.querySelectorAll('th');"
+        file.write_text(page.replace("</body>", f"<script>{heads}{script}</script></body>"))
+        found = re.findall(r"<td><code>(\w)</code></td>", browse(file.as_uri(), "--dump-dom"))
+        assert "".join(found) == order
+
+
 def test_the_best_is_bold_only_where_every_other_row_is_worse(tmp_path: Path, no_figures: None) -> None:
     close = [trial("tsn", s, 70.0 + 2 * s) for s in (0, 1, 2)]
     close += [trial("ks3", s, 70.5 + (4, 0, 3)[s]) for s in (0, 1, 2)]
@@ -178,9 +223,9 @@ def test_a_reader_finds_runs_report_and_view_in_mlflow(ready: Workplace) -> None
             name: browse(link, "--dump-dom", "--virtual-time-budget=60000", size="1900,1000", seconds=180)
             for name, link in pages(address, ready.uri, "tiny").items()
         }
-    assert "ks13-s0" in seen["runs"]
-    assert "Group: ks13" in seen["charts"]
-    assert "Accuracy and latency" in seen["charts"]
+    assert "too few seeds to tell" in seen["variants"]
+    assert "ks13-s0" in seen["trials"] or "ks13" in seen["trials"]
+    assert "Variants: means over seeds" in seen["charts"]
     assert "report/index.html" in seen["report"]
     assert "generated" in seen["trial"]
     assert "resnet_tiny, 4 frames, 1 epochs" in seen["trial"]

@@ -118,9 +118,8 @@ def _table(table: Table) -> str:
 
     def kind(column: int) -> str:
         classes = [] if column in table.words else ["n"]
-        classes += (
-            ["v"] if table.header[column] == "verdict" else []
-        )  # stays in sight where a table is scrolled
+        if table.header[column] == "verdict":  # stays in sight where a table is scrolled
+            classes.append("v")
         return f' class="{" ".join(classes)}"' if classes else ""
 
     def head(column: int, title: str) -> str:
