@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -11,6 +12,9 @@ from harness.analysis.sweep import baselines
 from harness.metrics import counts
 from harness.records import StudyRecord, TrialRecord
 from harness.stats.estimates import PER_CENT, POINTS, Estimate, finite, mean_interval
+
+DISTANCE = (0.0, math.inf)
+"""What a distance can be."""
 
 CONFUSIONS = 20
 """Of each variant, beside its twins."""
@@ -228,7 +232,7 @@ def _filters(trials: Sequence[TrialRecord]) -> list[Filters]:
     return [
         Filters(
             **{key: one[key] for key in ("operator", "stage", "offsets", "channels", "initial", "final")},
-            moved=mean_interval([float(other[i]["moved"]) for other in probed]),
+            moved=mean_interval([float(other[i]["moved"]) for other in probed], DISTANCE),
         )
         for i, one in enumerate(probed[0])
     ]
@@ -245,7 +249,7 @@ def _reach(trials: Sequence[TrialRecord]) -> list[Reach]:
             stage=stage,
             offsets=found[0]["offsets"],
             share=np.mean([one["share"] for one in found], axis=0).tolist(),
-            radius=mean_interval([float(one["radius"]) for one in found]),
+            radius=mean_interval([float(one["radius"]) for one in found], DISTANCE),
         )
         for stage, found in sorted(by_stage.items())
     ]

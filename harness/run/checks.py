@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from harness.data.dataset import missing_data
-from harness.errors import DataError, StudyError, nearest
+from harness.errors import DataError, Problems, StudyError, nearest
 from harness.machine import usable_cpus
 from harness.model import weights
 from harness.outside import import_from
@@ -32,9 +32,12 @@ def checked_studies(request: Request) -> list[Study]:
     file = study_file(request.study)
     studies = load_studies(file, preset=request.preset, overrides=request.overrides, parts=request.parts)
     known = {name for study in studies for name in study.names}
+    problems = Problems()
     for name in request.variants:
-        if name not in known:
-            raise StudyError(f"--variants: no variant {name!r}{nearest(name, known)}")
+        with problems.collect():
+            if name not in known:
+                raise StudyError(f"--variants: no variant {name!r}{nearest(name, known)}")
+    problems.raise_any()
     studies = [study for study in studies if not request.variants or study.rows(request.variants)]
     for study in studies:
         if not request.dry_run:

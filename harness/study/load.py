@@ -80,7 +80,12 @@ def load_studies(
             hint = nearest(part, known) if known else "; the study has none"
             raise StudyError(f"{path}: parts: no part {part!r}{hint}")
     chosen = [part for part in known if part in parts] if parts else known
-    return [load_study(path, preset=preset, overrides=overrides, part=part) for part in chosen or [""]]
+    problems, studies = Problems(), []
+    for part in chosen or [""]:
+        with problems.collect():
+            studies.append(load_study(path, preset=preset, overrides=overrides, part=part))
+    problems.raise_any()
+    return studies
 
 
 def _whole(path: Path) -> dict[str, Any]:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 from builders.place import TINY
 from builders.study_files import change, refusal, refusals
+
+from harness.errors import StudyError
+from harness.study.load import load_studies
 
 WRONG = {
     "unknown operator": (
@@ -266,6 +270,19 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
         "tiny.yaml: data.crops: unknown key; did you mean 'crop'?",
         "tiny.yaml: train.learning_rate: unknown key; did you mean 'lr'?",
         "tiny.yaml: variants.ks13.train.epochs: 'many' is not a whole number",
+    ]
+
+
+def test_what_is_wrong_in_several_parts_is_said_at_once(tmp_path: Path) -> None:
+    content = change("parts", {"one": {"train.lr": "high"}, "two": {"train.epochs": "many"}})
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(StudyError) as error:
+        load_studies(path)
+    lines = str(error.value).replace(f"{tmp_path}/", "").splitlines()
+    assert lines == [
+        "tiny.yaml: train.lr: 'high' is not a number",
+        "tiny.yaml: train.epochs: 'many' is not a whole number",
     ]
 
 

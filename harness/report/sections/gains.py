@@ -141,4 +141,8 @@ def _reach(found: Sequence[Breakdown]) -> list[Block]:
 def _frames(radius: Estimate | None) -> str:
     if radius is None or not radius.n:
         return "-"
-    return f"{radius.mean:.2f}" + ("" if radius.half_width is None else f" ± {radius.half_width:.2f}")
+    if radius.low is None or radius.high is None or radius.half_width is None:
+        return f"{radius.mean:.2f}"
+    if radius.lopsided:  # it was cut at 0
+        return f"{radius.mean:.2f} [{radius.low:.2f}, {radius.high:.2f}]"
+    return f"{radius.mean:.2f} ± {radius.half_width:.2f}"
