@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import yaml
 
 from harness.console import bar, complain, say
@@ -101,6 +102,7 @@ def _check_decoded(folder: Path) -> bool:
 
 
 def _prepare(args: argparse.Namespace) -> int:
+    from harness.data.columns import chosen, in_split, with_problem
     from harness.data.sources import index_files
     from harness.data.sources.annotations import Problem
     from harness.data.sources.extraction import PICTURES, ExtractConfig, extract
@@ -111,12 +113,11 @@ def _prepare(args: argparse.Namespace) -> int:
         index_files.forget(config, data_dir)
     with bar("index", "clips") as advance:
         index = index_files.prepare(config, data_dir, advance, look_again=True)
-    counts = ", ".join(f"{sum(c.split == s for c in index.clips):,} {s}" for s in ("train", "val"))
+    counts = ", ".join(f"{np.count_nonzero(in_split(index.clips, s)):,} {s}" for s in ("train", "val"))
     say("index", f"{config.name}: {counts} clips, {len(index.classes)} classes, in {index.folder}")
     print(f"         fingerprint {index.fingerprint[:16]}")
-    problems = [
-        Problem("unreadable", str(c.file), c.problem, c.split, c.id) for c in index.clips if c.problem
-    ]
+    unreadable = chosen(index.clips, np.flatnonzero(with_problem(index.clips)))
+    problems = [Problem("unreadable", str(c.file), c.problem, c.split, c.id) for c in unreadable]
     root = config.folder()
     dataset: dict[str, object] = {"name": config.name, "root": str(root), **dict(args.settings)}
     if args.extract is not None:

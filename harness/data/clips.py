@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from harness.data.columns import chosen, in_split, numbers_of
 from harness.data.config import DataConfig
 from harness.data.frames import first_frames, open_frames, read_clip
 from harness.data.index import Index
@@ -72,13 +73,13 @@ class ClipDataset(Dataset[Item]):
     """
 
     def __init__(self, config: DataConfig, index: Index, split: str) -> None:
-        places = [place for place, clip in enumerate(index.clips) if clip.split == split]
-        if not places:
+        places = np.flatnonzero(in_split(index.clips, split))
+        if not len(places):
             raise ValueError(f"no clips in split {split!r}")
         self.config = config
         self.index = index
-        self.clips = [index.clips[place] for place in places]
-        self.labels = np.array([clip.label for clip in self.clips])
+        self.clips = chosen(index.clips, places)
+        self.labels = numbers_of(self.clips, "label")
         self._mirrored = mirrored_classes(index.classes)
         self._first = first_frames(index)[places]
         self._frames: np.ndarray | None = None  # opened when first read

@@ -102,7 +102,7 @@ class DataSet:
         self._check_mirror_images()
         self.twins = index.twins
         self.level_name = index.level_name
-        validation = (clip for clip in index.clips if clip.split == "val")
+        validation = (clip for clip in index.clips if clip.split == "val") if index.level_name else ()
         self.levels = sorted({clip.level for clip in validation if clip.level is not None})
         self.chance = index.chance
         self.skipped = index.skipped

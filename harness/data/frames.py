@@ -12,13 +12,15 @@ import dataclasses
 import hashlib
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from harness.data.index import Clip, Index
+from harness.data.columns import Clip, chosen, numbers_of, with_problem
+from harness.data.index import Index
 from harness.data.orientation import UPRIGHT
 from harness.data.parallel import Progress, in_parallel
 from harness.data.pictures import read_picture
@@ -53,7 +55,7 @@ def decode_small(index: Index, short_side: int, progress: Progress) -> Index:
     Raises:
         DataError: the disk is too full.
     """
-    clips = [clip for clip in index.clips if not clip.problem]
+    clips = chosen(index.clips, np.flatnonzero(~with_problem(index.clips)))
     try:
         _, height, width, _ = read_clip(clips[0], np.array([0]), None).shape
     except DataError:
@@ -102,7 +104,7 @@ def frames_file(index: Index, short_side: int) -> Path:
     return index.folder / f"frames-{short_side}{index.files and '-'}{index.files}.npy"
 
 
-def _files(fingerprint: str, clips: list[Clip]) -> str:
+def _files(fingerprint: str, clips: Sequence[Clip]) -> str:
     """Changes whenever a clip does: size and time of each of its files."""
     seen = hashlib.sha256(fingerprint.encode())
     for clip in clips:
@@ -119,7 +121,7 @@ def _files(fingerprint: str, clips: list[Clip]) -> str:
 
 def first_frames(index: Index) -> np.ndarray:
     """Where each clip starts in the file, and where the last one ends: (clips + 1,) int64."""
-    return np.cumsum([0, *(clip.frames for clip in index.clips)])
+    return np.concatenate([[0], np.cumsum(numbers_of(index.clips, "frames"))])
 
 
 def open_frames(index: Index, short_side: int) -> np.ndarray:

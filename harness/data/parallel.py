@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import multiprocessing
 import os
 import threading
@@ -25,7 +26,18 @@ JOBS_PER_PROCESS = 64
 """Fewer than this are done sooner than another process has started."""
 
 
+AT_ONCE = 8192
+"""Jobs that wait at a time: a data set's clips need not all be there as objects."""
+
+
 def in_parallel(function: Callable[[Job], Result], jobs: Sequence[Job], progress: Progress) -> list[Result]:
+    """function(job) for every job, in order. As `one_by_one`, at once."""
+    return list(one_by_one(function, jobs, progress))
+
+
+def one_by_one(
+    function: Callable[[Job], Result], jobs: Sequence[Job], progress: Progress
+) -> Iterator[Result]:
     """function(job) for every job, in order, on as many processes as there are cores and jobs enough.
 
     The function must be importable by name: processes are spawned, because forking a process that has
@@ -34,8 +46,8 @@ def in_parallel(function: Callable[[Job], Result], jobs: Sequence[Job], progress
     Raises:
         DataError: one of them died.
     """
-    results: list[Result] = []
-    processes = min(usable_cpus(), len(jobs) // JOBS_PER_PROCESS)
+    done, total = 0, len(jobs)
+    processes = min(usable_cpus(), total // JOBS_PER_PROCESS)
     with contextlib.ExitStack() as stack:
         if processes < 2:
             outcomes: Iterator[Result] = map(function, jobs)
@@ -43,17 +55,22 @@ def in_parallel(function: Callable[[Job], Result], jobs: Sequence[Job], progress
             context = multiprocessing.get_context("spawn")
             pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_end_with_the_parent)
             stack.callback(pool.shutdown, cancel_futures=True)
-            outcomes = pool.map(function, jobs, chunksize=8)
+            blocks = (
+                [jobs[i] for i in range(at, min(at + AT_ONCE, total))] for at in range(0, total, AT_ONCE)
+            )
+            outcomes = itertools.chain.from_iterable(
+                pool.map(function, block, chunksize=8) for block in blocks
+            )
         try:
             for result in outcomes:
-                results.append(result)
-                progress(len(results), len(jobs))
+                yield result
+                done += 1
+                progress(done, total)
         except BrokenProcessPool:
             raise DataError(
-                f"a process that worked on the clips died, {len(results):,} of {len(jobs):,} were done; "
+                f"a process that worked on the clips died, {done:,} of {total:,} were done; "
                 "the system may be out of memory"
             ) from None
-    return results
 
 
 def _end_with_the_parent() -> None:

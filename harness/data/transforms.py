@@ -9,11 +9,12 @@ Source: the multi-scale corner crops of TSN, as the public TSN and TSM code does
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional
+
+if TYPE_CHECKING:  # counting the frames of a data set needs no torch, and 200 MiB less
+    from torch import Tensor
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -93,6 +94,8 @@ def resized(height: int, width: int, short_side: int) -> tuple[int, int]:
 
 def normalise(clips: Tensor) -> Tensor:
     """(x / 255 - mean) / std per channel: (N, T, 3, H, W) uint8 -> float32, same device, channels last in memory."""
+    import torch
+
     pixels = clips.movedim(-3, -1)  # (N, T, H, W, 3)
     # Row by row, with the factors repeated: an inner loop of 3 channels takes a CPU several times as long.
     rows = pixels.reshape(-1, pixels.shape[-2] * 3).float()
@@ -103,6 +106,9 @@ def normalise(clips: Tensor) -> Tensor:
 
 def _resize(frames: np.ndarray, height: int, width: int) -> Tensor:
     """(T, H, W, 3) -> (T, 3, height, width), bilinear and antialiased like PIL, the public code's resize."""
+    import torch
+    from torch.nn import functional
+
     clip = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)
     if clip.shape[2:] == (height, width):
         return clip

@@ -192,7 +192,7 @@ def test_preparing_makes_the_index_that_a_study_uses(here: Path, capsys: pytest.
     make("jester", here / "root")
     assert main(["prepare", "root", "--data-dir", "d", "--set", "label_order=file"]) == 0
     out = capsys.readouterr().out
-    (index,) = (here / "d").glob("*/index.json")
+    (index,) = (here / "d").glob("*/index.columns")
     made = index.stat().st_mtime_ns
     config, told = DataConfig(dataset=settings_of(out), **SMALL), list[int]()
     data = open_data(config, here / "d", lambda done, total: told.append(total))
@@ -398,9 +398,9 @@ def test_a_broken_index_is_set_aside_and_made_anew(here: Path, caplog: pytest.Lo
     root = make("jester", here / "root")
     own = DataConfig(dataset={"name": "jester", "root": str(root)}, **SMALL)
     few = DataConfig(dataset={"name": "generated", "train_clips": 2, "val_clips": 1}, **SMALL)
-    for settings, name in ((own, "index.json"), (few, "manifest.json")):
+    for settings, name in ((own, "index.columns"), (few, "manifest.json")):
         before = open_data(settings, here / "data").index
         (before.folder / name).write_text("{")
         assert open_data(settings, here / "data").fingerprint == before.fingerprint
-        broken = before.folder / name if name == "index.json" else before.folder
+        broken = before.folder / name if name == "index.columns" else before.folder
         assert caplog.messages[-1].endswith(f"anew: it is {broken}.damaged now")

@@ -21,7 +21,7 @@ from harness.data.frames import read_clip
 from harness.data.index import Clip
 from harness.data.orientation import of_matrix, upright
 from harness.data.sources.annotations import refuse
-from harness.data.sources.index_files import clips_of, count
+from harness.data.sources.index_files import Jobs, clips_of, count
 from harness.data.sources.readers import FoldersConfig
 from harness.data.video import count_frames, frame_chunks, look_and_count, read_frames
 from harness.errors import DataError
@@ -225,5 +225,5 @@ def test_folders_are_counted_as_they_are_shown(tmp_path: Path) -> None:
         with_matrix(plain, folder / "1.mp4", -1, 0, 0, 1)
         (folder / "2.mp4").write_bytes(plain.read_bytes())
     config = FoldersConfig(root=str(tmp_path / "root"))
-    found = [count(job) for job in clips_of(config, tmp_path / "root", refuse)[1]]
+    found = [count(job) for job in Jobs(*clips_of(config, tmp_path / "root", refuse)[1:])]
     assert [(one.frames, one.special) for one in found] == 2 * [(5, 1), (5, 0)]

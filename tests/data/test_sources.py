@@ -223,8 +223,20 @@ def test_a_damaged_index_is_named_and_made_anew(
 ) -> None:
     root = own("jester")
     before = open_("jester", root)
+    clips = list(before.index.clips)
     (file,) = before.index.folder.glob("index.*")
-    file.write_bytes(file.read_bytes()[:50])
+    damaged = file.read_bytes()[:50]
+    file.unlink()  # what is mapped stays as it was
+    file.write_bytes(damaged)
+    after = open_("jester", root)
+    assert (after.fingerprint, list(after.index.clips)) == (before.fingerprint, clips)
+    assert f"{file}: cannot be read" in caplog.text
+
+
+def test_an_index_of_an_earlier_version_is_made_again_without_a_question(own: Callable[[str], Path]) -> None:
+    root = own("jester")
+    before = open_("jester", root)
+    (file,) = before.index.folder.glob("index.*")
+    file.rename(file.with_name("index.json"))  # as it was called, whatever stands in it
     after = open_("jester", root)
     assert (after.fingerprint, after.index.clips) == (before.fingerprint, before.index.clips)
-    assert f"{file}: cannot be read" in caplog.text

@@ -12,9 +12,9 @@ import functools
 import itertools
 import json
 import re
+import sys
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,8 +56,7 @@ def refuse(problem: Problem) -> None:
     raise DataError(f"{problem.place}: {problem.text}")
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One annotated clip. label: in the annotation's own words, None in a test list. frames: 0 where not stated."""
 
     place: str
@@ -140,7 +139,7 @@ def clips_csv(path: Path, report: Report, *, labelled: bool = True) -> list[Entr
         elif not labelled and (separator or re.search(r"[;,\t]", id_)):
             report(Problem("annotation", place, f"{_short(line)} is not an id alone, as a test list has it"))
         else:
-            entries.append(Entry(place, id_.strip(), label.strip() if labelled else None))
+            entries.append(Entry(place, id_.strip(), sys.intern(label.strip()) if labelled else None))
     return entries
 
 
@@ -158,13 +157,13 @@ def _unquoted(line: str) -> tuple[str, str, str]:
 def clips_json(path: Path, report: Report, *, labelled: bool = True) -> list[Entry]:
     """A list of {"id": "78687", "template": "Holding [something]", ...}; the class is the template without brackets."""
     entries = []
-    for number, item in enumerate(_json(path, list, report) or (), start=1):
+    keys = ("id", "template") if labelled else ("id",)
+    for number, item in enumerate(_json(path, list, report, keys) or (), start=1):
         place = f"{path}: entry {number}"
-        keys = ("id", "template") if labelled else ("id",)
         if not isinstance(item, dict) or not all(isinstance(item.get(key), str) for key in keys):
             report(Problem("annotation", place, f"{_short(item)} has no text under {' and '.join(keys)}"))
             continue
-        label = item["template"].replace("[", "").replace("]", "") if labelled else None
+        label = sys.intern(item["template"].replace("[", "").replace("]", "")) if labelled else None
         entries.append(Entry(place, item["id"], label))
     return entries
 
@@ -252,23 +251,27 @@ def _nearest(label: str, classes: tuple[str, ...]) -> str:
 # --- Files --------------------------------------------------------------------------------------------------
 
 
-def _lines(path: Path, report: Report) -> list[tuple[str, str]]:
+def _lines(path: Path, report: Report) -> Iterator[tuple[str, str]]:
     """(place, line) of every line that is not blank. A byte-order mark is no part of the first one."""
-    text = _text(path, report)
-    lines = [
-        (f"{path}: line {number}", line.strip()) for number, line in enumerate(text.split("\n"), start=1)
-    ]
-    lines = [(place, line) for place, line in lines if line]
-    if text and not lines:
+    text, found = _text(path, report), False
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line := line.strip():
+            found = True
+            yield f"{path}: line {number}", line
+    if text and not found:
         report(Problem("annotation", str(path), "the file holds nothing but blank lines"))
-    return lines
 
 
-def _json(path: Path, kind: type, report: Report) -> Any:
-    """The file's content, None after a problem."""
+def _json(path: Path, kind: type, report: Report, keys: Collection[str] = ()) -> Any:
+    """The file's content, None after a problem.
+
+    Args:
+        keys: of each mapping only these are kept; all without them.
+    """
     text = _text(path, report)
     try:
-        content = json.loads(text) if text else None
+        only = (lambda found: {key: found[key] for key in keys if key in found}) if keys else None
+        content = json.loads(text, object_hook=only) if text else None
     except (ValueError, RecursionError) as error:
         report(Problem("annotation", str(path), f"is not JSON: {error}"))
         return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import io
 import json
 from collections import Counter
 from dataclasses import dataclass
@@ -12,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.data.frames import read_clip
-from harness.data.index import Clip, only_one_class
-from harness.data.parallel import Progress, in_parallel
+from harness.data.columns import SPLITS, Clip, in_split, with_problem
+from harness.data.index import only_one_class
+from harness.data.parallel import Progress, one_by_one
 from harness.data.sources.annotations import Problem
 from harness.data.sources.copies import copies, size_of
-from harness.data.sources.index_files import Counted, clips_of, count, missing
+from harness.data.sources.index_files import Counted, Jobs, clips_of, count, missing
 from harness.data.sources.layout import agreed
 from harness.data.sources.readers import ReaderConfig
 from harness.data.video import CHUNK_FRAMES, frame_chunks
@@ -48,7 +47,7 @@ class Findings:
     config: ReaderConfig
     root: Path
     classes: list[str]
-    frames: dict[str, list[int]]
+    frames: dict[str, np.ndarray]
     unused: list[str]
     problems: list[Problem]
 
@@ -57,7 +56,7 @@ class Findings:
         rows: list[tuple[str, ...]] = [("split", "good", "frames (least, median, most)", *KINDS)]
         for split, frames in self.frames.items():
             kinds = Counter(problem.kind for problem in self.problems if problem.split == split)
-            span = f"{min(frames)}, {np.median(frames):g}, {max(frames)}" if frames else "-"
+            span = f"{frames.min()}, {np.median(frames):g}, {frames.max()}" if len(frames) else "-"
             rows.append((split, f"{len(frames):,}", span, *(f"{kinds[kind]:,}" for kind in KINDS)))
         whole = Counter(problem.kind for problem in self.problems if problem.split not in self.frames)
         if whole:
@@ -74,25 +73,33 @@ class Findings:
             DataError: another kind of file, or it cannot be written.
         """
         check_out(file)
-        if file.suffix == ".csv":
-            text = io.StringIO(newline="")
-            writer = csv.writer(text, lineterminator="\n")
+        with writable(file, "make room"):
+            write_whole(file, self._write_csv if file.suffix == ".csv" else self._write_json)
+
+    def _write_csv(self, file: Path) -> None:
+        with file.open("w", encoding="utf-8", errors="backslashreplace", newline="") as opened:
+            writer = csv.writer(opened, lineterminator="\n")
             writer.writerow(Problem._fields)
             writer.writerows(self.problems)
-            content = text.getvalue()
-        else:
-            found = {
-                "format": self.config.name,
-                "settings": dataclasses.asdict(self.config) | {"root": str(self.root)},
-                "classes": len(self.classes),
-                "classes_without_training_clips": self.unused,
-                "good": {split: len(frames) for split, frames in self.frames.items()},
-                "problems": [problem._asdict() for problem in self.problems],
-            }
-            content = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
-        encoded = content.encode(errors="backslashreplace")  # a file's name need not be text
-        with writable(file, "make room"):
-            write_whole(file, encoded)
+
+    def _write_json(self, file: Path) -> None:
+        """Problem by problem: of 200,000 the text would take more than they do. A file's name need not be text."""
+        about = {
+            "format": self.config.name,
+            "settings": dataclasses.asdict(self.config) | {"root": str(self.root)},
+            "classes": len(self.classes),
+            "classes_without_training_clips": self.unused,
+            "good": {split: len(frames) for split, frames in self.frames.items()},
+        }
+        with file.open("w", encoding="utf-8", errors="backslashreplace") as opened:
+            opened.write(
+                json.dumps(about, indent=1, ensure_ascii=False).removesuffix("\n}") + ',\n "problems": ['
+            )
+            for number, problem in enumerate(self.problems):
+                opened.write(
+                    f"{',' if number else ''}\n  {json.dumps(problem._asdict(), ensure_ascii=False)}"
+                )
+            opened.write("\n ]\n}\n")
 
 
 def check_out(file: Path) -> None:
@@ -120,24 +127,27 @@ def check(config: ReaderConfig, progress: Progress, *, decode: bool = False) -> 
         raise DataError(gone)
     root = config.folder()
     problems: list[Problem] = []
-    classes, clips = clips_of(config, root, problems.append)
-    if wrong := agreed([clip for clip, _ in clips], config.clips):
+    classes, clips, stated = clips_of(config, root, problems.append)
+    if wrong := agreed(clips, config.clips):
         raise DataError(wrong)  # once, and not for each of them
     if len(classes) == 1 and not problems:
         problems.append(Problem("annotation", str(root), only_one_class(classes)))
-    frames: dict[str, list[int]] = {"train": [], "val": []}
-    counted = in_parallel(_decoded if decode else _sized, clips, progress)
-    whole, sizes = list[Clip](), list[int]()
-    for (clip, _), (found, size) in zip(clips, counted, strict=True):
-        good = frames.setdefault(clip.split, [])
+    sizes = np.zeros(len(clips), dtype=np.int64)
+    jobs = Jobs(clips, stated)
+    for place, (found, size) in enumerate(one_by_one(_decoded if decode else _sized, jobs, progress)):
+        clips.table["frames"][place], sizes[place] = found.frames, size
         if found.kind:
+            clip = clips[place]
             problems.append(Problem(found.kind, str(clip.file), found.problem, clip.split, clip.id))
-        else:
-            good.append(found.frames)
-            whole.append(dataclasses.replace(clip, frames=found.frames))
-            sizes.append(size)
-    problems += copies(whole, sizes)
-    used = {clip.label for clip, _ in clips if clip.split == "train"}
+            clips.problems[place] = found.kind
+    good = ~with_problem(clips)
+    frames = {
+        split: clips.column("frames")[good & in_split(clips, split)]
+        for split in (*SPLITS, "test")
+        if split in SPLITS or in_split(clips, split).any()
+    }
+    problems += copies(clips.select(np.flatnonzero(good)), sizes[good])
+    used = set(clips.column("label")[in_split(clips, "train")].tolist())
     unused = [label for place, label in enumerate(classes) if place not in used]
     return Findings(config, root, classes, frames, unused, problems)
 
@@ -156,6 +166,8 @@ def _decoded(job: tuple[Clip, int]) -> tuple[Counted, int]:
     found, size = _sized(job)
     if found.kind:
         return found, size
+    from harness.data.frames import read_clip  # here: it needs torch, which whoever only counts does without
+
     clip = dataclasses.replace(job[0], special=found.special)
     try:
         if clip.is_video:

@@ -9,7 +9,9 @@ import hashlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from harness.data.index import Clip
+import numpy as np
+
+from harness.data.columns import Clip, Columns, in_split
 from harness.data.sources.annotations import Problem
 
 PIECE = 4096
@@ -24,14 +26,19 @@ def size_of(clip: Clip, frames: int) -> int:
     return hash((frames, first, last))
 
 
-def copies(clips: Sequence[Clip], sizes: Sequence[int]) -> Iterator[Problem]:
+def copies(clips: Columns, sizes: np.ndarray) -> Iterator[Problem]:
     """One problem for each clip outside training that has the bytes of a training clip; it names both.
 
     Args:
         clips: with their number of frames.
         sizes: of each, `size_of`.
     """
-    groups = _leaking(range(len(clips)), clips, lambda place: sizes[place])
+    # Those of a size that is in training and elsewhere; as arrays, since clips are many and such sizes few.
+    _, which = np.unique(sizes, return_inverse=True)
+    train = in_split(clips, "train")
+    inside, outside = (np.bincount(which[part], minlength=len(sizes)) > 0 for part in (train, ~train))
+    both = inside & outside
+    groups = _leaking(np.flatnonzero(both[which]).tolist(), clips, lambda place: int(sizes[place]))
     for mark in (_piece, _whole):
         groups = [
             smaller

@@ -8,16 +8,31 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import json
 import logging
 import os
 import re
+from array import array
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from harness.data.index import SPLITS, Clip, Index
+import numpy as np
+
+from harness.data.columns import (
+    SPLITS,
+    UNKNOWN,
+    Clip,
+    Columns,
+    Table,
+    read_columns,
+    with_problem,
+    write_columns,
+)
+from harness.data.index import Index
 from harness.data.orientation import UPRIGHT
-from harness.data.parallel import Progress, in_parallel
+from harness.data.parallel import Progress, one_by_one
 from harness.data.pictures import picture_orientation
 from harness.data.sources.annotations import Report, checked, refuse
 from harness.data.sources.layout import advice, agreed
@@ -62,16 +77,16 @@ def prepare(config: ReaderConfig, data_dir: Path, progress: Progress, *, look_ag
     if gone := missing(config):
         raise DataError(gone)
     file = _index_file(config, data_dir)
-    write_once(file, lambda new: write_whole(new, _contents(config, None, progress)))
+    write_once(file, lambda new: _write(new, config, None, progress))
     try:
         index = _read(config, file)
     except DataError as error:
         logging.getLogger(__name__).warning("%s: it is %s now", error, set_aside(file))
         return prepare(config, data_dir, progress)
-    if look_again and any(clip.problem for clip in index.clips):
-        found = _contents(config, index, progress)
+    if look_again and with_problem(index.clips).any():
+        known = index
         with writable(file, "make room"):
-            write_whole(file, found)
+            write_whole(file, lambda new: _write(new, config, known, progress))
         index = _read(config, file)
     return index
 
@@ -81,27 +96,33 @@ def forget(config: ReaderConfig, data_dir: Path) -> None:
     _index_file(config, data_dir).unlink(missing_ok=True)
 
 
-def clips_of(config: ReaderConfig, root: Path, report: Report) -> tuple[list[str], list[tuple[Clip, int]]]:
-    """Classes, and every clip that the annotations name, not looked at yet, with the frames they state, 0 for none.
+def clips_of(config: ReaderConfig, root: Path, report: Report) -> tuple[list[str], Columns, np.ndarray]:
+    """Classes, every clip that the annotations name, not looked at yet, and the frames that they state, 0 for none.
 
     Clips of a test list have the label -1.
     """
     classes, lists = config.entries(root, report)
-    place, clips = config.places(root), []
+    place, table, stated = config.places(root), Table(), array("i")
     for split, entries in checked(lists, classes, report).items():
         for entry, label in entries:
-            file, pictures = place(entry.id)
-            clip = Clip(
-                id=entry.id,
-                file=file,
-                split=split,
-                label=label,
-                frames=0,
-                pictures=pictures,
-                first_picture=config.first_picture,
-            )
-            clips.append((clip, entry.frames))
-    return classes, clips
+            folder = config.is_folder(place(entry.id, False)[0])
+            table.add(entry.id, split, label, pictures=folder)
+            stated.append(entry.frames)
+    clips = Columns(table.columns(), {}, place, config.first_picture)
+    return classes, clips, np.frombuffer(stated, np.int32)
+
+
+class Jobs(Sequence[tuple[Clip, int]]):
+    """Clips with the number of frames that is stated of each, for `count`."""
+
+    def __init__(self, clips: Columns, stated: np.ndarray) -> None:
+        self.clips, self.stated = clips, stated
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self.clips[place], int(self.stated[place])
 
 
 class Counted(NamedTuple):
@@ -184,58 +205,63 @@ def _index_file(config: ReaderConfig, data_dir: Path) -> Path:
         "annotations": config.digest(root),
     }
     digest = sha256(json.dumps(decisive, sort_keys=True).encode())
-    return Path(data_dir) / f"{config.name}-{digest[:12]}" / "index.json"
+    return Path(data_dir) / f"{config.name}-{digest[:12]}" / "index.columns"
 
 
-def _contents(config: ReaderConfig, known: Index | None, progress: Progress) -> str:
-    """The index as it is written, JSON. Clips that `known` could read are not looked at again."""
+def _write(file: Path, config: ReaderConfig, known: Index | None, progress: Progress) -> None:
+    """The index. Clips that `known` could read are not looked at again."""
     root = config.folder()
-    classes, clips = clips_of(config, root, refuse)
-    clips = [(clip, stated) for clip, stated in clips if clip.split in SPLITS]
-    if wrong := agreed([clip for clip, _ in clips], config.clips):
+    classes, clips, stated = clips_of(config, root, refuse)
+    places = np.flatnonzero(clips.column("split") < len(SPLITS))
+    if wrong := agreed(clips.select(places), config.clips):
         raise DataError(wrong)
-    before = (
-        {c.id: Counted(c.frames, special=c.special) for c in known.clips if not c.problem} if known else {}
-    )
-    jobs = [job for job in clips if job[0].id not in before]
-    counted = before | {
-        clip.id: found for (clip, _), found in zip(jobs, in_parallel(count, jobs, progress), strict=True)
-    }
-    contents = {
-        "annotations": config.digest(root),
+    before = {} if known is None else {c.id: (c.frames, c.special) for c in known.clips if not c.problem}
+    left = []
+    for row in places.tolist():
+        if found := before.get(clips.id_of(row)):
+            clips.table["frames"][row], special = found
+            clips.table["special"][row] = UNKNOWN if special is None else special
+        else:
+            left.append(row)
+    rows = np.array(left, dtype=np.int64)
+    for row, counted in zip(
+        left, one_by_one(count, Jobs(clips.select(rows), stated[rows]), progress), strict=True
+    ):
+        clips.table["frames"][row], clips.table["special"][row] = counted.frames, counted.special
+        if counted.problem:
+            clips.problems[row] = counted.problem
+    about = {
+        "fingerprint": _fingerprint(config, config.digest(root), classes, clips, places),
         "classes": classes,
         "orientation": "as shown",
-        "clips": [
-            [c.id, c.split, c.label, found.frames, found.problem, found.special]
-            for c, found in ((c, counted[c.id]) for c, _ in clips)
-        ],
     }
-    return json.dumps(contents, indent=0, ensure_ascii=False)
+    write_columns(file, about, clips)
+
+
+def _fingerprint(
+    config: ReaderConfig, annotated: str, classes: list[str], clips: Columns, places: np.ndarray
+) -> str:
+    """Changes whenever a clip does. Neither with the root nor with the words of a problem: a data set that moved is
+    the same one."""
+    settings = {key: value for key, value in dataclasses.asdict(config).items() if key != "root"}
+    decisive = json.dumps([INDEX_VERSION, config.name, settings, annotated, classes], sort_keys=True)
+    digest = hashlib.sha256(f"{decisive[:-1]}, [".encode())
+    for number, clip in enumerate(map(clips.__getitem__, places.tolist())):
+        listed = [clip.id, clip.split, clip.label, clip.frames, *([clip.special] if clip.special else [])]
+        digest.update(f"{', ' if number else ''}{json.dumps(listed)}".encode())
+    digest.update(b"]]")
+    return hashlib.sha256(digest.digest()).hexdigest()  # as `sha256` of one part
 
 
 def _read(config: ReaderConfig, file: Path) -> Index:
-    root = config.folder()
     try:
-        contents = json.loads(file.read_text(encoding="utf-8"))
-        place, clips = config.places(root), []
-        for id_, split, label, frames, problem, *looked in contents["clips"]:
-            path, pictures = place(id_)
-            known = {"split": split, "label": label, "frames": frames, "problem": problem}
-            known["special"] = looked[0] if looked else None  # an index of an earlier version has none
-            clips.append(
-                Clip(id=id_, file=path, pictures=pictures, first_picture=config.first_picture, **known)
-            )
-        # Neither the root nor the words of a problem: a data set that moved is the same one.
-        settings = {key: value for key, value in dataclasses.asdict(config).items() if key != "root"}
-        listed = [[c.id, c.split, c.label, c.frames, *([c.special] if c.special else [])] for c in clips]
-        annotated = [contents["annotations"], contents["classes"]]
-        decisive = [INDEX_VERSION, config.name, settings, *annotated, listed]
+        about, clips = read_columns(file, config.places(config.folder()), config.first_picture)
         return Index(
             folder=file.parent,
-            fingerprint=sha256(json.dumps(decisive, sort_keys=True).encode()),
-            classes=contents["classes"],
-            groups=[""] * len(contents["classes"]),
-            clips=clips,
+            fingerprint=about["fingerprint"],
+            classes=about["classes"],
+            groups=[""] * len(about["classes"]),
+            clips=clips.select(np.flatnonzero(clips.column("split") < len(SPLITS))),
             named_classes=not isinstance(config, ListConfig) or bool(config.labels),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:

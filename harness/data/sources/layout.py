@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.data.columns import Clip
 from harness.data.container import VIDEO_SUFFIXES
-from harness.data.index import Clip
 
 LOOKED_AT = 8
 """Clips that are looked into before all are: where none of them is named as the settings say, none is."""

@@ -6,17 +6,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
+import itertools
 import os
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from harness.data.columns import SPLITS
 from harness.data.container import VIDEO_SUFFIXES
-from harness.data.index import SPLITS
 from harness.data.sources.annotations import (
     Entry,
     Problem,
@@ -36,6 +37,18 @@ ROOTS = "MIXTBENCH_DATASETS"
 LABEL_ORDERS = ("sorted", "file")
 
 _PICTURES = re.compile(r"[^{}/]*\{frame(:0\d+d)?\}[^{}/]*")
+
+
+@dataclass(frozen=True)
+class Places:
+    """From an id, and whether the clip is a folder, to its file or folder, and how its pictures are named."""
+
+    before: str
+    after: str
+    pictures: str
+
+    def __call__(self, id_: str, folder: bool) -> tuple[Path, str]:
+        return Path(f"{self.before}{id_}{self.after}"), self.pictures if folder else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,13 +113,16 @@ class ReaderConfig:
         """Where an annotation file lies."""
         return root / file
 
-    def places(self, root: Path) -> Callable[[str], tuple[Path, str]]:
-        """From an id to the clip's file or folder, and how its pictures are named."""
+    def places(self, root: Path) -> Places:
+        """Where a clip lies."""
         pictures = self.pictures
         where = self.clips[: -len(pictures) - 1] if pictures else self.clips
         before, after = where.split("{id}")
-        before = os.path.join(root, os.path.expanduser(before))  # once: there may be 200,000 clips
-        return lambda id_: (Path(f"{before}{id_}{after}"), pictures)
+        return Places(os.path.join(root, os.path.expanduser(before)), after, pictures)
+
+    def is_folder(self, file: Path) -> bool:
+        """Whether a clip is a folder of pictures."""
+        return bool(self.pictures)
 
     def entries(self, root: Path, report: Report) -> tuple[list[str], dict[str, list[Entry]]]:
         """Classes, and the clips of each split that has an annotation."""
@@ -114,8 +130,7 @@ class ReaderConfig:
 
     def digest(self, root: Path) -> str:
         """Changes whenever an annotation does; not with the test list, which decides no result."""
-        files = [self.annotation(root, file) for file in self.files()]
-        return sha256(*[file.read_bytes() if file.is_file() else b"" for file in files])
+        return _joined(_sha256_of(self.annotation(root, file)) for file in self.files())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,7 +245,7 @@ class ListConfig(ReaderConfig):
         for entry in entries:
             number = int(entry.label or 0)
             if number < len(classes):
-                named.append(dataclasses.replace(entry, label=classes[number]))
+                named.append(entry._replace(label=classes[number]))
             else:
                 text = (
                     f"label {number} is no class; {self.labels} lists {len(classes)}, numbered from 0{hint}"
@@ -259,49 +274,57 @@ class FoldersConfig(ReaderConfig):
                 f"clips: {self.clips!r}: only the name of a picture can be chosen, as in {{id}}/{{frame:05d}}.jpg"
             )
 
-    def places(self, root: Path) -> Callable[[str], tuple[Path, str]]:
-        def place(id_: str) -> tuple[Path, str]:
-            file = root / id_
-            return file, self.pictures if file.is_dir() else ""
+    def places(self, root: Path) -> Places:
+        return Places(os.path.join(root, ""), "", self.pictures)
 
-        return place
+    def is_folder(self, file: Path) -> bool:
+        return file.is_dir()
 
     def entries(self, root: Path, report: Report) -> tuple[list[str], dict[str, list[Entry]]]:
-        lists: dict[str, list[Entry]] = {}
-        for split in SPLITS:
-            lists[split] = []
-            for place in self._walk(root, split, report):
-                id_ = place.relative_to(root).as_posix()
-                if place.is_dir() or place.suffix.lower() in VIDEO_SUFFIXES:
-                    lists[split].append(Entry(str(place), id_, place.parent.name))
-                else:
-                    text = "is neither a folder nor a video, as its name ends"
-                    report(Problem("annotation", str(place), text, split, id_))
+        lists = {split: list(self._clips(root, split, report)) for split in SPLITS}
         return sorted({e.label for e in lists["train"] if e.label is not None}), lists
 
-    def _walk(self, root: Path, split: str, report: Report) -> list[Path]:
-        """Every clip, class by class; hidden files are the system's own."""
-        top = root / getattr(self, split)
+    def _clips(self, root: Path, split: str, report: Report) -> Iterator[Entry]:
+        top = os.path.relpath(root / getattr(self, split), root).replace(os.sep, "/")
+        for label, place in self._walk(root, split, report):
+            id_ = f"{top}/{label}/{place.name}"
+            if place.is_dir() or os.path.splitext(place.name)[1].lower() in VIDEO_SUFFIXES:
+                yield Entry(place.path, id_, label)
+            else:
+                text = "is neither a folder nor a video, as its name ends"
+                report(Problem("annotation", place.path, text, split, id_))
+
+    def _walk(self, root: Path, split: str, report: Report) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        """Every clip with its class, class by class; hidden files are the system's own."""
+        top, found = root / getattr(self, split), 0
         try:
-            classes = [place for place in sorted(top.iterdir()) if not place.name.startswith(".")]
-            found = [c for place in classes if place.is_dir() for c in sorted(place.iterdir())]
+            classes = [place for place in _listed(top) if not place.name.startswith(".")]
+            for place in classes:
+                for clip in _listed(place.path) if place.is_dir() else ():
+                    found += 1
+                    if not clip.name.startswith("."):
+                        yield sys.intern(place.name), clip
         except OSError as error:
             report(Problem("annotation", str(top), f"cannot be listed: {error.strerror}", split))
-            return []
+            return
         for place in classes:
             if not place.is_dir():
-                report(Problem("annotation", str(place), "lies beside the folders of the classes", split))
+                report(Problem("annotation", place.path, "lies beside the folders of the classes", split))
         if not found:
             report(Problem("annotation", str(top), "holds no folder of a class with clips in it", split))
-        return [clip for clip in found if not clip.name.startswith(".")]
 
     def digest(self, root: Path) -> str:
         problems: list[Problem] = []
-        _, lists = self.entries(root, problems.append)
-        names = [entry.id for split in SPLITS for entry in lists[split]] + [
-            problem.text for problem in problems
-        ]
-        return sha256(*[name.encode(errors="backslashreplace") for name in names])
+        ids = (entry.id for split in SPLITS for entry in self._clips(root, split, problems.append))
+        names = itertools.chain(
+            ids, (problem.text for problem in problems)
+        )  # those that the walk has found by then
+        return _joined(hashlib.sha256(name.encode(errors="backslashreplace")).digest() for name in names)
+
+
+def _listed(folder: str | Path) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as listing:
+        return sorted(listing, key=lambda entry: entry.name)
 
 
 READERS: dict[str, type[ReaderConfig]] = {
@@ -330,7 +353,21 @@ def guess_format(root: Path) -> str:
 
 def sha256(*parts: bytes) -> str:
     """A digest of parts that are kept apart."""
+    return _joined(hashlib.sha256(part).digest() for part in parts)
+
+
+def _joined(digests: Iterable[bytes]) -> str:
     whole = hashlib.sha256()
-    for part in parts:
-        whole.update(hashlib.sha256(part).digest())
+    for digest in digests:
+        whole.update(digest)
     return whole.hexdigest()
+
+
+def _sha256_of(file: Path) -> bytes:
+    """Of a file's bytes, which need not fit into memory; of none where there is no such file."""
+    digest = hashlib.sha256()
+    if file.is_file():
+        with file.open("rb") as opened:
+            while block := opened.read(2**20):
+                digest.update(block)
+    return digest.digest()
