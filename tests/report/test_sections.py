@@ -18,6 +18,7 @@ from builders.studies import (
 )
 
 from harness.analysis.summary import summarize
+from harness.records import UNCHECKED, to_json
 from harness.report.write import read_record, write_study
 
 
@@ -178,3 +179,26 @@ def test_a_network_that_diverged_leaves_no_nan_on_the_page(tmp_path: Path) -> No
 def test_values_that_differ_between_trials_are_given_as_a_range(full_page: str) -> None:
     assert "| peak_memory_mib | 400 to 402 |" in full_page
     assert "| commit | abc1234 |" in full_page
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_batch_statistics_and_unchecked_operators_are_named_and_nothing_is_said_without_them(
+    tmp_path: Path,
+) -> None:
+    plain = small_study()
+    name = plain.variants[-1]
+    costs = plain.costs | {name: dataclasses.replace(plain.costs[name], batch_statistics=True)}
+    trials = [
+        dataclasses.replace(one, environment=one.environment | {"contract": UNCHECKED})
+        if one.variant == name
+        else one
+        for one in plain.trials
+    ]
+    told = dataclasses.replace(plain, name="told", costs=costs, trials=trials)
+    before, after = ((write_study(one, tmp_path) / "README.md").read_text() for one in (plain, told))
+    mixing = f"Uses batch statistics, in which the clips of a batch meet in training: `{name}`."
+    untried = f"was not tried (--unchecked), so it may mix clips: `{name}`"
+    assert (mixing in before, untried in before) == (False, False)
+    assert (mixing in after, untried in after) == (True, True)
+    assert "batch_statistics" not in json.dumps(to_json(plain))
+    assert read_record(tmp_path / "told" / "results.json") == told
