@@ -17,11 +17,10 @@ from harness.data.batches import eval_batches
 from harness.data.config import DataConfig
 from harness.data.dataset import DataSet, find_data, located
 from harness.data.strip import strip
-from harness.data.views import PROTOCOLS
+from harness.data.views import PROTOCOLS, EvalConfig
 from harness.errors import UserError
 from harness.files import default_data_dir
 from harness.report.document.blocks import Block, Heading, Paragraph, Picture, one_line
-from harness.study.reading import coerce
 
 EACH, LOST, MOST = 2, 8, 16
 """Clips of a class; clips that were lost; classes that are shown."""
@@ -55,9 +54,9 @@ def _data(summary: Summary) -> DataSet | None:
     record = summary.record
     raw = record.settings.get(record.baseline, {}).get("data", {})
     try:
-        config: DataConfig = coerce(raw, DataConfig, "data", lambda place: place)
+        config = DataConfig(**{**raw, "test": EvalConfig(**raw.get("test", {}))})
         return find_data(located(config), default_data_dir())
-    except UserError:  # settings of an earlier version, or a folder that cannot be read
+    except (UserError, TypeError):  # a folder that cannot be read, or settings of another version
         return None
 
 

@@ -34,6 +34,8 @@ CODE = (
     "analysis",
     "stats",
     "plots",
+    "data",
+    "machine.py",
     "published.py",
     "shipped.py",
     "metrics.py",

@@ -72,7 +72,7 @@ def test_a_complete_study_misses_nothing(full_page: str) -> None:
 def test_figures_of_the_full_study_are_all_there(full_report: Path) -> None:
     folder = full_report / "figures"
     names = {f"accuracy_{by}" for by in ("macs", "parameters", "latency", "kernel_size", "groups")}
-    names |= {"differences", "learning_curves", "class_gains", "cost"}
+    names |= {"differences", "learning_curves", "class_gains", "confusion", "cost"}
     assert {file.name for file in folder.iterdir()} == {
         f"{name}.{kind}" for name in names for kind in ("svg", "png")
     }

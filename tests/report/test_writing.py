@@ -24,7 +24,7 @@ from harness.report.write import read_record, write_index, write_study
 def test_the_same_record_twice_gives_the_same_bytes(full_report: Path, tmp_path: Path) -> None:
     first, second = full_report, write_study(full_study(), tmp_path)
     files = sorted(file.relative_to(first) for file in first.rglob("*") if file.is_file())
-    assert len(files) == 24
+    assert len(files) == 26
     for file in files:
         assert (first / file).read_bytes() == (second / file).read_bytes(), file
 
