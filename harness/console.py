@@ -86,8 +86,9 @@ class bar:  # noqa: N801 - used like a function
         if not self._total:  # a bar is there from 0 of N on, and not before N is known
             if self._label == "data" and not console.is_terminal:
                 say("data", f"preparing {total:,} {self._unit}, once")
-            self._bar.start()
+            self._bar.update(self._task, completed=done, total=total)
             self._bar.start_task(self._task)
+            self._bar.start()
         self._total = total
         self._bar.update(self._task, completed=done, total=total)
 

@@ -84,9 +84,8 @@ def _validation_clips(config: DataConfig, data: DataSet | None) -> tuple[int, in
 def _show_variants(plan: Plan) -> None:
     """One line a variant: its trials, parameters, MACs, and the memory of a training step."""
     table = Table("variant", "operator", box=None, pad_edge=False)
-    table.columns[1].no_wrap = True
     for title in ("to run", "parameters", "added", "MACs [G]", "added [G]", "memory [MiB]"):
-        table.add_column(title, justify="right", no_wrap=True)
+        table.add_column(title, justify="right")  # wrapped at words where a terminal is narrow
     unknown: dict[str, str] = {}
     networks = {name: (one.model, one.data.num_frames) for name, one in plan.study.variants.items()}
     alike = cache.first_alike(networks)
