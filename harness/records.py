@@ -135,6 +135,9 @@ class StudyRecord:
     level_name, chance: what the levels of validation clips are called, and the per cent right by chance; "" and None
         where clips have none, or nobody knows.
     horizons: what `MSTNet.horizon` predicts, by variant, in frames; empty where levels are no distances in frames.
+    tuning: a setting that was chosen for each row before its seeds ran: "key", "values" (in words), "seed", "holdout"
+        (part of the training clips that decided), "tried" (of each row, by value, "trial_id", "status", "reason" and
+        of a finished trial "top1" and "loss") and "chosen" (the value, by row; of those that are); empty where none is.
     sweep: one setting that varies over rows: "key", "values", and "rows": the variant at each value, by row, as in
         {"key": "data.dataset.train_clips", "values": [200, 400], "rows": {"ks3": {"200": "ks3@200", ...}}}.
     predictions: the CSVs that it was read from, where others trained; empty for what was trained here.
@@ -169,6 +172,7 @@ class StudyRecord:
     sweep: dict[str, Any] = field(default_factory=dict)
     predictions: list[str] = field(default_factory=list)
     clips: bool = False
+    tuning: dict[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA
 
     @property
@@ -189,7 +193,7 @@ def to_json(record: TrialRecord | CostRecord | StudyRecord) -> dict[str, Any]:
         if not record.file:  # from before: written back as it was
             for key in ("file", "preset", "part"):
                 del data[key]
-        for key in ("level_name", "chance", "horizons", "sweep", "predictions", "clips"):
+        for key in ("level_name", "chance", "horizons", "sweep", "predictions", "clips", "tuning"):
             if not data[key]:
                 del data[key]
     return data

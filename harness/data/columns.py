@@ -42,7 +42,7 @@ class Clip:
 
     id: str
     file: Path
-    split: str  # one of SPLITS
+    split: str  # one of SPLITS; "" in none, where others are held out in its place
     label: int
     frames: int
     level: float | None = None

@@ -33,6 +33,8 @@ class DataConfig:
     sampling: "segment", one frame from each of T equal segments; "dense", T frames of a 64-frame window.
     mirror: of training clips. "on" mirrors each with probability 1/2; "swap_labels" also makes a mirrored clip of
         "left" one of "right", and so for every class that names a direction (mirror.py).
+    holdout: part of the training clips, of each class and level, that is left out of training and stands in for the
+        validation clips, which are then not used at all; 0: none.
     on_unreadable: what becomes of a clip that cannot be read: "error" stops, "skip" leaves it out, and counts and
         names it in the result. No clip ever takes another one's place.
     test: how results are taken.
@@ -45,6 +47,7 @@ class DataConfig:
     scales: tuple[float, ...] = (1.0, 0.875, 0.75, 0.66)  # of short_side, training crops
     sampling: str = "segment"
     mirror: bool | str = "off"  # YAML reads a bare on and off as true and false
+    holdout: float = 0.0
     on_unreadable: str = "error"
     test: EvalConfig = field(default_factory=EvalConfig)
 
@@ -54,6 +57,8 @@ class DataConfig:
                 raise DataError(f"{name}: {getattr(self, name)} is too few; use 1 or more")
         if self.crop > self.short_side:
             raise DataError(f"crop: {self.crop} pixels do not fit into short_side {self.short_side}")
+        if not 0 <= self.holdout < 1:
+            raise DataError(f"holdout: {self.holdout:g} is no part of the training clips; use 0 to below 1")
         if not self.scales or not all(0 < scale <= 1 for scale in self.scales):
             raise DataError(f"scales: {list(self.scales)}: use one or more numbers above 0 and up to 1")
         if self.sampling not in SAMPLING_WORDS:

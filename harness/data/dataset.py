@@ -90,9 +90,10 @@ class DataSet:
 
     def __init__(self, config: DataConfig, index: Index) -> None:
         self.config = config
-        self.index = index = index.readable(config.on_unreadable)
+        index = index.readable(config.on_unreadable)
         if len(index.classes) < 2:
             raise DataError(f"dataset: {config.dataset_name} {only_one_class(index.classes)}")
+        self.index = index = index.held_out(config.holdout) if config.holdout else index
         if "swap_labels" in (config.mirror, config.test.resolved().mirror) and not index.named_classes:
             raise DataError("mirror: swap_labels needs class names; give dataset.labels, or use on or off")
         self.fingerprint = index.fingerprint

@@ -11,6 +11,7 @@ import numpy as np
 
 from harness.data.columns import SPLITS, Clip, chosen, in_split, with_problem
 from harness.errors import DataError
+from harness.seeds import seed_for
 
 
 def only_one_class(classes: list[str]) -> str:
@@ -81,3 +82,32 @@ class Index:
         good = chosen(self.clips, np.flatnonzero(~problems))
         skipped = {s: [c.id for c in bad if c.split == s] for s in SPLITS}
         return dataclasses.replace(self, clips=good, skipped={s: ids for s, ids in skipped.items() if ids})
+
+    def held_out(self, part: float) -> Index:
+        """Some training clips in the place of the validation clips, which are in no split then.
+
+        So large a part of each class and level, one at least; of a class with one clip, none. The same clips
+        whenever the data set is the same; what belongs to a cluster goes together.
+
+        Raises:
+            DataError: no class has two training clips.
+        """
+        first: dict[str, tuple[int, float | None]] = {}
+        for clip in self.clips:
+            if clip.split == "train":
+                first.setdefault(clip.cluster or clip.id, (clip.label, clip.level))
+        kinds: dict[tuple[int, float | None], list[str]] = {}
+        for name, kind in first.items():
+            kinds.setdefault(kind, []).append(name)
+        held: set[str] = set()
+        for (label, level), names in kinds.items():
+            count = min(len(names) - 1, max(1, round(part * len(names))))
+            order = np.random.default_rng(seed_for("holdout", label, str(level))).permutation(len(names))
+            held.update(names[place] for place in order[:count])
+        if not held:
+            raise DataError(f"holdout: {part:g}: no class has two training clips, so none can be held out")
+        clips = []
+        for clip in self.clips:
+            split = "val" if (clip.cluster or clip.id) in held else "train"
+            clips.append(dataclasses.replace(clip, split=split if clip.split == "train" else ""))
+        return dataclasses.replace(self, clips=clips)

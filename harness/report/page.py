@@ -20,6 +20,7 @@ from harness.report.sections import (
     recompute,
     sweep,
     training,
+    tuning,
 )
 
 LINKS = (
@@ -51,6 +52,7 @@ def page(summary: Summary, figures: Sequence[Figure], clips: Sequence[Block] = (
         *drawn,
         *gains.section(summary),
         *clips,
+        *tuning.section(record),
         *training.section(record),
         *missing.section(summary),
         *per_class.section(summary),

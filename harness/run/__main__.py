@@ -11,10 +11,10 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.console import bar, complain, console, quieten, say
 from harness.errors import UserError
@@ -24,7 +24,7 @@ from harness.run.signals import interrupt, received, stop_code, terminate
 if TYPE_CHECKING:
     from harness.data.config import DataConfig
     from harness.data.dataset import DataSet
-    from harness.records import CostRecord
+    from harness.records import CostRecord, StudyRecord
     from harness.run.plan import Plan
     from harness.run.recorder import RunRecorder
     from harness.study.study import Study
@@ -104,11 +104,20 @@ def _store(request: Request) -> Store | None:
 
 def _dry_run(study: Study, request: Request, done: Mapping[str, str], store: Store | None) -> int:
     from harness.data.dataset import find_data
-    from harness.run import dry
+    from harness.run import dry, tuning
     from harness.run.plan import Plan, by_variant
-    from harness.run.printer import show_plan
+    from harness.run.printer import show_chosen, show_plan, show_tuning
 
-    plan = Plan(study, request, by_variant(study, lambda data: find_data(data, request.data_dir)), done)
+    def find(data: DataConfig) -> DataSet | None:
+        return find_data(data, request.data_dir)
+
+    if study.tune:
+        trying = tuning.plan(study, request, find, done)
+        show_tuning(study, trying)
+        found = tuning.outcome(study, trying, store)
+        show_chosen(found)
+        study = tuning.settled(study, found)
+    plan = Plan(study, request, by_variant(study, find), done)
     show_plan(plan, store.sources(study.name) if store else {})
     dry.show(plan, store.load_study(study.name) if store and done else None)
     return 0
@@ -116,36 +125,95 @@ def _dry_run(study: Study, request: Request, done: Mapping[str, str], store: Sto
 
 def _carry_out(study: Study, request: Request, done: Mapping[str, str], store: Store) -> int:
     """Run one study's pending trials and compare. Returns the exit code."""
-    from harness.machine import environment
-    from harness.records import UNCHECKED
     from harness.report.variant_runs import variant_runs
-    from harness.run import costs, printer
-    from harness.run.claim import claimed
+    from harness.run import printer, tuning
     from harness.run.plan import Plan, by_variant
-    from harness.run.recorder import RunRecorder, study_record
+    from harness.run.recorder import study_record
     from harness.tracking.recorder import Recorder
 
-    data = by_variant(study, lambda config: _open(config, request))
-    plan = Plan(study, request, data, done)
+    def opened(data: DataConfig) -> DataSet:
+        return _open(data, request)
+
+    found: dict[str, Any] = {}
+    if study.tune:
+        stopped, found = _tune(study, request, done, store)
+        if stopped:
+            return stopped
+        study, done = tuning.settled(study, found), store.done(study.name)
+    plan = Plan(study, request, by_variant(study, opened), done)
     printer.show_plan(plan, store.sources(study.name))
-    recorder, here = Recorder(store), environment()
-    if request.unchecked:
-        here["contract"] = UNCHECKED
-    with claimed(plan.pending, request.data_dir):
-        found = _costs(plan)
-        recorder.begin_study(study_record(plan, data, found, here))
-        if traces := costs.profiles(plan):
-            recorder.attach_profiles(study.name, traces)
-        try:
-            keeper = RunRecorder(recorder, plan, data, found)
-            stopped = _train(plan.jobs(here), keeper, plan) if plan.pending else 0
-        finally:
-            recorder.stop_running()
+    stopped = _run_pending(
+        plan, store, lambda: _costs(plan), lambda costs, here: study_record(plan, costs, here, found)
+    )
     record = store.load_study(study.name)
-    recorder.keep_variants(study.name, variant_runs(record))
+    Recorder(store).keep_variants(study.name, variant_runs(record))
     results = plan.results(record)
     printer.show_results(record, results, stopped=bool(stopped))
     return stopped or int(any(trial.status != "done" for trial in results))
+
+
+def _tune(study: Study, request: Request, done: Mapping[str, str], store: Store) -> tuple[int, dict[str, Any]]:
+    """Run what is pending of the trials that tune. Returns the code of the signal that stopped it, and what the
+    store has of them."""
+    from harness.run import costs, printer, tuning
+    from harness.run.plan import Plan, by_variant
+    from harness.run.recorder import study_record
+
+    def opened(data: DataConfig) -> DataSet:
+        return _open(data, request)
+
+    trying = tuning.plan(study, request, opened, done)
+    printer.show_tuning(study, trying)
+    stopped = 0
+    if trying.pending:
+        whole = Plan(study, request, by_variant(study, opened), done)
+        stopped = _run_pending(
+            trying,
+            store,
+            lambda: costs.measure(trying, lambda measured, doubtful: None, lambda done, total: None),
+            lambda found, here: study_record(whole, tuning.by_row(study, found), here),
+        )
+    found = tuning.outcome(study, trying, store)
+    printer.show_chosen(found)
+    if stopped:
+        say("stopped", "the same command goes on from here")
+    return stopped, found
+
+
+def _run_pending(
+    plan: Plan,
+    store: Store,
+    measure: Callable[[], dict[str, CostRecord]],
+    record: Callable[[dict[str, CostRecord], dict[str, str]], StudyRecord],
+) -> int:
+    """Measure costs, write the study into the store, and run what is pending of a plan.
+
+    Args:
+        record: the study, from costs and what is known of this machine.
+
+    Returns:
+        0, or the exit code of the signal that stopped it.
+    """
+    from harness.machine import environment
+    from harness.records import UNCHECKED
+    from harness.run import costs
+    from harness.run.claim import claimed
+    from harness.run.recorder import RunRecorder
+    from harness.tracking.recorder import Recorder
+
+    recorder, here = Recorder(store), environment()
+    if plan.request.unchecked:
+        here["contract"] = UNCHECKED
+    with claimed(plan.pending, plan.request.data_dir):
+        found = measure()
+        recorder.begin_study(record(found, here))
+        if traces := costs.profiles(plan):
+            recorder.attach_profiles(plan.study.name, traces)
+        try:
+            keeper = RunRecorder(recorder, plan, found)
+            return _train(plan.jobs(here), keeper, plan) if plan.pending else 0
+        finally:
+            recorder.stop_running()
 
 
 def _open(config: DataConfig, request: Request) -> DataSet:

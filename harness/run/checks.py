@@ -16,6 +16,7 @@ from harness.run import schedule
 from harness.run.contract import check_operators
 from harness.run.request import Request
 from harness.shipped import study_file
+from harness.study import tuning
 from harness.study.load import load_studies
 from harness.study.study import Study
 from operators import stencil
@@ -37,6 +38,9 @@ def checked_studies(request: Request) -> list[Study]:
         with problems.collect():
             if name not in known:
                 raise StudyError(f"--variants: no variant {name!r}{nearest(name, known)}")
+    if any(study.tune for study in studies) and tuning.SEED in request.seeds:
+        with problems.collect():
+            raise StudyError(f"--seeds {tuning.SEED}: with that seed values are tried; use another")
     problems.raise_any()
     studies = [study for study in studies if not request.variants or study.rows(request.variants)]
     for study in studies:

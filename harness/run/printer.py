@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from harness.console import bars, console, duration, say
 from harness.cost import cache
@@ -13,7 +14,8 @@ from harness.records import NOTE, CostRecord, StudyRecord, TrialRecord
 from harness.report.format import plural
 from harness.report.terminal import final_table, time_spent
 from harness.run.plan import Plan
-from harness.study.study import Trial
+from harness.study.study import Study, Trial
+from harness.study.tuning import HOLDOUT, SEED
 from harness.train.trial import Job
 from harness.units import geometry
 
@@ -46,6 +48,28 @@ def show_plan(plan: Plan, sources: Mapping[str, str]) -> None:
     epochs = sorted({settings.train.epochs for settings in study.variants.values()})
     work = f"{' to '.join(map(str, epochs[:: len(epochs) - 1 or 1]))} epochs of {first.model.backbone}"
     say("each", f"{each.cpus:g} cpu, {each.gpus:g} gpu{together}, {work}")
+
+
+def show_tuning(study: Study, plan: Plan) -> None:
+    """Print what every row is tried at before anything else, and how much of that is to be run.
+
+    Args:
+        plan: of the trials that tune.
+    """
+    assert study.tune is not None
+    key, values = study.tune.key, ", ".join(study.tune.values)
+    rows = f"{len(study.variants)} rows x {key} {values} = {len(plan.trials)} trials with seed {SEED}"
+    say("tune", f"{study.name}: {rows}, scored on {100 * HOLDOUT:g} % of the training clips; {_counts(plan)}")
+
+
+def show_chosen(tuning: Mapping[str, Any]) -> None:
+    """Print the value of each row, and what could not be trained."""
+    rows = ", ".join(f"{row} {value}" for row, value in tuning["chosen"].items())
+    say("chosen", f"{tuning['key']}: {rows or 'none yet; what follows is planned as the study stands'}")
+    for row, there in tuning["tried"].items():
+        for value, one in there.items():
+            if one["status"] == "failed":
+                say("failed", f"{row} with {tuning['key']} {value}: {one['reason']}")
 
 
 def _kept(plan: Plan) -> list[Trial]:

@@ -24,17 +24,14 @@ from harness.train.trial import Job
 
 def study_record(
     plan: Plan,
-    data: Mapping[str, DataSet],
     costs: dict[str, CostRecord],
     environment: dict[str, str],
+    tuning: dict[str, Any] | None = None,
 ) -> StudyRecord:
-    """The plan as the store keeps it, all results empty."""
+    """The plan as the store keeps it, all results empty but those of tuning; its data must be there."""
     study = plan.study
-    first = data[next(iter(study.variants))]
-    trials = [
-        TrialRecord(trial_id=trial.trial_id, variant=trial.variant, seed=trial.seed, status="missing")
-        for trial in plan.trials
-    ]
+    first = plan.data[next(iter(study.variants))]
+    assert first is not None
     return StudyRecord(
         name=study.name,
         question=study.question,
@@ -48,7 +45,7 @@ def study_record(
         protocol=protocol(study, first),
         classes=first.classes,
         groups=first.groups,
-        trials=trials,
+        trials=planned(plan),
         costs=costs,
         environment=environment,
         twins=[list(pair) for pair in first.twins],
@@ -63,7 +60,16 @@ def study_record(
         horizons=_horizons(study) if first.level_name == LAG else {},
         sweep=study.sweep.record() if study.sweep else {},
         clips=study.report.clips,
+        tuning=tuning or {},
     )
+
+
+def planned(plan: Plan) -> list[TrialRecord]:
+    """All trials of a plan, without results."""
+    return [
+        TrialRecord(trial_id=trial.trial_id, variant=trial.variant, seed=trial.seed, status="missing")
+        for trial in plan.trials
+    ]
 
 
 def _horizons(study: Study) -> dict[str, int | None]:
@@ -107,14 +113,8 @@ def _damaged(job: Job, error: DamagedError) -> str:
 class RunRecorder:
     """Keeps what happens to a study's trials."""
 
-    def __init__(
-        self,
-        recorder: Recorder,
-        plan: Plan,
-        data: Mapping[str, DataSet],
-        costs: Mapping[str, CostRecord],
-    ) -> None:
-        self._recorder, self._plan, self._data, self._costs = recorder, plan, data, costs
+    def __init__(self, recorder: Recorder, plan: Plan, costs: Mapping[str, CostRecord]) -> None:
+        self._recorder, self._plan, self._costs = recorder, plan, costs
 
     def started(self, job: Job) -> None:
         """Open the trial's run in the store."""
@@ -138,7 +138,7 @@ class RunRecorder:
         Returns:
             The record as it is kept: of a result whose files are not as they were saved, a failure.
         """
-        classes = self._data[job.variant].classes
+        classes = self._data(job.variant).classes
         if record.status == "done":
             try:
                 saved_result(job.folder)
@@ -162,9 +162,14 @@ class RunRecorder:
         networks = self._plan.request.networks
         return networks == "all" or (networks == "first" and job.seed == self._plan.seeds[0])
 
+    def _data(self, variant: str) -> DataSet:
+        data = self._plan.data[variant]
+        assert data is not None  # what is run has been opened
+        return data
+
     def _data_input(self, variant: str) -> dict[str, Any]:
         """What the store's list of data sets says of a variant's data."""
-        data = self._data[variant]
+        data = self._data(variant)
         return {
             "name": self._plan.study.variants[variant].data.dataset_name,
             "fingerprint": data.fingerprint,

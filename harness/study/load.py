@@ -37,7 +37,8 @@ from harness.study.reading import (
 )
 from harness.study.resources import Resources
 from harness.study.study import ReportConfig, Study
-from harness.study.sweep import read_sweep
+from harness.study.sweep import check_alone, placed, read_sweep
+from harness.study.tuning import Tuning, check_not_held_out, read_tuning
 from harness.train.settings import Settings, plain
 from operators.base import find_operator
 
@@ -64,6 +65,7 @@ class Head:
     profile: bool = False
     report: ReportConfig = field(default_factory=ReportConfig)
     sweep: Any = None
+    tune: Any = None
 
 
 def load_studies(
@@ -175,30 +177,42 @@ def load_study(path: str | Path, *, preset: str = "", overrides: Sequence[str] =
         if not isinstance(section, dict):
             raise StudyError(f"{source(key)}: {section!r} is not a mapping")
     head, sweep = None, None
+    tuned, values = "", dict[str, Any]()
     with problems.collect():
         head = coerce(base, Head, "", source)
     with problems.collect():
         sweep = read_sweep(base.get("sweep"), variants, source)
         if sweep:
-            sweep.check_alone(variants, given, where)
+            check_alone("sweep", sweep.keys, variants, given, where)
+    with problems.collect():
+        tuned, values = read_tuning(base.get("tune"), head.seeds if head else (), sweep, source)
+        check_alone("tuning", [tuned] if tuned else [], variants, given, where)
     rows = sweep.rows if sweep else {name: {"": name} for name in variants}
     for check in (_check_head, _check_names, _check_stated) if head else ():
         with problems.collect():
             check(head, variants, [row for there in rows.values() for row in there.values()], source)
     import_from(path.resolve().parent)  # an operator of the user's own may lie beside the study
-    resolved = {}
+    resolved, tried = {}, dict[str, dict[str, Settings]]()
+    place = placed(sweep.keys, source("sweep"), source) if sweep else source
     for name, there in rows.items():
         for value, row in there.items():
-            swept = sweep.changes[value] if sweep else {}
-            place = sweep.source(source) if sweep else source
+            at_value = merged(sections, sweep.changes[value] if sweep else {})
             with problems.collect():
-                resolved[row] = _variant(name, merged(sections, swept), variants[name], where, place)
+                resolved[row] = _variant(name, at_value, variants[name], where, place)
+                at = placed([tuned], source("tune"), place)
+                tried[row] = {
+                    words: _variant(name, merged(at_value, {tuned: one}), variants[name], where, at)
+                    for words, one in values.items()
+                }
     problems.raise_any()
     assert head is not None
     _check_distinct(resolved, where)
     _check_levels(head, resolved, source)
+    if tuned:
+        check_not_held_out(resolved, source)
     stated = {item.name: getattr(head, item.name) for item in dataclasses.fields(Head)}
     stated |= {"baseline": next(iter(rows[head.baseline].values())), "sweep": sweep}
+    stated["tune"] = Tuning(key=tuned, tried=tried) if tuned else None
     return Study(path=path.resolve(), preset=preset, part=part, variants=resolved, **stated)
 
 

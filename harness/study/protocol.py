@@ -100,6 +100,8 @@ def _clips(settings: Settings, data: DataSet | None) -> str:
         return ", ".join([*words, "not read yet"])
     words.append(f"{len(data.classes)} classes")
     words.append(f"{len(data.split('train')):,} training and {len(data.split('val')):,} validation clips")
+    if part := settings.data.holdout:
+        words.append(f"validation clips are {100 * part:g} % of the training clips, held out")
     return ", ".join([*words, f"fingerprint {data.fingerprint[:16]}"])
 
 

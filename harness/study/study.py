@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -13,8 +14,10 @@ from harness.cost.config import CostConfig
 from harness.model import weights
 from harness.outside import operator_source
 from harness.records import flatten, with_name
+from harness.study import tuning
 from harness.study.resources import Resources
 from harness.study.sweep import Sweep
+from harness.study.tuning import Tuning
 from harness.train.settings import Settings, plain
 
 RESULTS_VERSION = 2
@@ -23,7 +26,11 @@ RESULTS_VERSION = 2
 _NOT_DECISIVE = {("train", key) for key in ("workers", "probes", "time_limit", "stall_limit")}
 """Settings, by section, that cannot change a result."""
 
-ADDED_SINCE: dict[str, Any] = {"train.validate_every": 1, "train.label_smoothing": 0.0}
+ADDED_SINCE: dict[str, Any] = {
+    "train.validate_every": 1,
+    "train.label_smoothing": 0.0,
+    "data.holdout": 0.0,
+}
 """Settings that came when there were results already, with the value that does what was done before. At that value a
 setting is no part of a trial's id, and results of earlier versions still count."""
 
@@ -61,6 +68,7 @@ class Study:
             there at each value, as `ks3@96`, and the baseline is its row at the first value.
         margin: a difference of so many points does not matter; 0 where none is named.
         hypotheses, pairs: as they stand in the file; checked.
+        tune: what each row is tried at first. While it stands here, the values of the variants are not chosen yet.
     """
 
     path: Path
@@ -79,6 +87,7 @@ class Study:
     profile: bool
     report: ReportConfig
     sweep: Sweep | None
+    tune: Tuning | None
     variants: dict[str, Settings]
 
     @property
@@ -97,8 +106,41 @@ class Study:
         of_variants = {row for name in names for row in swept.get(name, {}).values()}
         return of_variants | {row for row in self.variants if row in names}
 
+    def trying(self) -> Study:
+        """The trials that tune, as a study: a row for each row and value."""
+        assert self.tune is not None
+        rows = {
+            tuning.name_of(row, value): dataclasses.replace(
+                settings,
+                data=dataclasses.replace(settings.data, holdout=tuning.HOLDOUT),
+                train=dataclasses.replace(settings.train, probes=False),
+            )
+            for row, there in self.tune.tried.items()
+            for value, settings in there.items()
+        }
+        return dataclasses.replace(
+            self,
+            variants=rows,
+            baseline=next(iter(rows)),
+            seeds=(tuning.SEED,),
+            cost=dataclasses.replace(self.cost, latency=False, step=False),
+            profile=False,
+            hypotheses=(),
+            pairs=(),
+            sweep=None,
+            tune=None,
+        )
+
+    def tuned(self, chosen: Mapping[str, str]) -> Study:
+        """With the value that was chosen for each row."""
+        assert self.tune is not None
+        rows = {row: self.tune.tried[row][value] for row, value in chosen.items()}
+        return dataclasses.replace(self, variants=rows, tune=None)
+
     def trials(self, fingerprints: Mapping[str, str], seeds: Sequence[int] | None = None) -> list[Trial]:
         """Every variant with the first seed, then with the second, so that an early stop leaves whole rows.
+
+        Ids are "" where values are not chosen yet.
 
         Args:
             fingerprints: of each variant's data set.
@@ -106,7 +148,7 @@ class Study:
         ranks = self.resources.resolved().ranks
         return [
             Trial(
-                trial_id=trial_id(settings, seed, fingerprints[name], ranks),
+                trial_id="" if self.tune else trial_id(settings, seed, fingerprints[name], ranks),
                 variant=name,
                 seed=seed,
                 settings=settings,

@@ -41,31 +41,6 @@ class Sweep:
         """The setting, and those that change along."""
         return list(next(iter(self.changes.values())))
 
-    def source(self, of_study: Source) -> Source:
-        """Where a row's settings stand that no variant sets: here, or where the study's do."""
-        return lambda path: (
-            f"{of_study('sweep')}: {path}" if any(overlap(path, key) for key in self.keys) else of_study(path)
-        )
-
-    def check_alone(self, variants: Mapping[str, Any], given: Mapping[str, str], where: str) -> None:
-        """Refuse settings that something else sets too: one of the two would be lost without a word.
-
-        Args:
-            given: what --set sets, and how an error about it begins.
-
-        Raises:
-            StudyError: a variant or --set sets what is swept.
-        """
-        for key in self.keys:
-            for path, override in given.items():
-                if overlap(path, key):
-                    raise StudyError(f"{override}the sweep sets {key} itself; change it in the file")
-            for name, change in variants.items():
-                for path in paths(change) if isinstance(change, dict) else ():
-                    if overlap(path, key):
-                        rule = f"sets {path}, and so does the sweep; leave one of them out"
-                        raise StudyError(f"{where}: variants.{name}: {rule}")
-
     def record(self) -> dict[str, Any]:
         """As `StudyRecord.sweep` keeps it."""
         return {"key": self.key, "values": [_number(text) for text in self.changes], "rows": self.rows}
@@ -97,12 +72,41 @@ def read_sweep(raw: Any, variants: Iterable[str], source: Source) -> Sweep | Non
     keys, by_value = [str(key) for key in changes[0]], dict[str, dict[str, Any]]()
     for change in changes:
         _check_change(change, keys, place)
-        value = _words(change[keys[0]])
+        value = in_words(change[keys[0]])
         if value in by_value:
             raise StudyError(f"{place}: {keys[0]}: {value} is given twice")
         by_value[value] = change
     rows = {variant: {value: f"{variant}@{value}" for value in by_value} for variant in variants}
     return Sweep(key=keys[0], changes=by_value, rows=rows)
+
+
+def check_alone(
+    what: str, keys: Iterable[str], variants: Mapping[str, Any], given: Mapping[str, str], where: str
+) -> None:
+    """Refuse settings that something else sets too: one of the two would be lost without a word.
+
+    Args:
+        what: the key of a study that sets them.
+        given: what --set sets, and how an error about it begins.
+
+    Raises:
+        StudyError: a variant or --set sets one.
+    """
+    for key in keys:
+        for path, override in given.items():
+            if overlap(path, key):
+                raise StudyError(f"{override}the {what} sets {key} itself; change it in the file")
+        for name, change in variants.items():
+            for path in paths(change) if isinstance(change, dict) else ():
+                if overlap(path, key):
+                    rule = f"sets {path}, and so does the {what}; leave one of them out"
+                    raise StudyError(f"{where}: variants.{name}: {rule}")
+
+
+def placed(keys: Iterable[str], here: str, of_study: Source) -> Source:
+    """Where a row's settings stand that no variant sets: these keys here, the others where the study's do."""
+    keys = list(keys)
+    return lambda path: f"{here}: {path}" if any(overlap(path, key) for key in keys) else of_study(path)
 
 
 def _check_change(change: Mapping[Any, Any], keys: list[str], place: str) -> None:
@@ -125,7 +129,9 @@ def _number(value: Any) -> float:
     return number if math.isfinite(number) else math.nan
 
 
-def _words(value: Any) -> str:
-    """A number as names have it: 96, 0.001."""
+def in_words(value: Any) -> str:
+    """A number as names have it: 96, 0.001; "" where it is none."""
     number = _number(value)
+    if math.isnan(number):
+        return ""
     return str(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)

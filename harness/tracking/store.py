@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlparse
@@ -88,18 +88,20 @@ class Store:
             except FileNotFoundError:
                 raise TrackingError(f"{name}: its plan is gone from the store; run the study again") from None
             record = _read_plan(name, text)
-            runs = self.connection.runs(summary.info.experiment_id, f"tags.`{KIND}` = 'trial'")
-            # Newest first; but a result stands until a newer one is there.
-            runs.sort(key=lambda run: run.info.status != "FINISHED")
-            by_trial = {run.data.tags[TRIAL_ID]: run for run in reversed(runs)}
-            elsewhere = self._from_elsewhere(name, record, by_trial)
-            trials = [
-                self._reused(trial, *elsewhere[trial.trial_id])
-                if trial.trial_id in elsewhere
-                else self._result(trial, by_trial.get(trial.trial_id))
-                for trial in record.trials
-            ]
+            trials = self._results(name, summary.info.experiment_id, record.trials)
         return dataclasses.replace(record, trials=trials)
+
+    def results(self, study: str, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+        """What the study, or another one, has of these trials, in their order; as they are given where none has.
+
+        Raises:
+            TrackingError: the study's experiment was deleted in MLflow.
+        """
+        with self.connection.named_errors():
+            experiment = self.connection.experiment(study)
+            if experiment is None:
+                return list(trials)
+            return self._results(study, experiment.experiment_id, trials)
 
     def experiment_id(self, name: str) -> str:
         """MLflow's id of a study, for links."""
@@ -111,11 +113,24 @@ class Store:
         with self.connection.named_errors():
             return str(self.connection.summary(name).info.run_id)
 
+    def _results(self, study: str, experiment_id: str, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+        runs = self.connection.runs(experiment_id, f"tags.`{KIND}` = 'trial'")
+        # Newest first; but a result stands until a newer one is there.
+        runs.sort(key=lambda run: run.info.status != "FINISHED")
+        by_trial = {run.data.tags[TRIAL_ID]: run for run in reversed(runs)}
+        elsewhere = self._from_elsewhere(study, trials, by_trial)
+        return [
+            self._reused(trial, *elsewhere[trial.trial_id])
+            if trial.trial_id in elsewhere
+            else self._result(trial, by_trial.get(trial.trial_id))
+            for trial in trials
+        ]
+
     def _from_elsewhere(
-        self, study: str, record: StudyRecord, own: Mapping[str, Run]
+        self, study: str, trials: Sequence[TrialRecord], own: Mapping[str, Run]
     ) -> dict[str, tuple[str, Run]]:
         """By id, the trials that the study has not finished itself and another has: that study, and the run."""
-        ids = {trial.trial_id for trial in record.trials}
+        ids = {trial.trial_id for trial in trials}
         lacking = ids - {trial_id for trial_id, run in own.items() if run.info.status == "FINISHED"}
         finished = self.connection.finished() if lacking else []
         return {
