@@ -31,16 +31,16 @@ def is_ours(cls: type) -> bool:
     return cls.__module__.split(".")[0] == operators.__name__
 
 
-def operator_source(name: str) -> str:
-    """A fingerprint of all source files of an outside operator; "" for the zoo's, which RESULTS_VERSION covers."""
-    digests = list(source_files(name).values())
+def operator_source(*names: str) -> str:
+    """A fingerprint of all source files of outside operators; "" for the zoo's, which RESULTS_VERSION covers."""
+    digests = list(source_files(*names).values())
     if len(digests) < 2:
         return "".join(digests)[:_DIGITS]
     return hashlib.sha256("".join(digests).encode()).hexdigest()[:_DIGITS]
 
 
-def source_files(name: str) -> dict[str, str]:
-    """The source files that an outside operator consists of, by what their modules are called, its own first.
+def source_files(*names: str) -> dict[str, str]:
+    """The source files that outside operators consist of, by what their modules are called, an operator's own first.
 
     They are its own and those of all modules of the user's that these import, anywhere in the file: neither the
     standard library, nor what is installed, nor this project. What an operator imports by a name that it computes is
@@ -49,7 +49,13 @@ def source_files(name: str) -> dict[str, str]:
     Returns:
         SHA-256 by module; empty for the zoo's operators.
     """
-    cls = find_operator(name)
+    found: dict[str, str] = {}
+    for name in names:
+        found |= _source_files(find_operator(name))
+    return found
+
+
+def _source_files(cls: type) -> dict[str, str]:
     if is_ours(cls):
         return {}
     found: dict[str, str] = {}
@@ -69,9 +75,9 @@ def source_files(name: str) -> dict[str, str]:
     return {module: found[module] for module in [first, *sorted(found.keys() - {first})]}
 
 
-def named_sources(name: str) -> str:
+def named_sources(*names: str) -> str:
     """`source_files` in a line: `my_op 1a2b3c4d, my_helper 5e6f7a8b`; "" for the zoo's operators."""
-    return ", ".join(f"{module} {digest[:8]}" for module, digest in source_files(name).items())
+    return ", ".join(f"{module} {digest[:8]}" for module, digest in source_files(*names).items())
 
 
 def changed_modules(before: str, now: str) -> list[str]:

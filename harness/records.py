@@ -211,6 +211,14 @@ def with_name(choice: str | Mapping[str, Any]) -> dict[str, Any]:
     return {"name": choice} if isinstance(choice, str) else dict(choice)
 
 
+def operator_words(operator: Mapping[Any, Any]) -> str:
+    """An operator as a plan names it: `mixtconv kernel_sizes [1, 3]`; by stage, `1: shift; 3: mixtconv`."""
+    if "name" not in operator:
+        return "; ".join(f"{stage}: {operator_words(one)}" for stage, one in operator.items())
+    settings = ", ".join(f"{key} {value}" for key, value in operator.items() if key != "name")
+    return f"{operator['name']} {settings}".strip()
+
+
 def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested settings under dotted names: {"a": {"b": 1}} -> {"a.b": 1}. Lists stay whole."""
     flat: dict[str, Any] = {}

@@ -82,7 +82,7 @@ def _measure(study: Study, args: argparse.Namespace, data_dir: Path, folder: Pat
         return cache.costs(
             dataclasses.replace(study.cost, step=True),
             {name: (s.model, s.data.num_frames) for name, s in chosen.items()},
-            {name: operator_source(s.model.operator["name"]) for name, s in chosen.items()},
+            {name: operator_source(*s.model.operator_names) for name, s in chosen.items()},
             torch.device("cuda" if study.resources.resolved().gpus else "cpu"),
             data_dir / "cost",
             channels_last=first.train.channels_last,

@@ -143,9 +143,9 @@ def counted(config: CostConfig, model: ModelConfig, num_frames: int) -> CostReco
     An operator of the user's own is run in a process of its own, whatever it does there.
     """
     record = count(config, model, num_frames)
-    name = model.operator["name"]
+    name = ", ".join(model.operator_names)
     try:
-        if is_ours(find_operator(name)):
+        if all(is_ours(find_operator(one)) for one in model.operator_names):
             by_torch = count_by_torch(config, model, num_frames)
         else:
             by_torch = apart.answer(count_by_torch, config, model, num_frames, seconds=apart.PATIENCE)

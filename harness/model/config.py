@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from harness.errors import nearest
 from harness.model import weights
 from harness.model.resnet import BACKBONES
+from harness.records import with_name
 from operators.stencil import check_path
 
 CONSENSUS = "consensus"
@@ -20,12 +22,14 @@ class ModelConfig:
 
     Attributes:
         backbone: resnet18, resnet34, resnet50, or resnet_tiny (width 16, one basic block a stage).
-        operator: a name of the zoo or a dotted path, and the operator's settings.
+        operator: a name of the zoo or a dotted path, and the operator's settings; or one for each stage that has one,
+            by its number, as in {1: shift, 3: {name: mixtconv, kernel_sizes: [1, 3]}}.
         placement: "head" puts the operator before a block's first convolution, the identity branch untouched;
             "inner" after it (and its batch norm and ReLU); "after_conv2" after the second one (and its batch norm; in
             a bottleneck its ReLU too); "block_out" after the block, what the identity branch adds included;
             "consensus" once, after the last block, on the means of frames' features, before dropout and classifier.
-        stages: which of the stages 1 to 4 carry operators; at the consensus there is one whatever they are.
+        stages: which of the stages 1 to 4 carry operators; at the consensus there is one whatever they are. Of those
+            that have an operator of their own, these alone.
         stencil: how depthwise operators compute, "auto" by device; see operators/stencil. Decides the last bits.
         dropout: before the classifier.
         weights: "imagenet", torchvision's public file; or the path of a checkpoint with its names, or of a folder
@@ -44,7 +48,7 @@ class ModelConfig:
         if self.backbone not in BACKBONES:
             raise ValueError(f"backbone: no backbone {self.backbone!r}{nearest(self.backbone, BACKBONES)}")
         if "name" not in self.operator:
-            raise ValueError("operator: no name; give one, as in {name: depthwise, kernel_size: 3}")
+            object.__setattr__(self, "operator", _by_stage(self.operator))
         if self.placement not in PLACEMENTS:
             raise ValueError(
                 f"placement: no placement {self.placement!r}{nearest(self.placement, PLACEMENTS)}"
@@ -56,8 +60,47 @@ class ModelConfig:
         for stage in self.stages:
             if stage not in (1, 2, 3, 4):
                 raise ValueError(f"stages: {stage} is none of 1, 2, 3, 4")
+        if "name" not in self.operator:
+            if self.placement == CONSENSUS:
+                raise ValueError(
+                    "operator: at the consensus stands one for all stages; give it with its name"
+                )
+            if not self.operators:
+                own, stages = (", ".join(map(str, some)) for some in (self.operator, self.stages))
+                raise ValueError(
+                    f"operator: of stages {own}, but operators stand in {stages or 'none'} alone"
+                )
         if self.weights == "imagenet" and self.backbone not in weights.PUBLIC:
             known = ", ".join(weights.PUBLIC)
             raise ValueError(f"weights: no public file of {self.backbone}, only of {known}; give a path")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout: {self.dropout} is not in [0, 1)")
+
+    @property
+    def operators(self) -> dict[int, dict[str, Any]]:
+        """What stands in each stage that has an operator."""
+        own = dict.fromkeys((1, 2, 3, 4), self.operator) if "name" in self.operator else self.operator
+        return {stage: own[stage] for stage in sorted(set(self.stages)) if stage in own}
+
+    @property
+    def operator_names(self) -> list[str]:
+        """Names of all operators, each once."""
+        own = [self.operator] if "name" in self.operator else self.operator.values()
+        return list(dict.fromkeys(str(one["name"]) for one in own))
+
+
+def _by_stage(given: Mapping[Any, Any]) -> dict[int, dict[str, Any]]:
+    """A mapping of operators by stage, numbers as keys (JSON has them as text), a name as a mapping of it."""
+    found = {}
+    for stage, operator in given.items():
+        if str(stage) not in ("1", "2", "3", "4"):
+            raise ValueError(
+                "operator: no name; give one, as in {name: depthwise, kernel_size: 3}, or one for each stage, as in "
+                "{1: shift, 3: {name: depthwise, kernel_size: 3}}"
+            )
+        if not isinstance(operator, str | Mapping) or "name" not in (one := with_name(operator)):
+            raise ValueError(f"operator: of stage {stage}, {operator!r} has no name")
+        found[int(stage)] = one
+    if not found:
+        raise ValueError("operator: no name; give one, as in {name: depthwise, kernel_size: 3}")
+    return dict(sorted(found.items()))

@@ -6,9 +6,10 @@ parameter names are those of torchvision's public checkpoints. Shape letters as 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -105,23 +106,22 @@ class MSTNet(nn.Module):
         nn.init.zeros_(self.fc.bias)
 
     def _insert_operators(self, config: ModelConfig, seed: int) -> None:
-        settings = {key: value for key, value in config.operator.items() if key != "name"}
-
-        def make(channels: int, where: str) -> TemporalOp:
+        def make(channels: int, where: str, operator: Mapping[str, Any]) -> TemporalOp:
+            settings = {key: value for key, value in operator.items() if key != "name"}
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed_for(seed, "operator", where))
-                op = make_operator(config.operator["name"], channels, self.num_frames, **settings)
+                op = make_operator(operator["name"], channels, self.num_frames, **settings)
             op.stencil_path = config.stencil
             return op
 
         self.register_module(CONSENSUS, None)
         if config.placement == CONSENSUS:
-            self.consensus = make(self.fc.in_features, CONSENSUS)
+            self.consensus = make(self.fc.in_features, CONSENSUS, config.operator)
             return
-        for stage in sorted(set(config.stages)):
+        for stage, operator in config.operators.items():
             for i, block in enumerate(self.get_submodule(f"layer{stage}").children()):
                 assert isinstance(block, Block)
-                block.place(config.placement, partial(make, where=f"layer{stage}.{i}"))
+                block.place(config.placement, partial(make, where=f"layer{stage}.{i}", operator=operator))
 
     def operators(self) -> Iterator[tuple[str, TemporalOp]]:
         """(name, operator) of every block that has one, from input to output, and at the consensus."""

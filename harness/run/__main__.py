@@ -152,7 +152,9 @@ def _carry_out(study: Study, request: Request, done: Mapping[str, str], store: S
     return stopped or int(any(trial.status != "done" for trial in results))
 
 
-def _tune(study: Study, request: Request, done: Mapping[str, str], store: Store) -> tuple[int, dict[str, Any]]:
+def _tune(
+    study: Study, request: Request, done: Mapping[str, str], store: Store
+) -> tuple[int, dict[str, Any]]:
     """Run what is pending of the trials that tune. Returns the code of the signal that stopped it, and what the
     store has of them."""
     from harness.run import costs, printer, tuning

@@ -27,7 +27,7 @@ def measure(
     return cache.costs(
         plan.study.cost,
         {name: (settings.model, settings.data.num_frames) for name, settings in variants.items()},
-        {name: operator_source(settings.model.operator["name"]) for name, settings in variants.items()},
+        {name: operator_source(*settings.model.operator_names) for name, settings in variants.items()},
         torch.device("cuda" if plan.resources.gpus else "cpu"),
         plan.request.data_dir / "cost",
         channels_last=first.train.channels_last,

@@ -17,7 +17,7 @@ from harness.errors import StudyError
 from harness.machine import usable_cpus
 from harness.model import weights
 from harness.outside import is_ours
-from harness.records import StudyRecord
+from harness.records import StudyRecord, operator_words
 from harness.report.sections.ladder import ceiling
 from harness.run.checks import check_recipes
 from harness.run.plan import Plan
@@ -93,8 +93,6 @@ def _show_variants(plan: Plan) -> None:
     largest = None
     for name, settings in plan.study.variants.items():
         record = costs[alike[name]]
-        operator = dict(settings.model.operator)
-        words = ", ".join(f"{key} {value}" for key, value in operator.items() if key != "name")
         try:
             memory = _memory(plan, name)
         except Exception as error:  # an operator from outside need not run on tensors without memory
@@ -106,7 +104,7 @@ def _show_variants(plan: Plan) -> None:
         counted = (f"{record.params_total:,}", f"+{record.params_added:,}")
         macs = (giga(record.macs_total), giga(record.macs_added, "+.5f"))
         size = mib(memory.total) if memory else "not known"
-        table.add_row(name, f"{operator['name']} {words}".strip(), str(pending), *counted, *macs, size)
+        table.add_row(name, operator_words(settings.model.operator), str(pending), *counted, *macs, size)
     console.print(table)
     for key, values in _differences(plan.study).items():
         say("differs", f"{key}: {values}")
@@ -137,7 +135,7 @@ def _memory(plan: Plan, variant: str) -> StepMemory:
     ranks, classes = plan.resources.ranks, plan.study.cost.num_classes
     clips = settings.train.clips_at_once(ranks)
     asked = (settings.model, settings.data, settings.train, classes, clips, ranks)
-    if is_ours(find_operator(settings.model.operator["name"])):
+    if all(is_ours(find_operator(name)) for name in settings.model.operator_names):
         return step_memory(*asked)
     found: StepMemory = apart.answer(step_memory, *asked, seconds=apart.PATIENCE)
     return found

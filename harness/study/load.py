@@ -20,11 +20,12 @@ import yaml
 
 from harness.cost.config import CostConfig
 from harness.errors import Problems, StudyError, nearest, setting
+from harness.model.config import ModelConfig
 from harness.model.mstnet import MSTNet
 from harness.outside import import_from, is_ours, place_of
 from harness.published import load_reference
 from harness.stats.hypotheses import parse_hypothesis, parse_pair
-from harness.study import untrusted
+from harness.study import ablation, untrusted
 from harness.study.reading import (
     Source,
     coerce,
@@ -44,6 +45,7 @@ from operators.base import find_operator
 
 _SECTIONS = ("model", "data", "train")
 _APART = ("variants", "presets", "parts")  # keys that hold changes to the others
+_ABLATE = "ablate"  # and one that makes variants of them
 _STATED = ("question", "source", "reference", "hypotheses", "pairs", "margin")
 """Keys of what a study asks: another question is another file."""
 
@@ -154,12 +156,14 @@ def load_study(path: str | Path, *, preset: str = "", overrides: Sequence[str] =
     if part not in parts and (part or parts):
         raise StudyError(f"{where}: parts: no part {part!r}; known: {', '.join(parts) or 'none'}")
     variants = {str(name): change for name, change in variants.items()}
+    changed = dict(parts.get(part, {}))
+    chosen = changed.pop("variants", None)
+    base = merged(base, changed)
+    variants = _ablated(base, variants, where) | variants
     if not variants:
         raise StudyError(f"{where}: variants: missing; give at least one, as in tsn: {{model.operator: ...}}")
-    changed = dict(parts.get(part, {}))
-    if "variants" in changed:
-        variants = _of_part(changed.pop("variants"), variants, f"{where}: parts.{part}.variants")
-    base = merged(base, changed)
+    if chosen is not None:
+        variants = _of_part(chosen, variants, f"{where}: parts.{part}.variants")
     given: dict[str, str] = {}  # path -> the --set that gave it
     for override in overrides:
         with problems.collect():
@@ -216,6 +220,20 @@ def load_study(path: str | Path, *, preset: str = "", overrides: Sequence[str] =
     return Study(path=path.resolve(), preset=preset, part=part, variants=resolved, **stated)
 
 
+def _ablated(base: dict[str, Any], variants: dict[str, Any], where: str) -> dict[str, Any]:
+    """The variants that the study's `ablate` names."""
+
+    def source(path: str) -> str:
+        return f"{where}: {path}"
+
+    def full() -> Settings:
+        import_from(Path(where).resolve().parent)
+        sections = {key: base[key] for key in _SECTIONS if isinstance(base.get(key), dict)}
+        return _variant(ablation.FULL, sections, {}, where, source)
+
+    return ablation.expand(base.pop(_ABLATE, None), full, variants, source)
+
+
 def _of_part(chosen: Any, variants: dict[str, Any], place: str) -> dict[str, Any]:
     """Those of the study's variants that a part names, in the study's order."""
     if not isinstance(chosen, list) or not chosen:
@@ -239,7 +257,7 @@ def _known_keys(
 
 
 def _check_key(key: Any, where: str, without: Sequence[str] = ()) -> None:
-    known = [item.name for item in dataclasses.fields(Head)] + [*_SECTIONS, *_APART]
+    known = [item.name for item in dataclasses.fields(Head)] + [*_SECTIONS, *_APART, _ABLATE]
     known = [name for name in known if name not in without]
     first = str(key).split(".")[0]
     if first == "profiles":
@@ -255,7 +273,7 @@ def _parse_override(override: str) -> tuple[str, Any]:
     if not equals or not key:
         raise StudyError(f"--set {override}: not key=value, as in --set train.epochs=2")
     first = key.split(".")[0]
-    if first in _APART + _STATED:
+    if first in (*_APART, *_STATED, _ABLATE):
         raise StudyError(f"--set {override}: {first} cannot be set here; edit the file")
     _check_key(key, f"--set {override}")
     try:
@@ -384,19 +402,33 @@ def _variant(name: str, base: dict[str, Any], change: Any, where: str, study_sou
 
     with problems.collect():
         settings: Settings = coerce(merged(base, known), Settings, "", source)
-        _check_operator(settings, source)
+        operator = _checked_operator(settings, source)
     problems.raise_any()
-    operator = settings.model.operator
-    if "." not in operator["name"]:  # under a paper's name too, the same operator has the same trials
-        operator = {**operator, "name": find_operator(operator["name"]).name}
     return dataclasses.replace(settings, model=dataclasses.replace(settings.model, operator=operator))
 
 
-def _check_operator(settings: Settings, source: Source) -> None:
-    """Build the network on the meta device: whatever an operator refuses is found before anything starts."""
-    operator, frames = dict(settings.model.operator), settings.data.num_frames
+def _checked_operator(settings: Settings, source: Source) -> dict[Any, Any]:
+    """As `_checked` has it, or so by stage."""
+    model, frames = settings.model, settings.data.num_frames
+    if "name" in model.operator:
+        return _checked(model, frames, source("model.operator"))
+    return {
+        stage: _checked(
+            dataclasses.replace(model, operator=one, stages=(stage,)),
+            frames,
+            source(f"model.operator.{stage}"),
+        )
+        for stage, one in model.operator.items()
+    }
+
+
+def _checked(model: ModelConfig, frames: int, place: str) -> dict[str, Any]:
+    """The operator under its own name, also where it was given a paper's: the same operator has the same trials.
+
+    The network is built on the meta device: whatever an operator refuses is found before anything starts.
+    """
+    operator = dict(model.operator)
     name = operator.pop("name")
-    place = source("model.operator")
     try:
         if not isinstance(name, str):
             raise ValueError(f"name: {name!r} is not a name")
@@ -405,8 +437,7 @@ def _check_operator(settings: Settings, source: Source) -> None:
         if "." not in name and not is_ours(cls):  # another process, and another run, would not know it
             raise ValueError(f"name: {name!r} is not of the zoo; write its dotted path, {dotted}")
         with torch.device("meta"):
-            model = dataclasses.replace(settings.model, weights="")
-            MSTNet(model, frames, 2)
+            MSTNet(dataclasses.replace(model, weights=""), frames, 2)
     except (ValueError, TypeError) as error:
         text = next(iter(str(error).splitlines()), type(error).__name__)
         setting, colon, rule = text.partition(":")
@@ -415,6 +446,7 @@ def _check_operator(settings: Settings, source: Source) -> None:
         raise StudyError(f"{place}: {text}") from None
     except Exception as error:  # whatever a user's own file does when imported, or its class when made
         raise StudyError(f"{place}: {name}: {place_of(error)}{_first_line(error)}") from None
+    return {"name": name if "." in name else cls.name, **operator}
 
 
 def _first_line(error: Exception) -> str:

@@ -41,9 +41,8 @@ def protocol(study: Study, data: DataSet | None) -> dict[str, str]:
     smoothing = f", labels smoothed by {t.label_smoothing:g}" if t.label_smoothing else ""
     frames = " or ".join(map(str, sorted({one.data.num_frames for one in study.variants.values()})))
     crops = f"multi-scale corner crops of x{list(d.scales)} to {d.crop}x{d.crop}"
-    places = (
-        f"`{m.placement}` of every block of stage{'s' * (len(m.stages) > 1)} {', '.join(map(str, m.stages))}"
-    )
+    stages = list(m.operators) if "name" not in m.operator else m.stages
+    places = f"`{m.placement}` of every block of stage{'s' * (len(stages) > 1)} {', '.join(map(str, stages))}"
     if m.placement == CONSENSUS:
         places = f"the `{CONSENSUS}`, after the last stage"
     rate = f"lr {t.lr:g} ({schedule}), weight decay {t.weight_decay:g}, {_GROUPS[t.groups]}"

@@ -18,7 +18,7 @@ from harness.errors import DataError, Problems, StudyError, nearest, setting
 from harness.records import with_name
 from harness.study import untrusted
 
-_ATOMIC = {"operator", "dataset", "sweep", "tune"}  # mappings that are replaced whole, never merged
+_ATOMIC = {"operator", "dataset", "sweep", "tune", "ablate"}  # mappings that are replaced whole, never merged
 
 Source = Callable[[str], str]
 """From a setting's dotted path to where the user wrote it: the file, a variant in it, or --set."""

@@ -186,6 +186,6 @@ def trial_id(settings: Settings, seed: int, fingerprint: str, ranks: int = 1) ->
         "data": fingerprint,
         "ranks": ranks,
         "results_version": RESULTS_VERSION,
-        "operator": operator_source(settings.model.operator["name"]),
+        "operator": operator_source(*settings.model.operator_names),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

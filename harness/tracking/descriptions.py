@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.records import StudyRecord
+from harness.records import StudyRecord, operator_words
 
 _STUDY = """\
 **{question}**{source}
@@ -27,7 +27,9 @@ def describe_study(record: StudyRecord) -> str:
 def describe_trial(variant: str, seed: int, settings: dict[str, Any]) -> str:
     model, data, train = settings["model"], settings.get("data", {}), settings.get("train", {})
     operator = dict(model["operator"])
-    name = operator.pop("name", "identity")
+    if "name" not in operator:  # by stage
+        operator = {"name": operator_words(operator)}
+    name = operator.pop("name")
     how = ", ".join(f"{key} {value}" for key, value in operator.items())
     lines = [f"**`{variant}`, seed {seed}**: operator `{name}`" + (f" ({how})" if how else "")]
     where = [str(model.get("backbone") or "")]

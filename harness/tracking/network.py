@@ -22,6 +22,7 @@ import yaml
 from harness.data.transforms import normalise
 from harness.model.config import ModelConfig
 from harness.model.mstnet import MSTNet
+from harness.records import operator_words
 from harness.study.reading import coerce
 from harness.train.settings import Settings
 
@@ -58,7 +59,7 @@ def save(folder: Path, weights: Path, settings: dict[str, Any], classes: list[st
 def card(address: str, settings: dict[str, Any], classes: list[str]) -> str:
     """What MLflow's page of the model says: what it takes, what it gives, how it is called."""
     data = settings["data"]
-    operator = ", ".join(f"{key} {value}" for key, value in settings["model"]["operator"].items())
+    operator = operator_words(settings["model"]["operator"])
     return f"""\
 Operator: {operator}. {len(classes)} classes: {", ".join(classes[:20])}{", ..." if len(classes) > 20 else ""}.
 

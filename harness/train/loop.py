@@ -253,7 +253,7 @@ class _Training:
         self._gradients_checked = True
         unused = [name for name, p in self.model.named_parameters() if p.requires_grad and p.grad is None]
         if unused:
-            operator, ranks = self.settings.model.operator["name"], self.world.size
+            operator, ranks = ", ".join(self.settings.model.operator_names), self.world.size
             others = f" and {len(unused) - 1} more" if len(unused) > 1 else ""
             raise TrainingError(
                 f"operator {operator}: the loss does not depend on its parameter {unused[0]}{others}, and with "

@@ -237,7 +237,7 @@ def _train(
     if start and planned and (found := weights.describe(Path(start))) != planned:
         raise TrainingError(f"model.weights: {start} is now {found}; the trial was planned with {planned}")
     planned = job.environment.get(SOURCES, "")
-    if planned and (changed := changed_modules(planned, named_sources(job.settings.model.operator["name"]))):
+    if planned and (changed := changed_modules(planned, named_sources(*job.settings.model.operator_names))):
         raise TrainingError(f"{', '.join(changed)}: changed since the trial was planned; ask again")
     begin = time.perf_counter()
     data = open_data(job.settings.data, job.data_dir)
@@ -337,7 +337,8 @@ def _normaliser(error: BaseException, settings: Settings) -> str:
     inner = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__)]
     found = [module for module in inner if isinstance(module, torch.nn.modules.batchnorm._NormBase)]
     inside = any(isinstance(module, TemporalOp) for module in inner)
-    owner = f"operator {settings.model.operator['name']}" if inside else f"backbone {settings.model.backbone}"
+    model = settings.model
+    owner = f"operator {', '.join(model.operator_names)}" if inside else f"backbone {model.backbone}"
     return (
         f"{owner}: {type(found[-1]).__name__}({found[-1].num_features})" if found else f"{owner}: batch norm"
     )
