@@ -31,10 +31,11 @@ def geometry(costs: Iterable[CostRecord]) -> str:
     return f"at {g['backbone']}, {frames} frames of {g['size']}x{g['size']}, {g['num_classes']} classes{_stages(g)}"
 
 
-def geometry_of_macs(cost: CostRecord) -> str:
+def geometry_of_macs(costs: Iterable[CostRecord]) -> str:
     """Below a table on a terminal, where classes do not matter: `at resnet50, 224x224, 8 frames`."""
-    g = _shared([cost])
-    return f"at {g['backbone']}, {g['size']}x{g['size']}, {g['num_frames']} frames{_stages(g)}"
+    g = _shared(costs)
+    frames = g["num_frames"] or "each row's own"
+    return f"at {g['backbone']}, {g['size']}x{g['size']}, {frames} frames{_stages(g)}"
 
 
 def geometry_on_page(costs: Iterable[CostRecord]) -> str:

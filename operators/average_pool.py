@@ -29,6 +29,7 @@ class AveragePool(Pool, name="average_pool"):
         macs="0",
         reach="1",
         also=("temporal_average_pool", "mean_pool"),
+        blind="past and future alike",
     )
     taps: Tensor
 

@@ -33,6 +33,7 @@ class Facts:
         parameters, macs: how many numbers learn, and multiply-adds of one clip.
         reach: frames to each side.
         also: other names under which it is found.
+        blind: why it cannot tell which way something moves, however far it looks; "" where it can.
     """
 
     title: str
@@ -43,6 +44,7 @@ class Facts:
     macs: str
     reach: str
     also: tuple[str, ...] = ()
+    blind: str = ""
 
 
 class TemporalOp(nn.Module):

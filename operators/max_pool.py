@@ -48,6 +48,7 @@ class MaxPool(Pool, name="max_pool"):
         macs="0",
         reach="1",
         also=("temporal_max_pool",),
+        blind="past and future alike",
     )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -33,6 +33,7 @@ class NonLocal(TemporalOp, name="non_local"):
         macs="2 C^2 T H W + C T^2 H W",
         reach="T - 1",
         also=("nonlocal",),
+        blind="knows no positions",
     )
 
     def __init__(self, channels: int, num_frames: int) -> None:

@@ -38,6 +38,7 @@ class TemporalSE(TemporalOp, name="temporal_se"):
         macs="T^2",
         reach="T - 1",
         also=("squeeze_excitation_over_time",),
+        blind="weighs whole frames",
     )
 
     def __init__(self, channels: int, num_frames: int, reduction: int = 2) -> None:

@@ -33,7 +33,7 @@ def test_a_column_of_giga_macs_has_bare_numbers() -> None:
 def test_a_geometry_reads_as_its_place_needs_it() -> None:
     one = cost("tsn")
     assert geometry([one]) == "at resnet50, 8 frames of 224x224, 174 classes"
-    assert geometry_of_macs(one) == "at resnet50, 224x224, 8 frames"
+    assert geometry_of_macs([one]) == "at resnet50, 224x224, 8 frames"
     assert geometry_on_page([one, one]) == "ResNet-50, 8 frames, 224x224 pixels"
 
 
@@ -46,4 +46,5 @@ def test_what_differs_between_variants_is_named() -> None:
     placed = dataclasses.replace(one, geometry=one.geometry | {"stages": [2, 3]})
     assert geometry_on_page([placed]) == "ResNet-50, 8 frames, 224x224 pixels, operators in stages 2, 3"
     frames = dataclasses.replace(one, geometry=one.geometry | {"num_frames": 16})
+    assert geometry_of_macs([one, frames]) == "at resnet50, 224x224, each row's own frames"
     assert geometry([one, frames]) == "at resnet50, each row's own frames of 224x224, 174 classes"

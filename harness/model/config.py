@@ -37,7 +37,7 @@ class ModelConfig:
     """
 
     backbone: str = "resnet50"
-    operator: dict[str, Any] = field(default_factory=lambda: {"name": "identity"})
+    operator: dict[Any, Any] = field(default_factory=lambda: {"name": "identity"})
     placement: str = "head"
     stages: tuple[int, ...] = (1, 2, 3, 4)
     stencil: str = "auto"

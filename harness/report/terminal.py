@@ -36,7 +36,7 @@ def final_table(record: StudyRecord) -> tuple[Table, list[str]]:
     ]
     if cost is not None:
         device = f", latency on {cost.measured_on['device']}" if cost.measured_on else ""
-        lines.append(f"MACs {geometry_of_macs(cost)}{device}")
+        lines.append(f"MACs {geometry_of_macs(record.costs.values())}{device}")
     if any(row.doubtful for row in summary.rows):
         lines.append(
             "?: a doubtful latency (see the warnings); it is measured again when the study is run again"

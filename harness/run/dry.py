@@ -29,6 +29,9 @@ from harness.train import apart
 from harness.units import geometry, giga
 from operators.base import find_operator
 
+LARGE = 5.0
+"""Points of a difference that nobody wants to miss."""
+
 
 def show(plan: Plan, before: StudyRecord | None = None) -> None:
     """Print it, after what `printer.show_plan` says.
@@ -46,7 +49,10 @@ def show(plan: Plan, before: StudyRecord | None = None) -> None:
     compared = len(study.variants) - (len(study.sweep.changes) if study.sweep else 1)
     stated = len(study.hypotheses)
     clips, clusters = _validation_clips(study.variants[study.baseline].data, data)
-    say("detects", detects(len(plan.seeds), compared, stated, clips, clusters))
+    plans = (len(plan.seeds), compared, stated, clips, clusters)
+    say("detects", detects(*plans))
+    if too_weak := weak(*plans, margin=study.margin):
+        say("weak", too_weak)
     if before and (too_easy := ceiling(summarize(before))):
         say("before", too_easy)
     print()
@@ -70,6 +76,35 @@ def detects(seeds: int, rows: int, hypotheses: int, clips: int = 0, clusters: in
         f"assumed: on {NOISE_CLIPS:,} clips top-1 has an sd of {NOISE_SD:g} points between trainings, "
         "as published on Something-Something v1; "
         f"two trainings disagree on {RETRAINED:g} % of the clips, two operators on {OTHER_OPERATOR:g} %"
+    )
+
+
+def weak(
+    seeds: int, rows: int, hypotheses: int, clips: int = 0, clusters: int = 0, *, margin: float = 0.0
+) -> str:
+    """That a study may leave open what matters in it, and what would help; "" where that is not so.
+
+    Args:
+        margin: the study's; where it names none, a row is to show what LARGE is.
+    """
+
+    def row(seeds: int, times: int = 1) -> float:
+        found = detection(seeds, rows, hypotheses, clips * times, clusters * times).as_row
+        assert found is not None
+        return found
+
+    matters = margin or LARGE
+    if seeds < MIN_SEEDS or row(seeds) <= matters:
+        return ""
+    ways = [f"{more} seeds ({row(more):.1f} points)" for more in (5, 10) if more > seeds]
+    if not hypotheses:
+        alone = detection(seeds, rows, 1, clips, clusters).as_hypothesis
+        ways.append(f"one comparison stated as a hypothesis ({alone:.1f})")
+    if clips and row(seeds, 4) < 0.8 * row(seeds):
+        ways.append(f"four times the validation clips ({row(seeds, 4):.1f})")
+    return (
+        f"a row that differs by {matters:g} to {row(seeds):.1f} points may stay undecided; "
+        f"what would help: {', '.join(ways) or 'fewer rows'}"
     )
 
 

@@ -39,14 +39,17 @@ def show_plan(plan: Plan, sources: Mapping[str, str]) -> None:
         say("reused", f"{words}: the same trials, done there")
     for variant, modules in plan.changed_sources(sources).items():
         say("changed", f"{', '.join(modules)} since {variant} was last run: its trials are run again")
-    name, first = next(iter(study.variants.items()))
-    data = plan.data[name]
-    made = data.fingerprint[:12] if data else "not made yet"
-    place = "(not on this machine)" if missing_data(first.data) else f"({made}) in {plan.request.data_dir}"
-    say("data", f"{first.data.dataset_name} {place}")
+    first = next(iter(study.variants.values()))
+    made = dict.fromkeys(data.fingerprint[:12] if data else "not made yet" for data in plan.data.values())
+    several = f", {len(made)} sets" if len(made) > 1 else ""
+    place = f"({', '.join(made)}) in {plan.request.data_dir}"
+    if missing_data(first.data):
+        place = "(not on this machine)"
+    say("data", f"{first.data.dataset_name}{several} {place}")
     together = f" in {each.ranks} processes" if each.ranks != 1 else ""
     epochs = sorted({settings.train.epochs for settings in study.variants.values()})
-    work = f"{' to '.join(map(str, epochs[:: len(epochs) - 1 or 1]))} epochs of {first.model.backbone}"
+    networks = dict.fromkeys(settings.model.backbone for settings in study.variants.values())
+    work = f"{' to '.join(map(str, epochs[:: len(epochs) - 1 or 1]))} epochs of {', '.join(networks)}"
     say("each", f"{each.cpus:g} cpu, {each.gpus:g} gpu{together}, {work}")
 
 
@@ -105,7 +108,7 @@ def show_costs(costs: Mapping[str, CostRecord], seconds: float) -> None:
     """Print where costs were taken, how long that took, and what is doubtful."""
     for warning in cache.warnings(costs):
         say("warning", f"cost of {warning}", must=True)
-    say("cost", f"{geometry([next(iter(costs.values()))])}, {seconds:.0f} s")
+    say("cost", f"{geometry(costs.values())}, {seconds:.0f} s")
 
 
 def show_results(record: StudyRecord, results: Sequence[TrialRecord], *, stopped: bool) -> None:

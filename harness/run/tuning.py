@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from harness.data.config import DataConfig
@@ -18,7 +18,7 @@ from harness.tracking.store import Store
 
 
 def plan(
-    study: Study, request: Request, get: Callable[[DataConfig], DataSet | None], done: Collection[str]
+    study: Study, request: Request, get: Callable[[DataConfig], DataSet | None], done: Mapping[str, str]
 ) -> Plan:
     """The trials that tune: of all rows, whichever the request chooses; it chooses among what follows.
 

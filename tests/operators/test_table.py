@@ -77,3 +77,16 @@ def test_an_operator_says_where_it_was_published_and_is_found_by_every_name(name
     assert facts.formula
     for other in facts.also:
         assert find_operator(other).name == name
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_operators_that_cannot_tell_a_motion_from_its_reverse_say_so_and_no_others(name: str) -> None:
+    """Played backwards, a clip gives them the same frames backwards; or they only weigh frames as a whole. Of their
+    means over frames nobody can tell which way a clip was played."""
+    op = trained(find_operator(name)(16, 9)).eval()
+    x = clips(16, 9)
+    alike = torch.allclose(op(x.flip(1)), op(x).flip(1), atol=1e-9)
+    weights = op(x) / x
+    weighs = torch.allclose(weights, weights[:, :, :1, :1, :1].expand_as(weights))
+    assert op.facts is not None
+    assert bool(op.facts.blind) == ((alike or weighs) and op.reach != 0)

@@ -214,3 +214,13 @@ def test_levels_are_said_as_a_person_says_them() -> None:
     }
     for words, levels in said.items():
         assert levels_in_words(levels, [1, 2, 3, 4, 5, 6]) == words
+
+
+def test_operators_that_are_blind_to_order_are_named_where_they_stand(tmp_path: Path) -> None:
+    record = stairs()
+    settings = {name: {"model": {"operator": {"name": "shift"}}} for name in record.variants}
+    settings["ks7"] = {"model": {"operator": {"name": "max_pool"}}}
+    sentence = "Which way something moves, these cannot tell, however far they look: "
+    page = (write_study(dataclasses.replace(record, settings=settings), tmp_path) / "README.md").read_text()
+    assert f"{sentence}`ks7` (past and future alike)." in page
+    assert sentence not in (write_study(record, tmp_path) / "README.md").read_text()

@@ -7,7 +7,7 @@ import re
 import pytest
 from builders.place import ROOT, TINY, Workplace
 
-from harness.run.dry import detects
+from harness.run.dry import detects, weak
 
 pytestmark = pytest.mark.usefixtures("no_trial_figures")
 
@@ -96,6 +96,20 @@ def test_a_plan_says_what_it_can_detect_and_what_it_assumes() -> None:
 
 def test_too_few_seeds_to_decide_anything_are_said() -> None:
     assert detects(2, 9, 0) == "no difference: 2 of the 3 seeds that an interval needs"
+
+
+def test_a_study_that_may_leave_open_what_matters_says_so_and_what_would_help() -> None:
+    """What it says of 5 seeds is what a study with 5 seeds says of itself."""
+    words = weak(3, 37, 0, 320, 160, margin=2.0)
+    row = detects(3, 37, 0, 320, 160).split()[0]
+    assert words.startswith(
+        f"a row that differs by 2 to {row} points may stay undecided; what would help: 5 seeds ("
+    )
+    assert f"5 seeds ({detects(5, 37, 0, 320, 160).split()[0]} points)" in words
+    assert "one comparison stated as a hypothesis (" in words
+    assert "as a hypothesis" not in weak(3, 37, 10, 320, 160, margin=2.0)
+    assert weak(10, 2, 0, 100_000, margin=2.0) == ""
+    assert weak(2, 37, 0, margin=2.0) == ""  # which says already that it can decide nothing
 
 
 def test_a_dry_run_of_a_sweep_shows_its_rows_and_what_varies(place: Workplace) -> None:

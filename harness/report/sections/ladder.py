@@ -6,11 +6,12 @@ import itertools
 from collections.abc import Sequence
 
 from harness.analysis.ladder import Horizon, Ladder, LevelCurve, Solvers
-from harness.analysis.summary import CEILING, Summary
+from harness.analysis.summary import CEILING, Summary, operator_settings
 from harness.report.document.blocks import Block, Cell, Heading, Paragraph, Table, one_line
 from harness.report.format import bare_points, covered, estimate, listed, p_value, plural
 from harness.stats.differences import no_larger
 from harness.units import giga
+from operators import TemporalOp
 
 MISMATCH = (
     "A measured horizon other than the predicted one is a fault of the operator, of its stated reach, or of the task; "
@@ -33,6 +34,8 @@ def section(summary: Summary) -> list[Block]:
     blocks.append(Paragraph(_note(ladder), "note"))
     if ladder.mismatches:
         blocks += [Paragraph(_mismatches(ladder), "warning"), Paragraph(MISMATCH, "note")]
+    if words := _blind(summary):
+        blocks.append(Paragraph(words, "note"))
     return [*blocks, *_solvers(summary, ladder)]
 
 
@@ -144,6 +147,18 @@ def _mismatches(ladder: Ladder) -> str:
         measured = f"{_measured(horizon, ladder)}{_resampled(horizon)}"
         words.append(f"`{curve.variant}` measured {measured}, predicted {horizon.predicted}")
     return f"Not as predicted: {'; '.join(words)}."
+
+
+def _blind(summary: Summary) -> str:
+    """Which rows cannot tell a motion from its reverse, whatever their reach."""
+    found = []
+    for variant in summary.record.variants:
+        cls = TemporalOp.registry.get(str(operator_settings(summary.record, variant).get("name")))
+        if cls is not None and cls.facts is not None and cls.facts.blind:
+            found.append(f"`{variant}` ({cls.facts.blind})")
+    if not found:
+        return ""
+    return f"Which way something moves, these cannot tell, however far they look: {', '.join(found)}."
 
 
 def _solvers(summary: Summary, ladder: Ladder) -> list[Block]:
