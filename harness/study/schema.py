@@ -49,6 +49,7 @@ def schema() -> dict[str, Any]:
     shared = {name: {"$ref": f"#/definitions/{name}"} for name in once}
     variant = {"type": ["object", "null"], **_keys({name: shared[name] for name in sections})}
     names = {"type": "array", "items": {"type": "string"}}
+    shared["ablate"] = {"type": "object", "additionalProperties": {"type": ["string", "object"]}}
     definitions = {
         **once,
         "all_variants": {"type": "object", "additionalProperties": variant},
@@ -62,7 +63,8 @@ def schema() -> dict[str, Any]:
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "A study of mixtbench",
         "type": "object",
-        "required": ["question", "baseline", "variants"],
+        "required": ["question", "baseline"],
+        "anyOf": [{"required": ["variants"]}, {"required": ["ablate"]}],
         **_keys({**every, "presets": presets}),
         "definitions": definitions,
     }
@@ -103,7 +105,9 @@ def _special(place: str) -> dict[str, Any] | None:
         return {"enum": _CHOICES[place]}
     if place == "model.operator":
         names = {"anyOf": [{"enum": sorted(TemporalOp.registry)}, {"type": "string"}]}
-        return {"type": "object", "properties": {"name": names}, "required": ["name"]}
+        named = {"type": "object", "properties": {"name": names}, "required": ["name"]}
+        own = {"patternProperties": {"^[1-4]$": {"anyOf": [names, named]}}, "additionalProperties": False}
+        return {"anyOf": [named, {"type": "object", **own}]}
     if place == "data.dataset":
         forms = [_dataset(name, kind) for name, kind in DATASETS.items()]
         return {"anyOf": [{"enum": list(DATASETS)}, *forms]}
