@@ -46,7 +46,7 @@ def schema() -> dict[str, Any]:
     sections = {item.name: _object(hints[item.name], item.name) for item in dataclasses.fields(Settings)}
     head: dict[str, Any] = _object(Head, "")["properties"]
     once = {**head, **sections}  # what a variant, a part and a preset change as well
-    shared = {name: {"$ref": f"#/definitions/{name}"} for name in once}
+    shared: dict[str, Any] = {name: {"$ref": f"#/definitions/{name}"} for name in once}
     variant = {"type": ["object", "null"], **_keys({name: shared[name] for name in sections})}
     names = {"type": "array", "items": {"type": "string"}}
     shared["ablate"] = {"type": "object", "additionalProperties": {"type": ["string", "object"]}}
