@@ -14,6 +14,7 @@ from harness.published import is_reproduced, load_reference, published_row, same
 from harness.records import CostRecord, StudyRecord, TrialRecord
 from harness.stats.cheapest import Cheapest, cheapest, close_enough
 from harness.stats.clips import hits
+from harness.stats.collapse import Collapse, collapses
 from harness.stats.differences import Difference, Verdict, correct
 from harness.stats.estimates import PER_CENT, SAME, Estimate, Quartiles, finite, mean_interval, quartiles
 from harness.stats.hypotheses import Tested, decide, parse_hypothesis, parse_pair
@@ -29,6 +30,7 @@ class Row:
 
     accuracy: by metric, "top1", "top5", "pair", "group/<name>", "lag/3"; last epoch, over the finished trials.
     difference: to the baseline, in a sweep to that at the same value; None for the baseline itself.
+    by_seed: each finished trial's value, by metric and seed.
     paper: the published row; empty where there is none. reproduced: whether its added MACs are ours.
     """
 
@@ -36,6 +38,7 @@ class Row:
     planned: int
     status: dict[str, int]
     accuracy: dict[str, Estimate]
+    by_seed: dict[str, dict[int, float]]
     per_class: dict[str, Estimate]
     difference: Difference | None
     cost: CostRecord | None
@@ -82,6 +85,7 @@ class Summary:
     clear_best: every other row with an accuracy is worse than the best, corrected for all of them.
     ladder: accuracy against level; None where clips have no levels. sweep: against a setting that varies over rows;
         None without one, and else there is neither a lead nor a cheapest: rows differ in more than what is compared.
+    collapses: rows with trainings that fell far below the others of their row.
     ceiling: rows whose mean top-1 is at least `CEILING`, at every level where there are such.
     ahead: of each variant, those that it is shown to be better than, each for itself; empty in a sweep.
     """
@@ -104,6 +108,7 @@ class Summary:
     ladder: Ladder | None = None
     sweep: Sweep | None = None
     ceiling: list[str] = field(default_factory=list)
+    collapses: list[Collapse] = field(default_factory=list)
     ahead: dict[str, list[str]] = field(default_factory=dict)
     ranked: dict[str, Estimate] = field(default_factory=dict)
 
@@ -183,6 +188,7 @@ def summarize(record: StudyRecord) -> Summary:
                     metric: mean_interval(list(values[metric][variant].values()), PER_CENT)
                     for metric in metrics
                 },
+                by_seed={metric: values[metric][variant] for metric in metrics},
                 per_class=_per_class(record.classes, done[variant]),
                 difference=_labelled(differences[variant], stated) if variant in differences else None,
                 cost=cost,
@@ -221,6 +227,7 @@ def summarize(record: StudyRecord) -> Summary:
         clear_best=not record.sweep and best is not None and _is_clear(scores, best.variant),
         ladder=climb(record, scores),
         sweep=sweep(record, values["top1"]),
+        collapses=collapses(values["top1"]),
         ceiling=[
             row.variant for row in rows if row.accuracy["top1"].n and _at_ceiling(row, record.level_name)
         ],

@@ -21,6 +21,7 @@ from harness.plots.style import (
     SKY,
     Point,
     between,
+    dots,
     ends,
     handle,
     label_points,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 class Gap:
     """A variant's difference to the baseline in points, and the word for it.
 
-    low and high: the interval that is quoted; sign: 1 better, -1 worse, 0 neither.
+    low and high: the interval that is quoted; sign: 1 better, -1 worse, 0 neither. seeds: of each pair of trainings.
     """
 
     label: str
@@ -47,6 +48,7 @@ class Gap:
     high: float | None
     sign: int
     words: str
+    seeds: tuple[float, ...] = ()
 
 
 def accuracy_against(
@@ -116,6 +118,7 @@ def forest(path: Path, gaps: Sequence[Gap], baseline: str, margin: float | None 
             if gap.low is not None and gap.high is not None:
                 line: dict[str, Any] = {"linewidth": 1.8, "solid_capstyle": "butt"}
                 axis.plot([gap.low, gap.high], [place, place], color=colour, **line)
+            dots(axis, gap.seeds, [place] * len(gap.seeds), colour, (0, -6))
             fill = colour if gap.sign else "white"
             (mark,) = axis.plot([gap.mean], [place], marker, color=colour, markerfacecolor=fill, markersize=7)
             tip(mark, f"{gap.label}: {gap.words}")
@@ -125,7 +128,8 @@ def forest(path: Path, gaps: Sequence[Gap], baseline: str, margin: float | None 
         axis.set_ylim(len(gaps) - 0.4, -0.6)
         axis.grid(visible=False, axis="y")
         axis.tick_params(axis="y", length=0)
-        axis.set_xlabel(f"top-1 minus that of {baseline} [points], 95 % intervals")
+        seeds = "; small: each seed" if any(gap.seeds for gap in gaps) else ""
+        axis.set_xlabel(f"top-1 minus that of {baseline} [points], 95 % intervals{seeds}")
         axis.set_title("Differences to the baseline, paired by seed")
         signs = {gap.sign for gap in gaps}
         names = {1: "better", -1: "worse", 0: "neither is shown"}
@@ -201,6 +205,7 @@ def group_accuracy(path: Path, groups: Sequence[str], values: Mapping[str, Seque
                 tip(bars.patches[0], words)
                 if point.low is not None and point.high is not None:
                     axis.plot([x, x], [point.low, point.high], color="black", linewidth=1)
+                dots(axis, [x] * len(point.seeds), point.seeds, "black", (4, 0))
         crowded = sum(len(name) + 2 for name in values) > 90
         axis.set_xticks(range(len(values)), list(values), rotation=90 if crowded else 0, fontsize=9)
         axis.tick_params(axis="x", length=0)
@@ -242,7 +247,9 @@ def _accuracy_axes(figure: Figure, points: Sequence[Point], baseline: Point | No
             bottom = min(bottom, ends(baseline)[0] - 0.04 * span)
             ceiling = max(ceiling, ends(baseline)[1] + 0.04 * span)
     top.set_ylim(bottom, ceiling if ceiling < 100 else max(100.5, max(p.y for p in points) + 0.03 * span))
-    top.set_ylabel("top-1 [%]" + (", 95 % intervals" if any(p.low is not None for p in points) else ""))
+    words = ", 95 % intervals" if any(point.low is not None for point in points) else ""
+    words += "; small: each seed" if any(point.seeds for point in points) else ""
+    top.set_ylabel(f"top-1 [%]{words}")
     if baseline is not None:
         low, high = ends(baseline)
         foot.axhline(baseline.y, color=GREY, linestyle="--", linewidth=1.2)
@@ -290,6 +297,7 @@ def _mark(axis: Axes, point: Point, colour: str, marker: str, x: float | None = 
     line: dict[str, Any] = {"color": colour, "linewidth": 1.2, "zorder": 2}
     if point.low is not None and point.high is not None:
         axis.plot([x, x], [point.low, point.high], alpha=0.6, **line)
+    dots(axis, [x] * len(point.seeds), point.seeds, colour, (5, 0))
     if point.x_low is not None and point.x_high is not None:
         axis.plot([point.x_low, point.x_high], [point.y, point.y], **line)
     (mark,) = axis.plot([x], [point.y], marker=marker, color=colour, markersize=7, linestyle="", zorder=3)

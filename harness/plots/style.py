@@ -48,7 +48,7 @@ class Point:
     """One variant in a figure. y in per cent; low and high: its 95 % interval, None without one.
 
     x_low, x_high: the quartiles of a measured x. front: whether no other is shown to be both cheaper and better.
-    doubtful: whether x was measured under conditions that make it doubtful.
+    doubtful: whether x was measured under conditions that make it doubtful. seeds: y of each training.
     """
 
     label: str
@@ -60,6 +60,7 @@ class Point:
     x_high: float | None = None
     front: bool = True
     doubtful: bool = False
+    seeds: tuple[float, ...] = ()
 
 
 def save(path: Path, draw: Callable[[Figure], None]) -> None:
@@ -168,7 +169,21 @@ def between(low: float | None, high: float | None) -> str:
     return "" if low is None or high is None else f" [{low:.1f}, {high:.1f}]"
 
 
+def dots(
+    axis: Axes, xs: Sequence[float], ys: Sequence[float], colour: str, aside: tuple[float, float]
+) -> None:
+    """Each training as a small point, beside its interval: a mean hides one that fell.
+
+    aside: where, right and up of it, in points of the page.
+    """
+    from matplotlib.transforms import offset_copy
+
+    moved = offset_copy(axis.transData, fig=axis.figure, x=aside[0], y=aside[1], units="points")
+    look: dict[str, Any] = {"marker": ".", "markersize": 4, "linestyle": "", "alpha": 0.7, "zorder": 2}
+    axis.plot(xs, ys, color=colour, transform=moved, **look)
+
+
 def ends(point: Point) -> tuple[float, float]:
-    """The lowest and the highest that a point reaches with its interval."""
-    reached = [y for y in (point.low, point.y, point.high) if y is not None]
+    """The lowest and the highest that a point reaches with its interval and its seeds."""
+    reached = [y for y in (point.low, point.y, point.high, *point.seeds) if y is not None]
     return min(reached), max(reached)

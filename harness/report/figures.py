@@ -58,7 +58,7 @@ def _forest(summary: Summary, shown: list[Row], folder: Path) -> list[Figure]:
         gap = row.difference
         sign = {Verdict.BETTER: 1, Verdict.WORSE: -1}.get(gap.verdict, 0)
         words = f"{bare_points(gap)} {gap.words}"
-        gaps.append(plots.Gap(row.variant, gap.mean, gap.low, gap.high, sign, words))
+        gaps.append(plots.Gap(row.variant, gap.mean, gap.low, gap.high, sign, words, gap.by_seed))
     margin = summary.record.margin or None
     plots.forest(folder / "differences", gaps, summary.against, margin)
     caption = (
@@ -320,4 +320,5 @@ def _left_out(rows: list[Row], summary: Summary) -> str:
 
 def _point(row: Row, metric: str, x: float) -> Point:
     value = row.accuracy[metric]
-    return Point(row.variant, x, value.mean, value.low, value.high)
+    seeds = tuple(row.by_seed[metric].values())
+    return Point(row.variant, x, value.mean, value.low, value.high, seeds=seeds)

@@ -60,11 +60,13 @@ class Difference(Estimate):
         effect: mean over standard deviation of the paired differences, with Hedges' correction.
         seeds_needed: seeds in all that would decide a difference as large as this one, in this table, at 80 %
             power; None where no number would, or nothing can be said.
+        by_seed: the paired differences, in the order of `seeds`.
         error: what the interval and the p values are made of; None with fewer than three seeds.
         exploratory: the study did not state it beforehand.
     """
 
     seeds: tuple[int, ...]
+    by_seed: tuple[float, ...] = ()
     p: float | None = None
     p_holm: float | None = None
     verdict: Verdict = Verdict.TOO_FEW
@@ -120,6 +122,7 @@ def paired_difference(
         mean=trainings.mean,
         n=trainings.n,
         seeds=seeds,
+        by_seed=tuple(differences),
         variant=names[0],
         other=names[1],
         margin=margin,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from harness import plots
-from harness.plots import Curve, Gap, Point, Taps
+from harness.plots import Curve, Gap, Point, Taps, style
 
 NAMES = ["ordinary", "tsm", "ks3", "ks5", "ks7", "ks13", "ks135", "ks1357", "ks357"]
 COSTS = [7.707, 0, 0.13487, 0.22479, 0.3147, 0.08992, 0.13455, 0.17983, 0.13487]
@@ -192,3 +192,18 @@ def test_curves_join_the_epochs_that_were_validated(tmp_path: Path, figures: lis
         "training": [[1, 10], [2, 20], [3, 30], [4, 40]],
         "validation": [[2, 18], [4, 36]],
     }
+
+
+def test_each_seed_is_a_point_beside_its_interval(tmp_path: Path) -> None:
+    gaps = [
+        Gap("ks3", 2.0, 1.0, 3.0, 1, "better", (1.9, 2.1, -7.5)),
+        Gap("ks5", -1.0, None, None, 0, "too few"),
+    ]
+    plots.forest(tmp_path / "forest", gaps, "tsn")
+    plots.forest(tmp_path / "bare", gaps[1:], "tsn")
+    points = [Point("ks3", 1.0, 70.0, 69.0, 71.0, seeds=(69.5, 70.5, 60.0)), Point("ks5", 2.0, 71.0)]
+    plots.accuracy_against(tmp_path / "accuracy", points, None, "Cost", "added MACs [G]")
+    for name in ("forest", "accuracy"):
+        assert "small: each seed" in (tmp_path / f"{name}.svg").read_text()
+    assert "small: each seed" not in (tmp_path / "bare.svg").read_text()
+    assert style.ends(points[0]) == (60.0, 71.0)  # one that fell is in sight

@@ -77,6 +77,21 @@ def test_a_row_of_another_placement_is_not_held_against_the_papers(tmp_path: Pat
     assert elsewhere["ks3"][2] == "45.9"
 
 
+def test_a_training_that_fell_is_named_under_the_table(tmp_path: Path, no_figures: None) -> None:
+    record = small_study()
+    assert "fell" not in text_of(record, tmp_path / "whole")
+    trials = [
+        dataclasses.replace(one, last=one.last | {"top1": {0: 70.2, 1: 70.0, 2: 58.0}[one.seed]})
+        if one.variant == "ks3"
+        else dataclasses.replace(one, last=one.last | {"top1": 20.0 + 0.2 * one.seed})
+        for one in record.trials
+    ]
+    text = text_of(dataclasses.replace(record, trials=trials), tmp_path / "fallen")
+    # Around 70.0 and 20.2 lie 0.2, 12.0 and 0.2, 0.2: the median is 0.2, times 1.4826.
+    assert "Of `ks3`, seed 2 fell 12.0 points below the row's median, at a spread of 7.0 points where" in text
+    assert "otherwise spread by 0.3" in text
+
+
 def test_competitors_and_claims_of_table_4_are_quoted_and_marked(tmp_path: Path, no_figures: None) -> None:
     record = small_study()
     settings = {
@@ -214,7 +229,7 @@ def test_brackets_of_an_interval_stay_as_they_are_in_markdown() -> None:
 
 
 def test_the_name_of_a_study_cannot_leave_its_place_in_latex() -> None:
-    table = Table(["a"], [["b"]], label="accuracy", caption="c")
+    table = Table(header=["a"], rows=[["b"]], label="accuracy", caption="c")
     text = latex("x}\\input{/etc/passwd}\n\\write18{ls}", [table])
     assert [line for line in text.splitlines() if "input" in line and not line.startswith("%")] == [
         r"\label{tab:x-input-etc-passwd-write18-ls--accuracy}"

@@ -6,6 +6,7 @@ from harness.analysis.summary import Row, Summary
 from harness.report.document.blocks import Block, Cell, Heading, Paragraph, Table, one_line
 from harness.report.format import bare_points, covered, estimate, first_in_code, number, plural
 from harness.report.sections.published import comparability
+from harness.stats.collapse import Collapse
 from harness.stats.distributions import MIN_SEEDS
 
 PAIR = "both twins [%]"
@@ -92,6 +93,8 @@ def _note(summary: Summary) -> str:
         )
     else:
         note += "No row has enough paired seeds for a verdict."
+    for fell in summary.collapses:
+        note += " " + _fell(fell)
     if _has_pairs(summary):
         note += (
             " Both twins: per cent of the pairs of a clip and its twin, played backwards, of which both are right; "
@@ -133,3 +136,13 @@ def _others(summary: Summary) -> list[Block]:
 def _title(metric: str) -> str:
     name = one_line(metric.removeprefix("group/"))
     return "top-5 [%]" if metric == "top5" else f"{name}: top-1 [%]"
+
+
+def _fell(fell: Collapse) -> str:
+    """What a row's collapse does to its mean, its interval and the verdict on it."""
+    seeds = f"seed{'s' * (len(fell.seeds) > 1)} {', '.join(map(str, fell.seeds))}"
+    return (
+        f"Of `{fell.variant}`, {seeds} fell {fell.below:.1f} points below the row's median, at a spread of "
+        f"{fell.plain:.1f} points where trainings of this study otherwise spread by {fell.robust:.1f}: its mean, its "
+        "interval and its verdict mix two kinds of trainings, and rows without such a seed may only have been lucky."
+    )
