@@ -176,9 +176,9 @@ def dots(
 
     aside: where, right and up of it, in points of the page.
     """
-    from matplotlib.transforms import offset_copy
+    from matplotlib.transforms import ScaledTranslation
 
-    moved = offset_copy(axis.transData, fig=axis.figure, x=aside[0], y=aside[1], units="points")
+    moved = axis.transData + ScaledTranslation(aside[0] / 72, aside[1] / 72, axis.figure.dpi_scale_trans)
     look: dict[str, Any] = {"marker": ".", "markersize": 4, "linestyle": "", "alpha": 0.7, "zorder": 2}
     axis.plot(xs, ys, color=colour, transform=moved, **look)
 
