@@ -185,7 +185,7 @@ def _videos(folder: Path, count: int) -> Index:
         container = ("mp4", "webm")[number % 2]
         file = folder / f"{number}.{container}"
         file.write_bytes(making.encode(_drawn(number), container))
-        clips.append(Clip(id=str(number), file=file, split="train", label=0, frames=LENGTH))
+        clips.append(Clip(id=str(number), file=file, split="train", label=0, frames=LENGTH, special=0))
     return _index(folder, clips)
 
 
