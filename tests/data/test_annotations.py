@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 from builders.datasets import LABELS, moving_bar, open_, write_csv, write_pictures
 
-from harness.data.sources.annotations import Entry, checked, clips_json, clips_list, id_problem, refuse
+from harness.data.sources.annotations import (
+    Entry,
+    checked,
+    classes_csv,
+    clips_json,
+    clips_list,
+    id_problem,
+    refuse,
+)
 from harness.errors import DataError
 
 
@@ -93,6 +101,28 @@ def test_wrong_json_is_one_line_with_its_place(content: str, message: str, tmp_p
         clips_json(file, refuse)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n", "a Git LFS pointer"),
+        (b"<!DOCTYPE html>\n<title>404</title>", "a web page"),
+        (b"\x1f\x8b\x08\x00", "a gzip archive"),
+    ],
+)
+def test_an_annotation_that_is_something_else_is_called_what_it_is(
+    content: bytes, what: str, own: Callable[[str], Path]
+) -> None:
+    root = own("jester")
+    (root / "jester-v1-train.csv").write_bytes(content)
+    with pytest.raises(DataError, match=rf"jester-v1-train\.csv: cannot be read: it is {what}"):
+        open_("jester", root)
+
+
+def test_a_label_that_begins_as_a_picture_does_is_a_label(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("BMX riding\nII*\n")
+    assert classes_csv(tmp_path / "labels.csv", refuse) == ["BMX riding", "II*"]
 
 
 @pytest.mark.parametrize(

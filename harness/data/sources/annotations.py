@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from harness.data.contents import what_is
 from harness.errors import DataError
 
 
@@ -286,7 +287,12 @@ def _json(path: Path, kind: type, report: Report, keys: Collection[str] = ()) ->
 
 def _text(path: Path, report: Report) -> str:
     try:
-        text = path.read_bytes().decode().lstrip("\ufeff")  # byte-order marks: joined files have several
+        data = path.read_bytes()
+        found = what_is(data[:512])
+        if found.startswith(("a Git LFS", "a web page", "a zip", "a gzip")):
+            report(Problem("annotation", str(path), f"cannot be read: it is {found}"))
+            return ""
+        text = data.decode().lstrip("\ufeff")  # byte-order marks: joined files have several
     except FileNotFoundError:
         report(Problem("annotation", str(path), "no such annotation file"))
         return ""
