@@ -4,6 +4,7 @@ from operators.action import Action
 from operators.average_pool import AveragePool
 from operators.base import TemporalOp, make_operator
 from operators.canon import Canon
+from operators.causal_depthwise import CausalDepthwise
 from operators.causal_shift import CausalShift
 from operators.conv2plus1d import Conv2Plus1D
 from operators.conv3d import Conv3D
@@ -50,6 +51,7 @@ __all__ = [
     "Action",
     "AveragePool",
     "Canon",
+    "CausalDepthwise",
     "CausalShift",
     "Conv2Plus1D",
     "Conv3D",

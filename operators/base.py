@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -47,6 +48,21 @@ class Facts:
     blind: str = ""
 
 
+State = tuple[Tensor, ...]
+"""What an operator remembers of a stream; each tensor has a row a clip."""
+
+
+def check_same(frame: Tensor, state: State) -> None:
+    """Raises ValueError where a stream's frame has another size than the one before, of which `state` holds tensors
+    (N, C', H, W)."""
+    if state and state[-1].shape[-2:] != frame.shape[-2:]:
+        height, width = state[-1].shape[-2:]
+        raise ValueError(
+            f"a frame of {frame.shape[-1]}x{frame.shape[-2]} after frames of {width}x{height}: frames of a stream "
+            "have one size; begin a new stream"
+        )
+
+
 class TemporalOp(nn.Module):
     """Mixes the frames of each clip. Subclass it with a name and it is registered:
 
@@ -60,7 +76,8 @@ class TemporalOp(nn.Module):
     - in eval, a clip never influences another clip, a frame never one further away than `reach`; in training,
       only batch norm inside the operator may mix clips;
     - every parameter learns;
-    - the same seed gives the same parameters and the same output.
+    - the same seed gives the same parameters and the same output;
+    - where it has a `step`, a stream gives what a clip gives.
 
     Args:
         channels: C.
@@ -129,6 +146,53 @@ class TemporalOp(nn.Module):
     @property
     def span(self) -> int | None:
         return None if self.reach is None else self.reach * (1 if self.causal else 2)
+
+    def step(self, frame: Tensor, state: State = ()) -> tuple[Tensor, State]:
+        """One frame of a stream: what `forward` gives for the last frame of a clip of all frames so far.
+
+        Here for operators that look at one frame alone, and for causal ones that are one filter per channel; other
+        causal ones write their own.
+
+        Args:
+            frame: (N, C, H, W).
+            state: what the step before returned; empty at a stream's beginning. It may hold frames themselves: do
+                not write into them.
+
+        Returns:
+            (N, C, H, W) in the frame's dtype and memory format, and the state for the next frame.
+
+        Raises:
+            ValueError: the operator cannot be run on a stream; or the frame has another shape than those before.
+        """
+        if self.reach == 0:
+            return self.forward(frame.unsqueeze(1)).squeeze(1), ()
+        if reason := self.no_stream():
+            raise ValueError(reason)
+        filtered = self.kernel()
+        assert filtered is not None
+        offsets, weights = filtered
+        depth = -min(offsets)
+        taps = dict(zip(offsets, weights[:, :, None, None], strict=True))
+        wide = torch.promote_types(frame.dtype, torch.float32)
+        check_same(frame, state)
+        y = frame.to(wide) * taps[0].to(wide)
+        for back in range(
+            min(depth, len(state)), 0, -1
+        ):  # the oldest first, as operators.stencil adds them up
+            y.addcmul_(state[-back].to(wide), taps[-back].to(wide))
+        return y.to(frame.dtype), (*state, frame)[-depth:] if depth else ()
+
+    def no_stream(self) -> str:
+        """Why the operator cannot be run on a stream, frame by frame; "" where it can."""
+        if self.reach == 0 or type(self).step is not TemporalOp.step:
+            return ""
+        if not self.causal:
+            return f"{self.name} looks at later frames too: it runs on whole clips, not on a stream"
+        if self.kernel() is None:
+            return (
+                f"{self.name} is causal, but has no `step`: how it goes on from frame to frame is not written"
+            )
+        return ""
 
     def macs(self, height: int, width: int) -> int | None:
         """Multiply-adds for one clip, taps outside the clip counted; None where it is not stated."""

@@ -5,7 +5,9 @@ Source: TSM (Lin et al., ICCV 2019), the one-sided shift of its online recogniti
 
 from __future__ import annotations
 
-from operators.base import Facts
+from torch import Tensor
+
+from operators.base import Facts, State, check_same
 from operators.shift import FixedShift
 
 
@@ -27,3 +29,14 @@ class CausalShift(FixedShift, name="causal_shift"):
     )
     moves = (-1,)
     causal = True
+
+    def step(self, frame: Tensor, state: State = ()) -> tuple[Tensor, State]:
+        """See TemporalOp; of the frame before, the channels that move are kept."""
+        check_same(frame, state)
+        fold = self.spans[0].channels
+        y = frame.clone()
+        if state:
+            y[:, :fold] = state[0]
+        else:
+            y[:, :fold].zero_()
+        return y, (frame[:, :fold].clone(),)

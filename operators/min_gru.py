@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from operators import frames
-from operators.base import Facts, TemporalOp
+from operators.base import Facts, State, TemporalOp, check_same
 from operators.stencil import layout
 
 
@@ -51,6 +51,14 @@ class MinGRU(TemporalOp, name="min_gru"):
             h = h + z * (candidate - h)
             states.append(h)
         return x + layout.in_format(torch.stack(states, dim=1).to(x.dtype), layout.is_channels_last(x))
+
+    def step(self, frame: Tensor, state: State = ()) -> tuple[Tensor, State]:
+        """See TemporalOp; h is kept."""
+        check_same(frame, state)
+        z, candidate = self.gate(frame).sigmoid(), self.candidate(frame)
+        h = state[0] if state else torch.zeros_like(candidate)
+        h = h + z * (candidate - h)
+        return frame + h.to(frame.dtype), (h,)
 
     def macs(self, height: int, width: int) -> int:
         return 2 * self.channels**2 * self.num_frames * height * width

@@ -312,6 +312,33 @@ def is_the_filter_that_it_says(case: Case) -> str:
     return f"filtered by hand with {len(offsets)} taps"
 
 
+def gives_on_a_stream_what_it_gives_on_a_clip(case: Case) -> str:
+    op = case.build().eval()
+    if reason := op.no_stream():
+        return f"nothing: {reason}"
+    exact = True
+    for channels_last in (False, True):
+        x, state = _clips(op, channels_last=channels_last), ()
+        y = _run(op, x)
+        for t in range(op.num_frames):
+            frame = x[:, t]
+            torch.manual_seed(3)
+            one, state = op.step(frame, state)
+            if one.shape != frame.shape or one.dtype != frame.dtype:
+                raise BrokenError(
+                    f"step made {tuple(one.shape)} {one.dtype} of a frame {tuple(frame.shape)} {frame.dtype}",
+                    "return the frame's shape and dtype",
+                )
+            difference = _difference(one, y[:, t])
+            if not difference < TOLERANCE:
+                raise BrokenError(
+                    f"frame {t} of a stream differs from that of a clip by {difference:.2g} of the largest number",
+                    "let `step` give what `forward` gives for the last of all frames so far",
+                )
+            exact = exact and torch.equal(one, y[:, t])
+    return f"{op.num_frames} frames one by one: the same {'to the bit' if exact else 'up to rounding'}"
+
+
 PROMISES: tuple[Callable[[Case], str], ...] = (
     is_deterministic_under_a_seed,
     holds_its_tensors_as_parameters_or_buffers,
@@ -326,4 +353,5 @@ PROMISES: tuple[Callable[[Case], str], ...] = (
     takes_the_channels_that_it_states,
     states_its_macs_as_torch_counts_them,
     is_the_filter_that_it_says,
+    gives_on_a_stream_what_it_gives_on_a_clip,
 )

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from harness.bench import compare, rounds, tables, timing
+from harness.bench import compare, rounds, streaming, tables, timing
 from harness.bench.forms import DTYPES, FORMATS, PUBLISHED, SHAPES, Case, all_operators
 from harness.bench.network import NETWORKS, steps
 from harness.bench.page import save
@@ -39,6 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
     try:
         device = check(args)
+        if args.stream:
+            return stream(args, device)
         old = compare.load(args.compare) if args.compare else None
         result = bench(args, device)
         if args.json:
@@ -94,6 +96,21 @@ def bench(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
         )
     print("".join(f"doubtful {doubt}\n" for doubt in result["doubts"]), end="")
     return result
+
+
+def stream(args: argparse.Namespace, device: torch.device) -> int:
+    """Measure steps of streams alone. Returns the exit code."""
+    here, load = measured_on(device), Load()
+    print("machine  " + ", ".join(f"{name} {value}" for name, value in here.items()))
+    with threads(args.threads[-1]):
+        rows = streaming.streaming(args.networks, args.format, device, args.rounds)
+    print(tables.text(streaming.table(rows)))
+    others = load.others()
+    if others is not None and others > 0.1:
+        print(f"doubtful other processes used {others:.1f} cores meanwhile; ratios of one round stand better")
+    if args.json:
+        write_whole(args.json, json.dumps({"machine": here, "streaming": rows}, indent=1) + "\n")
+    return 0
 
 
 def measured_on(device: torch.device) -> dict[str, str]:
@@ -182,6 +199,11 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--quick", action="store_true", help="two shapes, fp32, eager, 5 rounds: some seconds"
     )
     parser.add_argument("--network", action="store_true", help="training steps over TSN's too")
+    parser.add_argument(
+        "--stream",
+        action="store_true",
+        help="only this: a step of a stream over a frame of the plain network",
+    )
     parser.add_argument(
         "--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS), help="of --network (default: all)"
     )

@@ -46,7 +46,7 @@ def steps(
                 shuffle.shuffle(order)
                 for key in order:
                     for what, run in (("forward", runs[key].forward), ("step", runs[key].step)):
-                        elapsed = _ms(run, device)
+                        elapsed = milliseconds(run, device)
                         if turn >= 0:
                             samples[key][what].append(elapsed)
             tsn = samples["tsn", ""]
@@ -99,7 +99,8 @@ class _Run:
         self.optimizer.zero_grad(set_to_none=True)
 
 
-def _ms(run: Callable[[], Any], device: torch.device) -> float:
+def milliseconds(run: Callable[[], Any], device: torch.device) -> float:
+    """How long a call takes, until the device has done its work."""
     if device.type == "cuda":
         torch.cuda.synchronize()
     begin = time.perf_counter()

@@ -1,4 +1,5 @@
 """python -m harness.predict RUN_OR_MODEL VIDEO...: which class each video shows, and with what probability.
+With --stream: what each frame shows, when it comes.
 
 Exit code: 0 all videos were scored, 1 some could not be read, 2 the request cannot be carried out.
 """
@@ -16,7 +17,10 @@ from harness.errors import DataError, UserError
 from harness.options import Parser
 
 if TYPE_CHECKING:
+    import torch
+
     from harness.predict.video import Prediction
+    from harness.tracking.network import TrainedNetwork
 
 SHOWN = 5
 """Classes that are printed of a video."""
@@ -43,7 +47,10 @@ def _run(args: argparse.Namespace) -> int:
     device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda: torch finds no GPU here; use cpu")
-    predictor = Predictor(load_trained(args.network, args.tracking_uri), device)
+    trained = load_trained(args.network, args.tracking_uri)
+    if args.stream:
+        return _watch(trained, device, args)
+    predictor = Predictor(trained, device)
     code, taken = 0, set[str]()
     for video in args.videos:
         try:
@@ -54,6 +61,41 @@ def _run(args: argparse.Namespace) -> int:
             continue
         _show(video, found, predictor.classes)
         print(f"   frames  {_write(found, args.out, video.stem, taken)}")
+    return code
+
+
+def _watch(trained: TrainedNetwork, device: torch.device, args: argparse.Namespace) -> int:
+    """Print a line a frame while the video is read, and what a frame cost."""
+    from harness.predict.stream import Watcher
+    from harness.predict.video import softmax
+    from harness.stats.estimates import percentile
+
+    watcher = Watcher(trained, device, args.every)
+    if not args.every and watcher.data.sampling == "segment":
+        print(
+            f"every frame is taken; the study took {watcher.data.num_frames} of a whole video, further apart: "
+            "--every N takes each N-th"
+        )
+    code = 0
+    for video in args.videos:
+        spent: list[float] = []
+        remembered = 0
+        print(f"{video}: most probable of the last {watcher.data.num_frames} frames")
+        try:
+            for seen in watcher.video(video):
+                likely = softmax(seen.scores)
+                best = int(likely.argmax())
+                spent.append(seen.milliseconds)
+                remembered = max(remembered, seen.state_bytes)
+                shown = f"{100 * likely[best]:5.1f} %  {watcher.classes[best]}"
+                print(f"  frame {seen.number:6}  {seen.milliseconds:7.1f} ms  {shown}", flush=True)
+        except DataError as error:
+            print(f"error: {error}", file=sys.stderr)
+            code = 1
+        if len(spent) > 1:
+            median = percentile(spent[1:], 0.5)
+            print(f"   cost    median {median:.1f} ms a frame, the first one left out; ", end="")
+            print(f"{remembered / 1024:,.1f} KiB remembered from frame to frame")
     return code
 
 
@@ -103,6 +145,8 @@ def _parser() -> Parser:
         "model's folder",
     )
     add("videos", nargs="+", type=Path, metavar="VIDEO", help="video files")
+    add("--stream", action="store_true", help="score frame after frame, as a camera brings them; no pictures")
+    add("--every", type=_count, default=0, metavar="N", help="of a stream, take each N-th frame")
     add(
         "--out",
         type=Path,
@@ -113,6 +157,12 @@ def _parser() -> Parser:
     add("--device", choices=("cpu", "cuda"), default="", help="default: a GPU where there is one")
     add("--tracking-uri", default="", metavar="URI", help="MLflow store (default: the one of a run)")
     return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 up")
+    return int(text)
 
 
 if __name__ == "__main__":

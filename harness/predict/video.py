@@ -15,7 +15,7 @@ from harness.data.index import Clip, Index
 from harness.data.mirror import mirrored_classes
 from harness.data.sampling import frames_at_test
 from harness.data.video import count_frames
-from harness.errors import DataError, TrainingError, UserError
+from harness.errors import DataError, TrainingError
 from harness.tracking.network import TrainedNetwork
 from harness.train.evaluation import score
 
@@ -38,8 +38,13 @@ class Prediction(NamedTuple):
     @property
     def probabilities(self) -> np.ndarray:
         """Of each class, (classes,) float64; they add up to 1."""
-        apart = np.exp(self.scores.astype(np.float64) - self.scores.max())
-        return np.asarray(apart / apart.sum())
+        return softmax(self.scores)
+
+
+def softmax(scores: np.ndarray) -> np.ndarray:
+    """Scores of one video as probabilities, (classes,) float64."""
+    apart = np.exp(scores.astype(np.float64) - scores.max())
+    return np.asarray(apart / apart.sum())
 
 
 class Predictor:
@@ -49,16 +54,11 @@ class Predictor:
         device: where the network runs.
 
     Raises:
-        UserError: the network was kept without its study's settings, so that nobody knows how clips were cut.
+        TrackingError: the network was kept without its study's settings, so that nobody knows how clips were cut.
     """
 
     def __init__(self, trained: TrainedNetwork, device: torch.device) -> None:
-        if trained.settings is None:
-            raise UserError(
-                "the folder is of an earlier version and does not say how clips were sampled; "
-                "name its run or its model (models:/m-...) instead"
-            )
-        self.settings = trained.settings
+        self.settings = trained.studied()
         self.classes = trained.classes
         self.protocol = self.settings.data.test.resolved()
         self._mirrored = mirrored_classes(trained.classes)

@@ -13,6 +13,7 @@ from operators import (
     S4D,
     AveragePool,
     Canon,
+    CausalDepthwise,
     CausalShift,
     FrameAggregation,
     GlobalFilter,
@@ -159,6 +160,25 @@ def test_canon_adds_what_the_last_frames_weigh(frames: int, channels_last: bool,
         return frames_of(x, one)
 
     agrees(op, clips(6, frames, channels_last), plain)
+
+
+@both_formats
+@some_frames
+@pytest.mark.parametrize("kernel_size", [1, 2, 5])
+def test_causal_depthwise_weighs_the_last_frames(frames: int, channels_last: bool, kernel_size: int) -> None:
+    op = CausalDepthwise(6, frames, kernel_size, "random").double()
+
+    def plain(x: Tensor) -> Tensor:
+        return frames_of(
+            x, lambda t, c: sum(op.taps[d, c] * at(x, t - d, c) for d in range(kernel_size)) + 0 * at(x, t, c)
+        )
+
+    agrees(op, clips(6, frames, channels_last), plain)
+
+
+def test_causal_depthwise_starts_as_a_one_sided_shift() -> None:
+    x = clips(16, 5, False)
+    assert torch.equal(CausalDepthwise(16, 5).double()(x), CausalShift(16, 5).double()(x))
 
 
 @both_formats

@@ -36,6 +36,8 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("conv2plus1d", {"kernel_size": 5}),
     ("timeception", {"groups": 1}),
     ("motion_squeeze", {"window": 3}),
+    ("causal_depthwise", {"kernel_size": 2, "init": "random"}),
+    ("causal_depthwise", {"kernel_size": 5}),
 ]
 
 
