@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from operators.stencil import Span, layout, stencil
+from operators.stencil.exported import exported_by_clip
 
 
 def check_odd(kernel_size: int) -> None:
@@ -39,7 +40,7 @@ def mixed(x: Tensor, matrix: Tensor) -> Tensor:
     """
     x = layout.canonical(x)
     v = layout.view(x, layout.is_channels_last(x))
-    each = matrix.to(x.dtype).expand(len(v), *matrix.shape)
+    each = matrix.to(x.dtype).expand(v.shape[0], *matrix.shape)  # not len: in a file N is open
     return layout.like(torch.bmm(each, v.flatten(2)).view(v.shape).to(x.dtype), x)
 
 
@@ -105,6 +106,8 @@ def filtered_by_clip(
     Returns:
         (N, T, C, H, W) in x's dtype and memory format.
     """
+    if torch.compiler.is_exporting():
+        return exported_by_clip(x, tables)
     x = layout.canonical(x)
     n, t, c, h, w = x.shape
     table = tables.transpose(0, 1).flatten(1)

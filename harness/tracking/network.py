@@ -20,6 +20,7 @@ import torch
 import yaml
 
 from harness.data.transforms import normalise
+from harness.errors import TrackingError
 from harness.model.config import ModelConfig
 from harness.model.mstnet import MSTNet
 from harness.records import operator_words
@@ -109,6 +110,19 @@ class TrainedNetwork:
         self.network = MSTNet(model, frames, len(self.classes), seed=0)
         self.network.load_state_dict(torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True))
         self.network.eval()
+
+    def studied(self) -> Settings:
+        """The settings of its trial.
+
+        Raises:
+            TrackingError: they are not known.
+        """
+        if self.settings is None:
+            raise TrackingError(
+                "the folder is of an earlier version and does not say how clips were sampled; "
+                "name its run or its model (models:/m-...) instead"
+            )
+        return self.settings
 
     @torch.no_grad()
     def predict(self, clips: np.ndarray, params: dict[str, Any] | None = None) -> np.ndarray:

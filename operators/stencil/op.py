@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 from operators.stencil import layout
+from operators.stencil.exported import exported
 from operators.stencil.layout import Span
 
 AUTO = "auto"
@@ -58,6 +59,8 @@ def stencil(
         if not rows_fit or (span.last - span.first) % span.step:
             raise ValueError(f"{span} does not stand in the rows 0 to {table.shape[0] - 1} of the table")
     check_path(path)
+    if torch.compiler.is_exporting():
+        return exported(x, table)
     flat = [number for span in spans for number in span]
     nominal = layout.taps_of(spans) if taps is None else taps
     output: Tensor = torch.ops.mixtbench.stencil(layout.canonical(x), table, flat, nominal, path)

@@ -1,0 +1,150 @@
+"""python -m harness.export RUN_OR_MODEL --to onnx|torch OUT: a trained network as a file, checked against it.
+
+Exit code: 0 written, 2 the request cannot be carried out; nothing is written then.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from harness.errors import UserError
+
+if TYPE_CHECKING:
+    from harness.export.forms import Form
+    from harness.train.settings import Settings
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = _parser().parse_args(argv)
+    try:
+        return _run(args)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _run(args: argparse.Namespace) -> int:
+    import json
+
+    import torch
+
+    from harness.export import forms
+    from harness.files import writable, write_whole
+    from harness.tracking.trained import load_trained
+
+    beside = args.out.with_suffix(".json")
+    if beside == args.out:
+        raise UserError(f"{args.out}: the description beside the file has this name; call it .onnx or .pt2")
+    trained = load_trained(args.network, args.tracking_uri)
+    settings = trained.studied()
+    shape = (settings.data.num_frames, 3, *_sides(settings))
+    clips = torch.randn(2, *shape)
+    try:
+        found = forms.program(trained.network, clips)
+        form = forms.as_torch(found) if args.to == "torch" else forms.as_onnx(found, clips, args.opset)
+    except UserError as error:
+        raise UserError(f"{args.network}: {error}") from None
+    apart = forms.difference(trained.network, form, shape)
+    if not apart <= forms.TOLERANCE:
+        raise UserError(
+            f"{args.network}: the file's scores differ by {apart:.1e} of the largest one, more than "
+            f"{forms.TOLERANCE:.0e}; nothing was written"
+        )
+    described = _description(args, settings, trained.classes, form, apart)
+    with writable(args.out, "choose another file"):
+        write_whole(beside, json.dumps(described, indent=1, ensure_ascii=False) + "\n")
+        write_whole(args.out, form.content)
+    what = f"ONNX opset {args.opset}" if args.to == "onnx" else f"torch.export of torch {torch.__version__}"
+    print(f"written  {args.out}: {what}, {len(form.content) / 2**20:.2f} MiB")
+    print(
+        f"checked  on random clips, one and three at once: largest difference {apart:.1e} of the largest score"
+    )
+    print(f"beside   {beside}: how clips are made, and the names of {len(trained.classes)} classes")
+    return 0
+
+
+def _sides(settings: Settings) -> tuple[int, int]:
+    """Height and width of what the study's test protocol shows to the network."""
+    data = settings.data
+    side = data.crop if data.test.resolved().size == "crop" else data.short_side
+    return side, side
+
+
+def _description(
+    args: argparse.Namespace, settings: Settings, classes: Sequence[str], form: Form, apart: float
+) -> dict[str, Any]:
+    """All that whoever loads the file needs to know, as plain values."""
+    import torch
+
+    from harness.data.sampling import SAMPLING_WORDS
+    from harness.data.transforms import MEAN, STD
+    from harness.export import forms
+    from harness.machine import commit
+
+    data = settings.data
+    return {
+        "network": args.network,
+        "form": args.to,
+        **({"opset": args.opset} if args.to == "onnx" else {}),
+        "written_by": {"torch": torch.__version__, "commit": commit()},
+        "bytes": len(form.content),
+        "largest_difference": apart,
+        "nodes": form.kinds,
+        "input": {
+            "name": forms.INPUT,
+            "dtype": "float32",
+            "shape": ["clips", data.num_frames, 3, *_sides(settings)],
+            "axes": "clips, frames in their order, RGB, height, width",
+        },
+        "preprocessing": {
+            "sampling": f"{data.sampling}: {SAMPLING_WORDS[data.sampling]}",
+            "short_side": data.short_side,
+            "views": data.test.resolved().words(data.crop, data.short_side),
+            "normalising": "(value / 255 - mean) / std, for each colour",
+            "mean": list(MEAN),
+            "std": list(STD),
+        },
+        "output": {
+            "name": forms.OUTPUT,
+            "dtype": "float32",
+            "shape": ["clips", len(classes)],
+            "meaning": "scores before the softmax, a class each, in the order of `classes`",
+        },
+        "classes": list(classes),
+    }
+
+
+class _Parser(argparse.ArgumentParser):
+    """Complains in one line; --help has the rest."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}; see python -m harness.export --help\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m harness.export",
+        description="Write a trained network as a file that other programs run, check the file against the network on "
+        "random clips, and describe beside it, as JSON, how clips are made and what the classes are called.",
+        epilog="example: python -m harness.export kernel_sizes-reach/ks3 --to onnx ks3.onnx",
+    )
+    add = parser.add_argument
+    add(
+        "network",
+        metavar="RUN_OR_MODEL",
+        help="a run's id, a model's address (models:/m-...), STUDY/VARIANT, STUDY/VARIANT/SEED, or a "
+        "model's folder",
+    )
+    add("out", type=Path, metavar="OUT", help="the file, such as ks3.onnx or ks3.pt2")
+    add("--to", choices=("onnx", "torch"), required=True, help="onnx needs the extra `export`")
+    add("--opset", type=int, default=20, metavar="N", help="of ONNX, 18 or newer (default: %(default)s)")
+    add("--tracking-uri", default="", metavar="URI", help="MLflow store (default: the one of a run)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
