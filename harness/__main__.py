@@ -20,6 +20,7 @@ COMMANDS = {  # name: (module, what it does)
     "cost": ("harness.cost.__main__", "measure what the variants of a study cost"),
     "bench": ("harness.bench.__main__", "time every operator against a plain copy"),
     "predict": ("harness.predict.__main__", "name the classes of videos by a trained network"),
+    "export": ("harness.export.__main__", "write a trained network as a file for other programs"),
     "ui": ("harness.ui", "browse what was run, in MLflow or TensorBoard"),
     "stats": ("harness.stats.__main__", "simulate studies: do the verdicts keep their promise?"),
     "check": ("operators.check", "try every promise of an operator"),

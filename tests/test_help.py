@@ -18,7 +18,7 @@ print("imported:", {"torch", "ray", "mlflow", "scipy", "matplotlib"} & set(sys.m
 """
 
 
-@pytest.mark.parametrize("room", ["cost", "data", "predict", "report", "run", "stats", "ui"])
+@pytest.mark.parametrize("room", ["cost", "data", "export", "predict", "report", "run", "stats", "ui"])
 def test_help_imports_nothing_heavy(room: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", HELP, f"harness.{room}"], capture_output=True, text=True, check=True

@@ -35,8 +35,8 @@ ORDER = [  # from the ground up: a room may know those on lines before its own
     {"harness.cost"},
     {"harness.study", "harness.bench"},
     {"harness.tracking", "harness.gpu"},
-    {"harness.report", "harness.predict"},
-    {"harness.run", "harness.served", "harness.ui"},
+    {"harness.report", "harness.predict", "harness.export"},
+    {"harness.run", "harness.served", "harness.ui", "harness.results"},
     {"commands"},
 ]
 
@@ -73,6 +73,9 @@ DOORS = {  # package -> the modules that may import it
         "harness.plots.ladder",
     },
     "safetensors": {"harness.model.weights"},
+    "onnxruntime": {"harness.export.forms"},
+    "onnxscript": {"harness.export.forms"},
+    "pandas": {"harness.results"},
     "rich": {"harness.console"},
     "timm": {"harness.model.packages"},
     "torchvision": {"harness.model.packages"},

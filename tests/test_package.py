@@ -19,7 +19,7 @@ from builders.place import ROOT
 from harness import __main__ as door
 from harness import shipped
 
-NAMES = ("run", "report", "data", "cost", "bench", "predict", "ui", "stats", "check")
+NAMES = ("run", "report", "data", "cost", "bench", "predict", "export", "ui", "stats", "check")
 
 
 def test_the_command_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,7 @@ from harness.console import complain, say
 from harness.errors import StudyError, UserError
 from harness.options import Parser
 from harness.records import StudyRecord
-from harness.report.write import NUMBERS, read_record, write_comparison, write_index, write_study
+from harness.report.write import NUMBERS, write_comparison, write_index, write_study
 
 if TYPE_CHECKING:
     from harness.tracking.store import Store
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parse(argv)
     try:
         if args.compare:
-            first, second = (_record(text, args.tracking_uri) for text in args.compare)
+            first, second = (_record(name, args.tracking_uri) for name in args.compare)
             folder = write_comparison(first, second, args.out)
             say("compared", str(folder / "index.html"))
             return 0
@@ -85,14 +85,10 @@ def _open(uri: str) -> Store:
     return Store.open(uri, create=False)
 
 
-def _record(text: str, uri: str) -> StudyRecord:
-    """What --compare names: a report's folder or its results.json, or else a study of the store."""
-    path = Path(text)
-    if path.exists():
-        return read_record(path / NUMBERS if path.is_dir() else path)
-    if path.suffix or len(path.parts) > 1:
-        raise StudyError(f"--compare {text}: there is no such file or folder")
-    return _open(uri).load_study(text)
+def _record(name: str, uri: str) -> StudyRecord:
+    from harness.results import find_record
+
+    return find_record(name, uri)
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
