@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from operators.base import TemporalOp
+from operators.base import State, TemporalOp
 from operators.stencil import layout
 
 HEIGHT, WIDTH = 5, 3  # sizes differ per axis, so that a swapped axis shows
@@ -318,7 +318,8 @@ def gives_on_a_stream_what_it_gives_on_a_clip(case: Case) -> str:
         return f"nothing: {reason}"
     exact = True
     for channels_last in (False, True):
-        x, state = _clips(op, channels_last=channels_last), ()
+        x = _clips(op, channels_last=channels_last)
+        state: State = ()
         y = _run(op, x)
         for t in range(op.num_frames):
             frame = x[:, t]

@@ -88,7 +88,7 @@ def program(network: nn.Module, clips: Tensor) -> ExportedProgram:
     Raises:
         UserError: an operator's code cannot be written down, or uses an operation that is not torch's: names the node.
     """
-    many = torch.export.Dim("many", min=1, max=1024)
+    many = torch.export.Dim("many", min=1)
     try:
         with _quiet():
             found = torch.export.export(
