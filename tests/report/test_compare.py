@@ -69,9 +69,7 @@ def test_compare_takes_folders_and_names_what_is_not_there(
     folder = write_study(small_study(), tmp_path)
     assert main(["--compare", str(folder), str(folder / "results.json"), "--out", str(tmp_path / "out")]) == 0
     assert main(["--compare", str(folder), str(tmp_path / "gone.json"), "--out", str(tmp_path)]) == 2
-    assert (
-        capsys.readouterr().err == f"error: {tmp_path}/gone.json: there is no such file or folder\n"
-    )
+    assert capsys.readouterr().err == f"error: {tmp_path}/gone.json: there is no such file or folder\n"
 
 
 def test_numbers_that_were_edited_are_not_compared(tmp_path: Path) -> None:
