@@ -55,6 +55,7 @@ def schema() -> dict[str, Any]:
         "all_variants": {"type": "object", "additionalProperties": variant},
         "part": {"type": "object", **_keys({**shared, "variants": names})},
     }
+    like = {"type": "string", "description": "a file beside this one, of which this one says what differs."}
     variants = {"$ref": "#/definitions/all_variants"}
     parts = {"type": "object", "additionalProperties": {"$ref": "#/definitions/part"}}
     every = {**shared, "variants": variants, "parts": parts}
@@ -63,9 +64,11 @@ def schema() -> dict[str, Any]:
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "A study of mixtbench",
         "type": "object",
-        "required": ["question", "baseline"],
-        "anyOf": [{"required": ["variants"]}, {"required": ["ablate"]}],
-        **_keys({**every, "presets": presets}),
+        "anyOf": [
+            {"required": ["like"]},
+            *({"required": ["question", "baseline", rows]} for rows in ("variants", "ablate")),
+        ],
+        **_keys({"like": like, **every, "presets": presets}),
         "definitions": definitions,
     }
 
