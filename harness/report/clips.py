@@ -30,9 +30,7 @@ HEIGHT, QUALITY = 64, 80
 
 
 def section(summary: Summary, folder: Path) -> list[Block]:
-    """Draw the pictures into `folder`, and give the blocks that show them; nothing where the study did not ask."""
-    if not summary.record.clips:
-        return []
+    """Draw the pictures into `folder`, and give the blocks that show them."""
     heading = Heading(2, "Clips")
     data = _data(summary)
     if data is None:

@@ -152,11 +152,15 @@ def _place(out: Path, name: str, numbers: str = NUMBERS) -> Path:
 
 
 def _write_files(summary: Summary, folder: Path) -> None:
-    from harness.report import clips, figures
+    from harness.report import figures
 
     (folder / "figures").mkdir()
-    drawn = figures.draw(summary, folder / "figures")
-    export.write_pages(page(summary, drawn, clips.section(summary, folder / "clips")), folder)
+    drawn, pictures = figures.draw(summary, folder / "figures"), []
+    if summary.record.clips:
+        from harness.report import clips  # with torch, which no other report needs
+
+        pictures = clips.section(summary, folder / "clips")
+    export.write_pages(page(summary, drawn, pictures), folder)
     export.write_csv(folder / "results.csv", [export.variant_numbers(summary, row) for row in summary.rows])
     export.write_csv(folder / "trials.csv", export.trial_numbers(summary))
     numbers = _numbers(summary) | {"files": _digests(folder)}
