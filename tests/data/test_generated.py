@@ -186,5 +186,5 @@ def test_a_damaged_manifest_is_one_line_that_says_what_to_delete(tmp_path: Path)
     manifest = index.folder / "manifest.json"
     for text in (manifest.read_text()[:100], json.dumps({"clips": []}), "[]"):
         manifest.write_text(text)
-        with pytest.raises(DataError, match="delete the folder"):
+        with pytest.raises(DataError, match="makes the clips anew"):
             find(GeneratedConfig(train_clips=1, val_clips=1), tmp_path)
