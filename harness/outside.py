@@ -1,4 +1,4 @@
-"""Operators of the user's own: where they are found, what their source is, and where in it an error stands."""
+"""Operators and backbones of the user's own: where they are found, their sources, and where in them an error stands."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import inspect
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
 import torch
 
 import harness
 import operators
-from operators.base import find_operator
+from operators.base import at_path, find_operator
 
 _DIGITS = 16
 
@@ -26,13 +27,13 @@ def import_from(*folders: str | Path) -> None:
             sys.path.insert(0, str(folder))
 
 
-def is_ours(cls: type) -> bool:
+def is_ours(cls: Any) -> bool:
     """Whether an operator is of the zoo."""
     return cls.__module__.split(".")[0] == operators.__name__
 
 
-def operator_source(*names: str) -> str:
-    """A fingerprint of all source files of outside operators; "" for the zoo's, which RESULTS_VERSION covers."""
+def own_source(*names: str) -> str:
+    """A fingerprint of all source files of what is named; "" for the zoo's, which RESULTS_VERSION covers."""
     digests = list(source_files(*names).values())
     if len(digests) < 2:
         return "".join(digests)[:_DIGITS]
@@ -40,7 +41,10 @@ def operator_source(*names: str) -> str:
 
 
 def source_files(*names: str) -> dict[str, str]:
-    """The source files that outside operators consist of, by what their modules are called, an operator's own first.
+    """The source files that operators and backbones consist of, by what their modules are called, their own first.
+
+    Args:
+        names: of operators, and dotted paths.
 
     They are its own and those of all modules of the user's that these import, anywhere in the file: neither the
     standard library, nor what is installed, nor this project. What an operator imports by a name that it computes is
@@ -51,27 +55,28 @@ def source_files(*names: str) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for name in names:
-        found |= _source_files(find_operator(name))
+        made_by = at_path(name, "code") if "." in name else find_operator(name)
+        if not is_ours(made_by):
+            found |= _files_of(made_by)
     return found
 
 
-def _source_files(cls: type) -> dict[str, str]:
-    if is_ours(cls):
-        return {}
+def _files_of(made_by: Any) -> dict[str, str]:
+    """Of a class or a function."""
     found: dict[str, str] = {}
-    todo = [cls.__module__]
+    todo = [made_by.__module__]
     while todo:
         module = todo.pop(0)
         if module in found:
             continue
         file = _own_file(module)
-        if module == cls.__module__:
-            file = Path(inspect.getfile(cls))
+        if module == made_by.__module__:
+            file = Path(inspect.getfile(made_by))
         if file is None or not (source := file.read_bytes()).strip():
             continue
         found[module] = hashlib.sha256(source).hexdigest()
         todo += _imported(module, source, is_package=file.name == "__init__.py")
-    first = cls.__module__
+    first = made_by.__module__
     return {module: found[module] for module in [first, *sorted(found.keys() - {first})]}
 
 

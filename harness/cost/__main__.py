@@ -69,7 +69,8 @@ def _run(args: argparse.Namespace) -> int:
 def _measure(study: Study, args: argparse.Namespace, data_dir: Path, folder: Path) -> dict[str, CostRecord]:
     from harness import machine
     from harness.cost import cache
-    from harness.outside import operator_source
+    from harness.model import packages
+    from harness.outside import own_source
 
     how = machine.keep_freed_memory()
 
@@ -82,7 +83,10 @@ def _measure(study: Study, args: argparse.Namespace, data_dir: Path, folder: Pat
         return cache.costs(
             dataclasses.replace(study.cost, step=True),
             {name: (s.model, s.data.num_frames) for name, s in chosen.items()},
-            {name: operator_source(*s.model.operator_names) for name, s in chosen.items()},
+            {
+                name: own_source(*s.model.own_code) + packages.version(s.model.backbone)
+                for name, s in chosen.items()
+            },
             torch.device("cuda" if study.resources.resolved().gpus else "cpu"),
             data_dir / "cost",
             channels_last=first.train.channels_last,

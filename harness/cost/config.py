@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from harness.errors import nearest
+from harness.model.packages import is_outside
 from harness.model.resnet import BACKBONES
 from harness.train.recipe import PRECISIONS
+
+OWN = "own"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,6 +17,7 @@ class CostConfig:
     """At which geometry costs are taken, and what is measured. Defaults: MixTConv paper, Table 2.
 
     Attributes:
+        backbone: as in `ModelConfig`; "own" is each variant's own.
         num_classes: of the classifier (174: Something-Something).
         size: pixels of a square frame.
         num_frames: T; 0 takes the variant's own.
@@ -35,8 +40,9 @@ class CostConfig:
     repeats: int = 5
 
     def __post_init__(self) -> None:
-        if self.backbone not in BACKBONES:
-            raise ValueError(f"backbone: no backbone {self.backbone!r}; known: {', '.join(BACKBONES)}")
+        known = (*BACKBONES, OWN)
+        if not is_outside(self.backbone) and self.backbone not in known:
+            raise ValueError(f"backbone: no backbone {self.backbone!r}{nearest(self.backbone, known)}")
         for name in ("num_classes", "size", "repeats"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: {getattr(self, name)} is below 1")

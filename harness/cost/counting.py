@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from harness.cost.config import CostConfig
+from harness.cost.config import OWN, CostConfig
 from harness.cost.memory import saved_bytes
 from harness.model.config import ModelConfig
 from harness.model.mstnet import MSTNet
@@ -25,9 +25,17 @@ from operators.base import find_operator
 
 def network(config: CostConfig, model: ModelConfig, num_frames: int) -> MSTNet:
     """The variant's network at the geometry of `config`, with random weights, on the default device."""
-    stages = config.stages or model.stages
-    placed = dataclasses.replace(model, backbone=config.backbone, stages=stages, weights="")
-    return MSTNet(placed, config.num_frames or num_frames, config.num_classes)
+    return MSTNet(placed(config, model), config.num_frames or num_frames, config.num_classes)
+
+
+def placed(config: CostConfig, model: ModelConfig) -> ModelConfig:
+    """What of a variant is costed.
+
+    Raises:
+        ValueError: its operators cannot stand in the backbone of `config` as they do in its own.
+    """
+    backbone = model.backbone if config.backbone == OWN else config.backbone
+    return dataclasses.replace(model, backbone=backbone, stages=config.stages or model.stages, weights="")
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,7 @@ def count(config: CostConfig, model: ModelConfig, num_frames: int) -> CostRecord
     added = sum(p.numel() for _, op in net.operators() for p in op.parameters())
     return CostRecord(
         geometry={
-            "backbone": config.backbone,
+            "backbone": placed(config, model).backbone,
             "placement": model.placement,
             "num_frames": net.num_frames,
             "size": config.size,

@@ -13,12 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.model.pixels import MEAN, STD
+
 if TYPE_CHECKING:  # counting the frames of a data set needs no torch, and 200 MiB less
     from torch import Tensor
-
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
-"""ImageNet's, of RGB in 0..1, as every public checkpoint expects."""
 
 OFFSETS = (
     *((0, 0), (4, 0), (0, 4), (4, 4), (2, 2)),  # corners and centre

@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.errors import nearest
-from harness.model import weights
+from harness.model import insertion, packages, weights
 from harness.model.resnet import BACKBONES
 from harness.records import with_name
 from operators.stencil import check_path
 
 CONSENSUS = "consensus"
 PLACEMENTS = ("head", "inner", "after_conv2", "block_out", CONSENSUS)
+OF_ANY = (*insertion.PLACEMENTS, CONSENSUS)
+"""Those that a backbone from outside has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,38 +23,56 @@ class ModelConfig:
     """The network of a variant. Defaults: MixTConv paper, Sec. 3.3 and 4.1.
 
     Attributes:
-        backbone: resnet18, resnet34, resnet50, or resnet_tiny (width 16, one basic block a stage).
+        backbone: resnet18, resnet34, resnet50, or resnet_tiny (width 16, one basic block a stage); or one from outside:
+            timm/NAME, torchvision/NAME, or the dotted path of what makes the user's own (harness/model/packages.py).
         operator: a name of the zoo or a dotted path, and the operator's settings; or one for each stage that has one,
             by its number, as in {1: shift, 3: {name: mixtconv, kernel_sizes: [1, 3]}}.
         placement: "head" puts the operator before a block's first convolution, the identity branch untouched;
             "inner" after it (and its batch norm and ReLU); "after_conv2" after the second one (and its batch norm; in
             a bottleneck its ReLU too); "block_out" after the block, what the identity branch adds included;
             "consensus" once, after the last block, on the means of frames' features, before dropout and classifier.
+            A backbone from outside has head, inner and consensus.
         stages: which of the stages 1 to 4 carry operators; at the consensus there is one whatever they are. Of those
-            that have an operator of their own, these alone.
+            that have an operator of their own, these alone. In a backbone from outside, 4 are the blocks with the
+            smallest maps, and so on; all whose maps are larger than those of 2 are 1.
+        where: in a backbone from outside, which blocks: types or name patterns (harness/model/insertion.py); empty for
+            every block with a shortcut.
         stencil: how depthwise operators compute, "auto" by device; see operators/stencil. Decides the last bits.
         dropout: before the classifier.
         weights: "imagenet", torchvision's public file; or the path of a checkpoint with its names, or of a folder
-            that holds it (harness/model/weights.py); "" starts from random weights.
+            that holds it (harness/model/weights.py); "" starts from random weights. From outside: the path of a
+            checkpoint with the backbone's own names.
     """
 
     backbone: str = "resnet50"
     operator: dict[Any, Any] = field(default_factory=lambda: {"name": "identity"})
     placement: str = "head"
     stages: tuple[int, ...] = (1, 2, 3, 4)
+    where: tuple[str, ...] = ()
     stencil: str = "auto"
     dropout: float = 0.5
     weights: str = ""
 
     def __post_init__(self) -> None:
-        if self.backbone not in BACKBONES:
-            raise ValueError(f"backbone: no backbone {self.backbone!r}{nearest(self.backbone, BACKBONES)}")
+        if not self.is_outside and self.backbone not in BACKBONES:
+            raise ValueError(
+                f"backbone: no backbone {self.backbone!r}{nearest(self.backbone, BACKBONES)}; or timm/NAME, "
+                "torchvision/NAME, or a dotted path of your own"
+            )
         if "name" not in self.operator:
             object.__setattr__(self, "operator", _by_stage(self.operator))
         if self.placement not in PLACEMENTS:
             raise ValueError(
                 f"placement: no placement {self.placement!r}{nearest(self.placement, PLACEMENTS)}"
             )
+        if self.is_outside and self.placement not in OF_ANY:
+            raise ValueError(
+                f"placement: {self.placement!r} is none of {', '.join(OF_ANY)}, which {self.backbone} has"
+            )
+        if self.where and not self.is_outside:
+            raise ValueError(f"where: is for backbones from outside; of {self.backbone} choose `stages`")
+        if self.where and self.placement == CONSENSUS:
+            raise ValueError("where: at the consensus there is one operator; leave it out")
         try:
             check_path(self.stencil)
         except ValueError as error:
@@ -87,6 +107,16 @@ class ModelConfig:
         """Names of all operators, each once."""
         own = [self.operator] if "name" in self.operator else self.operator.values()
         return list(dict.fromkeys(str(one["name"]) for one in own))
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether the backbone is none of ours."""
+        return packages.is_outside(self.backbone)
+
+    @property
+    def own_code(self) -> tuple[str, ...]:
+        """Dotted paths and names of what may be the user's own: operators, and a backbone of no package."""
+        return (*self.operator_names, *packages.own_path(self.backbone))
 
 
 def _by_stage(given: Mapping[Any, Any]) -> dict[int, dict[str, Any]]:

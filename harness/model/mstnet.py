@@ -1,4 +1,4 @@
-"""MSTNet: a 2D residual network over frames, with one temporal operator in every chosen block.
+"""MSTNet: a 2D network over frames, with one temporal operator in every chosen block.
 
 Source: MixTConv paper, Sec. 3.2-3.3; He et al. for the backbones (v1.5: the stride stands in the 3x3), whose
 parameter names are those of torchvision's public checkpoints. Shape letters as in operators/base.py.
@@ -17,8 +17,9 @@ from torch.nn import functional as F
 
 from harness.errors import StudyError
 from harness.model import weights
+from harness.model.any_backbone import AnyBackbone
 from harness.model.config import CONSENSUS, ModelConfig
-from harness.model.resnet import BACKBONES, Block, conv3x3
+from harness.model.resnet import BACKBONES, Backbone, Block, conv3x3
 from harness.seeds import seed_for
 from operators import TemporalOp, make_operator
 
@@ -63,33 +64,25 @@ class MSTNet(nn.Module):
         (N, T, 3, H, W) -> (N, num_classes).
 
     Raises:
-        ValueError: the operator refuses its settings or the channels of a block; clips of another T.
+        ValueError: the operator refuses its settings or the channels of a block; clips of another T; a backbone from
+            outside cannot be used.
         StudyError: the file of `config.weights` is not there, cannot be read, or is of another architecture.
     """
 
     consensus: TemporalOp | None
+    outside: AnyBackbone | None
 
     def __init__(self, config: ModelConfig, num_frames: int, num_classes: int, seed: int = 0) -> None:
         super().__init__()
-        spec = BACKBONES[config.backbone]
         self.num_frames = num_frames
+        self.register_module("outside", None)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_for(seed, "backbone"))
-            width = spec.width
-            if spec.big_stem:
-                self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
+            if config.is_outside:
+                self.outside = AnyBackbone(config.backbone)
+                channels = self.outside.channels
             else:
-                self.conv1 = conv3x3(3, width, 2)
-            self.bn1 = nn.BatchNorm2d(width)
-            self.big_stem = spec.big_stem
-            channels = width
-            for stage, count in enumerate(spec.blocks):
-                blocks = []
-                for i in range(count):
-                    stride = 2 if stage > 0 and i == 0 else 1
-                    blocks.append(spec.block(channels, width << stage, stride))
-                    channels = (width << stage) * spec.block.expansion
-                self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
+                channels = self._make_backbone(BACKBONES[config.backbone])
             self.dropout = SeededDropout(config.dropout, num_frames)
             self.fc = nn.Linear(channels, num_classes)
             if not self.fc.weight.is_meta:  # shapes alone: drawing there imports a second's worth of torch
@@ -98,10 +91,30 @@ class MSTNet(nn.Module):
             load_backbone(self, weights.find(config.weights, config.backbone))
         self._insert_operators(config, seed)
 
+    def _make_backbone(self, spec: Backbone) -> int:
+        """One of ours, under torchvision's names; returns the channels of its features."""
+        width = spec.width
+        if spec.big_stem:
+            self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
+        else:
+            self.conv1 = conv3x3(3, width, 2)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.big_stem = spec.big_stem
+        channels = width
+        for stage, count in enumerate(spec.blocks):
+            blocks = []
+            for i in range(count):
+                stride = 2 if stage > 0 and i == 0 else 1
+                blocks.append(spec.block(channels, width << stage, stride))
+                channels = (width << stage) * spec.block.expansion
+            self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
+        return channels
+
     def _draw_weights(self) -> None:
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        if self.outside is None:  # else it has drawn its own
+            for module in self.modules():
+                if isinstance(module, nn.Conv2d):
+                    nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         nn.init.normal_(self.fc.weight, 0, 0.001)  # TSN's classifier start
         nn.init.zeros_(self.fc.bias)
 
@@ -118,6 +131,15 @@ class MSTNet(nn.Module):
         if config.placement == CONSENSUS:
             self.consensus = make(self.fc.in_features, CONSENSUS, config.operator)
             return
+        if self.outside is not None:
+            self.outside.insert(
+                config.backbone,
+                config.where,
+                config.placement,
+                tuple(config.operators),
+                lambda place: make(place.channels, place.conv, config.operators[place.stage]),
+            )
+            return
         for stage, operator in config.operators.items():
             for i, block in enumerate(self.get_submodule(f"layer{stage}").children()):
                 assert isinstance(block, Block)
@@ -128,6 +150,23 @@ class MSTNet(nn.Module):
         for name, module in self.named_modules():
             if isinstance(module, TemporalOp):
                 yield name, module
+
+    def last_of_stages(self) -> dict[int, nn.Module]:
+        """The module that ends a stage, whose output is that stage's; of a backbone from outside, of stages with
+        operators."""
+        if self.outside is not None:
+            return self.outside.last_of_stages()
+        return {stage: self.get_submodule(f"layer{stage}") for stage in (1, 2, 3, 4)}
+
+    def stage_of(self, operator: str) -> int:
+        """The stage in which the operator of this name stands; 4 for the one at the consensus."""
+        if operator == CONSENSUS:
+            return 4
+        if self.outside is not None:
+            return {f"outside.network.{place.operator}": place.stage for place in self.outside.places}[
+                operator
+            ]
+        return int(operator.removeprefix("layer")[0])
 
     def horizon(self) -> int | None:
         """The largest distance in frames of two frames that some feature depends on: the sum of the operators' spans,
@@ -142,18 +181,24 @@ class MSTNet(nn.Module):
     def forward(self, clips: Tensor) -> Tensor:
         if clips.dim() != 5 or clips.shape[1] != self.num_frames:  # flattened, clips would mix
             raise ValueError(f"clips {tuple(clips.shape)} are not (N, {self.num_frames}, 3, H, W)")
-        x = clips.flatten(0, 1)
-        x = F.relu(self.bn1(self.conv1(x)), inplace=True)
-        if self.big_stem:
-            x = F.max_pool2d(x, 3, 2, 1)
-        for stage in range(1, 5):
-            x = self.get_submodule(f"layer{stage}")(x)
-        features = x.mean(dim=(2, 3))  # (N*T, C)
+        features = self._features(clips.flatten(0, 1))  # (N*T, C)
         if self.consensus is not None:
             clip = features[:, :, None, None].unflatten(0, (-1, self.num_frames))
             features = self.consensus(clip).flatten(0, 1).flatten(1)
         scores = self.fc(self.dropout(features))  # (N*T, classes)
         return scores.unflatten(0, (-1, self.num_frames)).mean(dim=1)
+
+    def _features(self, x: Tensor) -> Tensor:
+        """(N*T, 3, H, W) -> (N*T, C)."""
+        if self.outside is not None:
+            features: Tensor = self.outside(x)
+            return features
+        x = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        if self.big_stem:
+            x = F.max_pool2d(x, 3, 2, 1)
+        for stage in range(1, 5):
+            x = self.get_submodule(f"layer{stage}")(x)
+        return x.mean(dim=(2, 3))
 
 
 def to_memory_format(model: nn.Module, layout: torch.memory_format) -> nn.Module:
@@ -165,14 +210,24 @@ def to_memory_format(model: nn.Module, layout: torch.memory_format) -> nn.Module
 
 
 def load_backbone(model: MSTNet, path: Path) -> None:
-    """Load a checkpoint with torchvision's names, all but its classifier, before operators are inserted.
+    """Load a checkpoint with the backbone's names (ours: torchvision's), all but its classifier, before operators are
+    inserted.
 
     Raises:
         StudyError: no such file, not a checkpoint, or keys or shapes that do not match.
     """
     state = weights.read(path)
-    own = {key: value for key, value in model.state_dict().items() if not key.startswith("fc.")}
-    given = {key: value for key, value in state.items() if not key.startswith("fc.")}
+    backbone, classifier = (
+        (model, "fc") if model.outside is None else (model.outside.network, model.outside.classifier)
+    )
+    own, given = (
+        {
+            key: value
+            for key, value in tensors.items()
+            if not classifier or not key.startswith(f"{classifier}.")
+        }
+        for tensors in (backbone.state_dict(), state)
+    )
     wrong = [f"missing {key}" for key in own if key not in given and not key.endswith("num_batches_tracked")]
     wrong += [f"unexpected {key}" for key in given if key not in own]
     wrong += [
@@ -183,4 +238,4 @@ def load_backbone(model: MSTNet, path: Path) -> None:
     if wrong:
         shown = "; ".join(wrong[:4]) + (f"; and {len(wrong) - 4} more" if len(wrong) > 4 else "")
         raise StudyError(f"model.weights: {path} does not fit the backbone: {shown}")
-    model.load_state_dict(given, strict=False)
+    backbone.load_state_dict(given, strict=False)

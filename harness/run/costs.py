@@ -9,7 +9,8 @@ import torch
 
 from harness import machine
 from harness.cost import cache
-from harness.outside import operator_source
+from harness.model import packages
+from harness.outside import own_source
 from harness.records import CostRecord
 from harness.run.plan import Plan
 
@@ -27,7 +28,10 @@ def measure(
     return cache.costs(
         plan.study.cost,
         {name: (settings.model, settings.data.num_frames) for name, settings in variants.items()},
-        {name: operator_source(*settings.model.operator_names) for name, settings in variants.items()},
+        {
+            name: own_source(*settings.model.own_code) + packages.version(settings.model.backbone)
+            for name, settings in variants.items()
+        },
         torch.device("cuda" if plan.resources.gpus else "cpu"),
         plan.request.data_dir / "cost",
         channels_last=first.train.channels_last,

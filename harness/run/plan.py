@@ -119,7 +119,7 @@ def by_variant(study: Study, get: Callable[[DataConfig], T]) -> dict[str, T]:
 
 
 def _sources(settings: Settings) -> dict[str, str]:
-    sources = named_sources(*settings.model.operator_names)
+    sources = named_sources(*settings.model.own_code)
     return {SOURCES: sources} if sources else {}
 
 

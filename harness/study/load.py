@@ -18,8 +18,10 @@ from typing import Any
 import torch
 import yaml
 
-from harness.cost.config import CostConfig
-from harness.errors import Problems, StudyError, nearest, setting
+from harness.cost.config import OWN, CostConfig
+from harness.cost.counting import placed as costed
+from harness.errors import Problems, StudyError, first_line, in_a_line, nearest, setting
+from harness.model.any_backbone import AnyBackbone
 from harness.model.config import ModelConfig
 from harness.model.mstnet import MSTNet
 from harness.outside import import_from, is_ours, place_of
@@ -211,6 +213,7 @@ def load_study(path: str | Path, *, preset: str = "", overrides: Sequence[str] =
     problems.raise_any()
     assert head is not None
     _check_distinct(resolved, where)
+    _check_cost(head.cost, resolved, source)
     _check_levels(head, resolved, source)
     if tuned:
         check_not_held_out(resolved, source)
@@ -407,27 +410,59 @@ def _variant(name: str, base: dict[str, Any], change: Any, where: str, study_sou
     return dataclasses.replace(settings, model=dataclasses.replace(settings.model, operator=operator))
 
 
+def _check_backbone(model: ModelConfig, source: Source) -> None:
+    """Run one from outside, once."""
+    if not model.is_outside:
+        return
+    place = source("model.backbone")
+    try:
+        with torch.device("meta"):
+            AnyBackbone(model.backbone)
+    except ValueError as error:
+        raise StudyError(f"{place}: {first_line(error).removeprefix('backbone: ')}") from None
+    except Exception as error:  # whatever a user's own file does
+        raise StudyError(f"{place}: {model.backbone}: {place_of(error)}{in_a_line(error)}") from None
+
+
+def _check_cost(cost: CostConfig, variants: dict[str, Settings], source: Source) -> None:
+    """Operators must be able to stand in the backbone that is costed."""
+    for name, settings in variants.items():
+        try:
+            model = costed(cost, settings.model)
+            if model.is_outside and model != dataclasses.replace(settings.model, weights=""):
+                _check_backbone(model, lambda path: source("cost.backbone"))
+                with torch.device("meta"):
+                    MSTNet(model, settings.data.num_frames, 2)
+        except ValueError as error:
+            raise StudyError(
+                f"{source('cost.backbone')}: {cost.backbone} cannot carry the operators of {name}: "
+                f"{first_line(error)}; use {OWN}"
+            ) from None
+
+
 def _checked_operator(settings: Settings, source: Source) -> dict[Any, Any]:
     """As `_checked` has it, or so by stage."""
     model, frames = settings.model, settings.data.num_frames
+    _check_backbone(model, source)
     if "name" in model.operator:
-        return _checked(model, frames, source("model.operator"))
+        return _checked(model, frames, "model.operator", source)
     return {
         stage: _checked(
             dataclasses.replace(model, operator=one, stages=(stage,)),
             frames,
-            source(f"model.operator.{stage}"),
+            f"model.operator.{stage}",
+            source,
         )
         for stage, one in model.operator.items()
     }
 
 
-def _checked(model: ModelConfig, frames: int, place: str) -> dict[str, Any]:
+def _checked(model: ModelConfig, frames: int, path: str, source: Source) -> dict[str, Any]:
     """The operator under its own name, also where it was given a paper's: the same operator has the same trials.
 
     The network is built on the meta device: whatever an operator refuses is found before anything starts.
     """
-    operator = dict(model.operator)
+    operator, place = dict(model.operator), source(path)
     name = operator.pop("name")
     try:
         if not isinstance(name, str):
@@ -443,6 +478,8 @@ def _checked(model: ModelConfig, frames: int, place: str) -> dict[str, Any]:
         setting, colon, rule = text.partition(":")
         if colon and setting in ("name", *operator):
             place, text = f"{place}.{setting}", rule.strip()
+        elif colon and setting in ("where", "placement", "stages"):  # of a backbone from outside
+            place, text = source(f"model.{setting}"), rule.strip()
         raise StudyError(f"{place}: {text}") from None
     except Exception as error:  # whatever a user's own file does when imported, or its class when made
         raise StudyError(f"{place}: {name}: {place_of(error)}{_first_line(error)}") from None

@@ -41,10 +41,6 @@ def protocol(study: Study, data: DataSet | None) -> dict[str, str]:
     smoothing = f", labels smoothed by {t.label_smoothing:g}" if t.label_smoothing else ""
     frames = " or ".join(map(str, sorted({one.data.num_frames for one in study.variants.values()})))
     crops = f"multi-scale corner crops of x{list(d.scales)} to {d.crop}x{d.crop}"
-    stages = list(m.operators) if "name" not in m.operator else m.stages
-    places = f"`{m.placement}` of every block of stage{'s' * (len(stages) > 1)} {', '.join(map(str, stages))}"
-    if m.placement == CONSENSUS:
-        places = f"the `{CONSENSUS}`, after the last stage"
     rate = f"lr {t.lr:g} ({schedule}), weight decay {t.weight_decay:g}, {_GROUPS[t.groups]}"
     epochs = " or ".join(map(str, sorted({one.train.epochs for one in study.variants.values()})))
     return {
@@ -56,12 +52,28 @@ def protocol(study: Study, data: DataSet | None) -> dict[str, str]:
         "test": d.test.resolved().words(d.crop, d.short_side),
         "validation while training": f"{_validated(t)}{PROTOCOLS['center_1clip'].words(d.crop, d.short_side)}",
         "consensus": "scores averaged over frames",
-        "network": f"{m.backbone}, operators at {places}, dropout {m.dropout:g}, weights: {_start(m)}",
+        "network": f"{m.backbone}, operators at {_places(m)}, dropout {m.dropout:g}, weights: {_start(m)}",
         "optimiser": f"{t.optimizer}{momentum}, {rate}, {clip}{smoothing}",
         "batch": batch(t, study.resources.resolved().ranks),
         "epochs": f"{epochs}; results are those of {_SELECT[t.select]}",
         "precision": f"{t.precision}, compiled" if t.compile else t.precision,
     }
+
+
+def _places(model: ModelConfig) -> str:
+    """Where operators stand."""
+    if model.placement == CONSENSUS:
+        return f"the `{CONSENSUS}`, after the last stage"
+    blocks = "every block"
+    if model.is_outside:
+        blocks = (
+            f"every {' and '.join(f'`{one}`' for one in model.where)}"
+            if model.where
+            else "every block with a shortcut"
+        )
+    stages = list(model.operators) if "name" not in model.operator else model.stages
+    numbers = f"stage{'s' * (len(stages) > 1)} {', '.join(map(str, stages))}"
+    return f"`{model.placement}` of {blocks} of {numbers}"
 
 
 def _validated(config: TrainConfig) -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.cost.config import CostConfig
-from harness.model import weights
-from harness.outside import operator_source
+from harness.model import packages, weights
+from harness.outside import own_source
 from harness.records import flatten, with_name
 from harness.study import tuning
 from harness.study.resources import Resources
@@ -30,6 +30,7 @@ ADDED_SINCE: dict[str, Any] = {
     "train.validate_every": 1,
     "train.label_smoothing": 0.0,
     "data.holdout": 0.0,
+    "model.where": [],
 }
 """Settings that came when there were results already, with the value that does what was done before. At that value a
 setting is no part of a trial's id, and results of earlier versions still count."""
@@ -168,7 +169,8 @@ class Study:
 def trial_id(settings: Settings, seed: int, fingerprint: str, ranks: int = 1) -> str:
     """A hash of all that decides a trial's result: the settings (see `ADDED_SINCE`), the seed, the data, the code's
     results version, the content of the weights that it starts from, the number of processes among which a batch is
-    shared out (each takes batch norm over its own part), and the source of an operator that is not ours."""
+    shared out (each takes batch norm over its own part), the source of an operator and of a backbone of the user's own,
+    and the version of the package that a backbone is from."""
     decisive = plain(settings)
     for section, key in _NOT_DECISIVE:
         decisive[section].pop(key, None)
@@ -186,6 +188,8 @@ def trial_id(settings: Settings, seed: int, fingerprint: str, ranks: int = 1) ->
         "data": fingerprint,
         "ranks": ranks,
         "results_version": RESULTS_VERSION,
-        "operator": operator_source(*settings.model.operator_names),
+        "operator": own_source(*settings.model.own_code),
     }
+    if package := packages.version(settings.model.backbone):
+        parts["package"] = package
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

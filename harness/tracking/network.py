@@ -54,7 +54,9 @@ def save(folder: Path, weights: Path, settings: dict[str, Any], classes: list[st
         warnings.simplefilter("ignore")  # MLflow's own, on what it deprecates
         pyfunc.add_to_model(described, loader_module=__name__, data="data")
         described.save(str(folder / "MLmodel"))
-    (folder / "requirements.txt").write_text("mlflow\ntorch\n")
+    backbone = settings["model"]["backbone"]
+    packages = ["mlflow", "torch", *([backbone.partition("/")[0]] if "/" in backbone else [])]
+    (folder / "requirements.txt").write_text("".join(f"{package}\n" for package in packages))
 
 
 def card(address: str, settings: dict[str, Any], classes: list[str]) -> str:

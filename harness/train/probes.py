@@ -16,13 +16,10 @@ from harness.data.batches import eval_batches
 from harness.data.clips import ORDERS
 from harness.data.dataset import DataSet
 from harness.data.views import PROTOCOLS
-from harness.model.config import CONSENSUS
 from harness.model.mstnet import MSTNet
 from harness.seeds import seed_for
 from harness.train.evaluation import autocast, evaluate, to_device
 from harness.train.settings import Settings
-
-STAGES = (1, 2, 3, 4)
 
 REACH_CLIPS = 8
 """One by one, spread over the validation clips: a backward pass through ResNet-50 holds gigabytes."""
@@ -86,7 +83,7 @@ def filters(model: MSTNet, settings: Settings, seed: int, num_classes: int) -> l
         found.append(
             {
                 "operator": name,
-                "stage": STAGES[-1] if name == CONSENSUS else int(name.removeprefix("layer")[0]),
+                "stage": model.stage_of(name),
                 "offsets": offsets,
                 "channels": channels,
                 "initial": _rounded(initial[:, channels]),
@@ -163,13 +160,14 @@ def reach(model: MSTNet, settings: Settings, data: DataSet, device: torch.device
     split = data.split("val")
     chosen = np.unique(np.linspace(0, len(split) - 1, REACH_CLIPS).round().astype(int)).tolist()
     features: dict[int, Tensor] = {}
+    ends = model.last_of_stages()
     hooks = [
-        model.get_submodule(f"layer{stage}").register_forward_hook(
+        module.register_forward_hook(
             lambda module, inputs, output, stage=stage: features.update({stage: output})
         )
-        for stage in STAGES
+        for stage, module in ends.items()
     ]
-    energy = torch.zeros(len(STAGES), frames, dtype=torch.float64)
+    energy = torch.zeros(len(ends), frames, dtype=torch.float64)
     try:
         for batch in eval_batches(split, 1, protocol=PROTOCOLS["center_1clip"], indices=chosen):
             if not len(batch.labels):  # it cannot be read, and the study leaves such clips out
@@ -177,18 +175,20 @@ def reach(model: MSTNet, settings: Settings, data: DataSet, device: torch.device
             place = int(batch.indices[0])
             inputs = to_device(batch.clips, settings.train, device).requires_grad_()
             model(inputs)
-            for row, stage in enumerate(STAGES):
+            for row, stage in enumerate(ends):
                 output = features[stage][centre]
                 generator = torch.Generator().manual_seed(seed_for("reach", place, stage))
                 projection = torch.randn(output.shape, generator=generator).to(output)
-                (gradient,) = torch.autograd.grad((output * projection).sum(), inputs, retain_graph=stage < 4)
+                (gradient,) = torch.autograd.grad(
+                    (output * projection).sum(), inputs, retain_graph=row + 1 < len(ends)
+                )
                 energy[row] += gradient[0].double().square().sum(dim=(1, 2, 3)).cpu()
     finally:
         for hook in hooks:
             hook.remove()
     offsets = [frame - centre for frame in range(frames)]
     found = []
-    for row, stage in enumerate(STAGES):
+    for row, stage in enumerate(ends):
         total = float(energy[row].sum())
         if not 0 < total < float("inf"):  # dead features, which nothing reaches; or gradients that overflow
             continue

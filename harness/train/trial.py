@@ -237,7 +237,7 @@ def _train(
     if start and planned and (found := weights.describe(Path(start))) != planned:
         raise TrainingError(f"model.weights: {start} is now {found}; the trial was planned with {planned}")
     planned = job.environment.get(SOURCES, "")
-    if planned and (changed := changed_modules(planned, named_sources(*job.settings.model.operator_names))):
+    if planned and (changed := changed_modules(planned, named_sources(*job.settings.model.own_code))):
         raise TrainingError(f"{', '.join(changed)}: changed since the trial was planned; ask again")
     begin = time.perf_counter()
     data = open_data(job.settings.data, job.data_dir)

@@ -11,7 +11,7 @@ import pytest
 from builders.place import Workplace
 from builders.study_files import change, ids, load, refusal
 
-from harness.outside import operator_source, source_files
+from harness.outside import own_source, source_files
 
 OWN_OPERATOR = """
 from operators import TemporalOp
@@ -75,7 +75,7 @@ def test_an_operator_in_a_single_file_has_the_id_that_it_had(place: Workplace) -
     own(place.folder, "own_single", "import torch\n" + OWN_OPERATOR)
     content = (place.folder / "own_single.py").read_bytes()
     load(place.folder, change("variants/own", {"model.operator": {"name": "own_single.Late"}}))
-    assert operator_source("own_single.Late") == hashlib.sha256(content).hexdigest()[:16]
+    assert own_source("own_single.Late") == hashlib.sha256(content).hexdigest()[:16]
 
 
 @pytest.mark.parametrize(
