@@ -18,7 +18,7 @@ from harness.model import packages
 from harness.model.config import ModelConfig
 from harness.model.insertion import insert_temporal
 from harness.model.mstnet import MSTNet
-from harness.model.weights import MEAN, STD
+from harness.model.pixels import MEAN, STD
 from operators.depthwise import Depthwise
 
 MISSING = [
