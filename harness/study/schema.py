@@ -15,6 +15,7 @@ import types
 import typing
 from typing import Any
 
+from harness.cost.config import OWN
 from harness.data.config import DATASETS
 from harness.data.generated.tasks import TASKS
 from harness.data.views import PROTOCOLS
@@ -29,9 +30,7 @@ FIRST_LINE = "# yaml-language-server: $schema=schema.json"
 """Of a study in the same folder."""
 
 _CHOICES: dict[str, list[str]] = {
-    "model.backbone": list(BACKBONES),
     "model.placement": list(PLACEMENTS),
-    "cost.backbone": list(BACKBONES),
     "cost.precision": list(PRECISIONS),
     "train.precision": list(PRECISIONS),
     "data.test.protocol": list(PROTOCOLS),
@@ -106,6 +105,9 @@ def _special(place: str) -> dict[str, Any] | None:
     """What is wider than its annotation says."""
     if place in _CHOICES:
         return {"enum": _CHOICES[place]}
+    if place.endswith(".backbone"):
+        ours = [*BACKBONES, *([OWN] if place == "cost.backbone" else [])]
+        return {"anyOf": [{"enum": ours}, {"type": "string", "pattern": "[./]"}]}  # or one from outside
     if place == "model.operator":
         names = {"anyOf": [{"enum": sorted(TemporalOp.registry)}, {"type": "string"}]}
         named = {"type": "object", "properties": {"name": names}, "required": ["name"]}

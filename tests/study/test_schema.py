@@ -62,4 +62,4 @@ def test_an_editor_shows_what_a_setting_means() -> None:
     assert sections["train"]["properties"]["lr"]["default"] == 0.01
     model = sections["model"]["properties"]
     assert model["dropout"]["description"] == "before the classifier."
-    assert "resnet50" in model["backbone"]["enum"]
+    assert "resnet50" in model["backbone"]["anyOf"][0]["enum"]
