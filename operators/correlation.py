@@ -21,7 +21,8 @@ def correlations(x: Tensor, other: Tensor, window: int) -> Tensor:
     """
     n, t, _, h, w = x.shape
     wide = torch.promote_types(x.dtype, torch.float32)
-    with torch.autocast(x.device.type, enabled=False):
+    device = "cpu" if x.is_meta else x.device.type  # the meta device knows no autocast
+    with torch.autocast(device, enabled=False):
         a, b = (_unit(z.to(wide)).permute(0, 1, 3, 4, 2).reshape(n * t, h * w, -1) for z in (x, other))
         every = torch.bmm(a, b.transpose(1, 2))  # (N T, pixels of x, pixels of other)
     half = window // 2
