@@ -64,7 +64,8 @@ class Point:
 
 
 def save(path: Path, draw: Callable[[Figure], None]) -> None:
-    """Draw on a fresh figure that belongs to no window and no global state, and write it twice."""
+    """Draw on a fresh figure that belongs to no window and no global state, and write it as SVG and as PNG; as PNG
+    alone where `path` says so."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -77,11 +78,12 @@ def save(path: Path, draw: Callable[[Figure], None]) -> None:
         assert layout is not None
         layout.execute(figure)
         figure.set_layout_engine("none")  # else each file would lay the figure out again, for the same result
-        stem = path.name.removesuffix(".png").removesuffix(".svg")
-        svg = path.parent / f"{stem}.svg"
-        figure.savefig(svg, metadata={"Date": None, "Creator": None})
-        svg.write_text(_finished(svg.read_text(encoding="utf-8")), encoding="utf-8")
-        figure.savefig(path.parent / f"{stem}.png", metadata={"Software": None})
+        png = path if path.suffix == ".png" else path.parent / f"{path.name}.png"
+        figure.savefig(png, metadata={"Software": None})
+        if png != path:
+            svg = path.parent / f"{path.name}.svg"
+            figure.savefig(svg, metadata={"Date": None, "Creator": None})
+            svg.write_text(_finished(svg.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 TIP = "tip: "

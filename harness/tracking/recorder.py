@@ -41,6 +41,9 @@ class Recorder:
         self._client = store.connection.client
         self._experiment_id = ""  # of the study that was begun
         self._runs: dict[str, str] = {}  # trial id -> run id, of trials in progress
+        self._steps: dict[
+            str, int
+        ] = {}  # trial id -> the last epoch that is there; asking the store takes its time
 
     def begin_study(self, record: StudyRecord) -> None:
         """Make the study's experiment and summary run, or find them, and save the plan there.
@@ -101,6 +104,7 @@ class Recorder:
                 }
                 run = self._client.create_run(self._experiment_id, run_name=f"{variant}-s{seed}", tags=tags)
             self._runs[trial_id] = run_id = run.info.run_id
+            self._steps[trial_id] = int(run.data.metrics.get(EPOCH, 0))
             if not run.data.params:  # new, or left by a process that was killed just here
                 self._log(run_id, cost_metrics(cost), step=0)
                 self._client.log_text(run_id, yaml.safe_dump(settings, sort_keys=False), "settings.yaml")
@@ -112,12 +116,12 @@ class Recorder:
 
     def log_epoch(self, trial_id: str, entry: dict[str, float]) -> bool:
         """Add one epoch's metrics to a trial in progress. False for a step that is there already."""
-        run_id = self._runs[trial_id]
         step = int(entry["epoch"])
-        with self._connection.named_errors():
-            new = step > self._client.get_run(run_id).data.metrics.get(EPOCH, 0)
-            if new:
-                self._log(run_id, entry, step)
+        new = step > self._steps[trial_id]
+        if new:
+            with self._connection.named_errors():
+                self._log(self._runs[trial_id], entry, step)
+            self._steps[trial_id] = step
         return new
 
     def end_trial(

@@ -64,7 +64,7 @@ def test_each_figure_is_an_svg_and_a_png_with_the_same_bytes_twice(name: str, tm
 
 
 def test_a_suffix_in_the_path_is_not_doubled(tmp_path: Path) -> None:
-    plots.curves(tmp_path / "curves.png", HISTORY)
+    plots.curves(tmp_path / "curves", HISTORY)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["curves.png", "curves.svg"]
 
 
