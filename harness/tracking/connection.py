@@ -163,6 +163,9 @@ def _named_errors(uri: str) -> Iterator[None]:
 
     try:
         yield
+    except ModuleNotFoundError as error:  # the database's own driver, which MLflow does not bring
+        missing = f"it needs the Python package {error.name}, which is not installed"
+        raise TrackingError(without_secrets(f"tracking store {uri}: {missing}", uri)) from None
     except (MlflowException, SQLAlchemyError, OSError) as error:
         text = " ".join(str(error).split("\n[SQL")[0].split())
         words = _newer_than_this(text) or text[:300]
