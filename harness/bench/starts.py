@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             apart.close()
     print(f"seconds, median of {args.rounds} (least to most); ks7 in stage 3 on {args.clips} clips of strobe")
     for what, samples in rows.items():
-        print(f"{what:<46} {statistics.median(samples):8.3f}   ({min(samples):.3f} to {max(samples):.3f})")
+        print(f"{what:<48} {statistics.median(samples):8.3f}   ({min(samples):.3f} to {max(samples):.3f})")
     return 0
 
 

@@ -35,6 +35,8 @@ CODE = (
     "stats",
     "plots",
     "data",
+    "model",
+    "operators",
     "machine.py",
     "published.py",
     "shipped.py",
@@ -43,7 +45,7 @@ CODE = (
     "records.py",
     "units.py",
 )
-"""The folders and files of `harness/` that decide a report's bytes."""
+"""The folders and files of `harness/`, and `operators/` beside it, that decide a report's bytes."""
 
 
 def write_study(record: StudyRecord, out: Path) -> Path:
@@ -109,16 +111,14 @@ def read_record(path: Path) -> StudyRecord:
     try:
         written = json.loads(path.read_text(encoding="utf-8"))
         data = written["record"]
-        if export.digest(data) != written.get(
-            "record_sha256", export.digest(data)
-        ):  # earlier versions wrote none
-            raise StudyError(
-                f"{path}: was edited since it was written; write the report again from its tracking store"
-            )
         schema = int(data["schema"])
         if schema > SCHEMA:
             raise StudyError(
                 f"{path}: has schema {schema}, newer than this version's {SCHEMA}; update the project"
+            )
+        if "record_sha256" in written and written["record_sha256"] != export.digest(data):
+            raise StudyError(
+                f"{path}: was edited since it was written; write the report again from its tracking store"
             )
         return study_from_json(data)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -181,7 +181,8 @@ def _write_comparison(compared: Comparison, folder: Path) -> None:
 
 def _numbers(summary: Summary) -> dict[str, Any]:
     """All that `results.json` holds but the digests of the other files."""
-    places = [Path(harness.__file__).parent / name for name in CODE]
+    here = Path(harness.__file__).parent
+    places = [here.parent / name if name == "operators" else here / name for name in CODE]
     files = [
         path for place in places for path in (sorted(place.rglob("*.py")) if place.is_dir() else [place])
     ]

@@ -31,7 +31,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         StudyError: there is no such file, or it is no YAML mapping; placed by line and column.
     """
     if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise StudyError(f"{path}: is no file; name a study's YAML file")
+        raise StudyError(f"{path}: cannot be read: it is no file")
     try:
         if path.is_file() and path.stat().st_size > untrusted.MOST_BYTES:
             raise StudyError(f"{path}: larger than {untrusted.MOST_BYTES / 2**20:.0f} MiB: this is no study")

@@ -12,7 +12,7 @@ def test_the_parts_of_a_trial_are_the_whole(capsys: pytest.CaptureFixture[str]) 
     assert main(["--rounds", "1", "--epochs", "1", "--clips", "64"]) == 0
     first, *lines = capsys.readouterr().out.splitlines()
     assert first == "seconds, median of 1 (least to most); ks7 in stage 3 on 64 clips of strobe"
-    seconds = {line[:46].rstrip(): float(line[46:].split()[0]) for line in lines}
+    seconds = {line[:48].rstrip(): float(line[48:].split()[0]) for line in lines}
     assert {"fresh process: and torch", "forked process: starts, ends", "  forward", "  backward"} <= set(
         seconds
     )

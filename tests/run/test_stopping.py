@@ -128,7 +128,10 @@ def test_a_signal_before_the_first_trial_says_so(place: Workplace) -> None:
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (143, "")
-    assert out == "stopped: no trial is under way; the same command starts again from here\n"
+    assert out == (
+        "\nstopping trials at their last whole epoch; this may take half a minute\n"
+        "stopped  no trial is under way; the same command starts again from here\n"
+    )
     assert not list(place.data.glob("generated-*"))
 
 

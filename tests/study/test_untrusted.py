@@ -45,7 +45,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.yaml")
-    with pytest.raises(StudyError, match="is no file"):
+    with pytest.raises(StudyError, match="it is no file"):
         load_study(tmp_path / "pipe.yaml")
 
 

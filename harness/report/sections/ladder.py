@@ -11,7 +11,6 @@ from harness.report.document.blocks import Block, Cell, Heading, Paragraph, Tabl
 from harness.report.format import bare_points, covered, estimate, listed, p_value, plural
 from harness.stats.differences import no_larger
 from harness.units import giga
-from operators import TemporalOp
 
 MISMATCH = (
     "A measured horizon other than the predicted one is a fault of the operator, of its stated reach, or of the task; "
@@ -151,6 +150,8 @@ def _mismatches(ladder: Ladder) -> str:
 
 def _blind(summary: Summary) -> str:
     """Which rows cannot tell a motion from its reverse, whatever their reach."""
+    from operators import TemporalOp  # here: with torch, which `harness.report --help` must not wait for
+
     found = []
     for variant in summary.record.variants:
         cls = TemporalOp.registry.get(str(operator_settings(summary.record, variant).get("name")))
