@@ -127,8 +127,8 @@ def read(path: Path) -> dict[str, Tensor]:
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "weights_only" not in str(error):  # no pickle at all
-            raise StudyError(f"model.weights: {path} is not a checkpoint of tensors ({error})") from None
+        if "Unsupported global" not in str(error):  # no pickle at all
+            raise StudyError(f"model.weights: {path} is not a checkpoint of tensors (damaged)") from None
         raise StudyError(  # torch's own words tell how to run it all the same
             f"model.weights: {path} holds more than tensors: reading it could run code, and it is not read; "
             "save its state_dict alone, or as safetensors"
