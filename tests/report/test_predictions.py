@@ -16,7 +16,7 @@ from harness.report import read_record
 from harness.report.__main__ import main
 from harness.report.predictions import record_of
 
-FINISHED = ROOT / "reports" / "reference" / "initialization" / "results.json"
+FINISHED = ROOT / "reports" / "reference" / "lips" / "results.json"
 COLUMNS = ("clip", "label", "predicted", "seed", "cluster")
 
 
