@@ -90,6 +90,14 @@ def is_reproduced(table: dict[str, Any], variant: str, macs_added: int | None) -
     return abs(added - macs_added / 1e9) <= unit + 1e-9
 
 
+def agrees(printed: float | None, computed: float | None) -> bool:
+    """Whether a total is the printed one: within 1 %, or rounded as that is. True where there is nothing to compare."""
+    if printed is None or computed is None:
+        return True
+    _, _, decimals = str(printed).partition(".")
+    return abs(computed - printed) <= 0.01 * printed or round(computed, len(decimals.strip("0"))) == printed
+
+
 def same_geometry(table: dict[str, Any], geometry: dict[str, Any], variant: str = "") -> bool:
     """Whether the printed costs are for the network and the clip that the computed ones are for."""
     stated = _geometry(table, variant)

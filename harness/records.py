@@ -134,12 +134,13 @@ class StudyRecord:
     preset, part: which of the file's it is; "" for none.
     level_name, chance: what the levels of validation clips are called, and the per cent right by chance; "" and None
         where clips have none, or nobody knows.
-    horizons: what `MSTNet.horizon` predicts, by variant, in frames; empty where levels are no distances in frames.
+    horizons: what `Network.horizon` predicts, by variant, in frames; empty where levels are no distances in frames.
     tuning: a setting that was chosen for each row before its seeds ran: "key", "values" (in words), "seed", "holdout"
         (part of the training clips that decided), "tried" (of each row, by value, "trial_id", "status", "reason" and
         of a finished trial "top1" and "loss") and "chosen" (the value, by row; of those that are); empty where none is.
     sweep: one setting that varies over rows: "key", "values", and "rows": the variant at each value, by row, as in
         {"key": "data.dataset.train_clips", "values": [200, 400], "rows": {"ks3": {"200": "ks3@200", ...}}}.
+    costed: what networks cost that the study names beside its variants and does not train.
     predictions: the CSVs that it was read from, where others trained; empty for what was trained here.
     clips: whether its report shows frames.
     """
@@ -173,6 +174,7 @@ class StudyRecord:
     predictions: list[str] = field(default_factory=list)
     clips: bool = False
     tuning: dict[str, Any] = field(default_factory=dict)
+    costed: dict[str, CostRecord] = field(default_factory=dict)
     schema: int = SCHEMA
 
     @property
@@ -186,14 +188,14 @@ class StudyRecord:
 def to_json(record: TrialRecord | CostRecord | StudyRecord) -> dict[str, Any]:
     """A record as plain dicts, lists and numbers."""
     data = dataclasses.asdict(record)
-    for cost in [data, *data.get("costs", {}).values()]:
+    for cost in [data, *data.get("costs", {}).values(), *data.get("costed", {}).values()]:
         if not cost.get("batch_statistics", True):  # records from before have no such key
             del cost["batch_statistics"]
     if isinstance(record, StudyRecord):
         if not record.file:  # from before: written back as it was
             for key in ("file", "preset", "part"):
                 del data[key]
-        for key in ("level_name", "chance", "horizons", "sweep", "predictions", "clips", "tuning"):
+        for key in ("level_name", "chance", "horizons", "sweep", "predictions", "clips", "tuning", "costed"):
             if not data[key]:
                 del data[key]
     return data
@@ -203,7 +205,8 @@ def study_from_json(data: dict[str, Any]) -> StudyRecord:
     """The inverse of `to_json` for a study."""
     trials = [TrialRecord(**trial) for trial in data["trials"]]
     costs = {variant: CostRecord(**cost) for variant, cost in data["costs"].items()}
-    return StudyRecord(**{**data, "trials": trials, "costs": costs})
+    costed = {name: CostRecord(**cost) for name, cost in data.get("costed", {}).items()}
+    return StudyRecord(**{**data, "trials": trials, "costs": costs, "costed": costed})
 
 
 def with_name(choice: str | Mapping[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,10 @@ def geometry(costs: Iterable[CostRecord]) -> str:
     """On a terminal: `at resnet50, 8 frames of 224x224, 174 classes`. Only the number of frames may differ."""
     g = _shared(costs)
     frames = g["num_frames"] or "each row's own"
-    return f"at {g['backbone']}, {frames} frames of {g['size']}x{g['size']}, {g['num_classes']} classes{_stages(g)}"
+    backbone = g["backbone"] or "each row's own network"
+    return (
+        f"at {backbone}, {frames} frames of {g['size']}x{g['size']}, {g['num_classes']} classes{_stages(g)}"
+    )
 
 
 def geometry_of_macs(costs: Iterable[CostRecord]) -> str:

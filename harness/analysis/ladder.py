@@ -22,7 +22,7 @@ from harness.stats.scores import Scores
 class Horizon:
     """The largest lag at which a variant relates two frames.
 
-    predicted: by `MSTNet.horizon`, in frames; None where an operator does not state its reach.
+    predicted: by `Network.horizon`, in frames; None where an operator does not state its reach.
     expected: the largest level of the study that is no larger, 0 where there is none; None as above.
     measured: the largest level that the variant solves, 0 where it solves none.
     low, high: 95 % of the resamples of seeds and clips lie between; None with fewer than three seeds, or without clips.

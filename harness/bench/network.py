@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from harness.bench.rows import Row, interval
 from harness.model.config import ModelConfig
-from harness.model.mstnet import MSTNet, to_memory_format
+from harness.model.mstnet import MSTNet
+from harness.model.network import to_memory_format
 from harness.stats.estimates import percentile
 from operators.stencil import missing
 

@@ -13,7 +13,8 @@ from torch import Tensor
 from harness.bench.network import CLASSES, FRAMES, NETWORKS, milliseconds
 from harness.bench.rows import Row, interval, ratio
 from harness.model.config import ModelConfig
-from harness.model.mstnet import MSTNet, to_memory_format
+from harness.model.mstnet import MSTNet
+from harness.model.network import to_memory_format
 from harness.model.stream import Stream
 from harness.stats.estimates import percentile
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.errors import nearest
+from harness.model.config import NAMES
 from harness.model.packages import is_outside
-from harness.model.resnet import BACKBONES
 from harness.train.recipe import PRECISIONS
 
 OWN = "own"
@@ -40,7 +40,7 @@ class CostConfig:
     repeats: int = 5
 
     def __post_init__(self) -> None:
-        known = (*BACKBONES, OWN)
+        known = (*NAMES, OWN)
         if not is_outside(self.backbone) and self.backbone not in known:
             raise ValueError(f"backbone: no backbone {self.backbone!r}{nearest(self.backbone, known)}")
         for name in ("num_classes", "size", "repeats"):

@@ -11,11 +11,14 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from harness.cost.config import OWN, CostConfig
 from harness.cost.memory import saved_bytes
-from harness.model.config import ModelConfig
-from harness.model.mstnet import MSTNet
+from harness.model.build import build
+from harness.model.config import ALONE, ModelConfig
+from harness.model.network import Network
+from harness.model.nonlocal3d import NonLocal3d
 from harness.outside import is_ours
 from harness.records import CostRecord
 from harness.train import apart
@@ -23,19 +26,22 @@ from operators import TemporalOp
 from operators.base import find_operator
 
 
-def network(config: CostConfig, model: ModelConfig, num_frames: int) -> MSTNet:
+def network(config: CostConfig, model: ModelConfig, num_frames: int) -> Network:
     """The variant's network at the geometry of `config`, with random weights, on the default device."""
-    return MSTNet(placed(config, model), config.num_frames or num_frames, config.num_classes)
+    return build(placed(config, model), config.num_frames or num_frames, config.num_classes)
 
 
 def placed(config: CostConfig, model: ModelConfig) -> ModelConfig:
-    """What of a variant is costed.
+    """What of a variant is costed: of its paper's width, and where it is of those that are `ALONE` its own backbone.
 
     Raises:
         ValueError: its operators cannot stand in the backbone of `config` as they do in its own.
     """
-    backbone = model.backbone if config.backbone == OWN else config.backbone
-    return dataclasses.replace(model, backbone=backbone, stages=config.stages or model.stages, weights="")
+    own = config.backbone == OWN or model.backbone in ALONE
+    backbone = model.backbone if own else config.backbone
+    return dataclasses.replace(
+        model.drawn(), backbone=backbone, stages=config.stages or model.stages, width=1.0
+    )
 
 
 @dataclass(frozen=True)
@@ -46,26 +52,28 @@ class Counts:
     operators: int | None
 
 
-def count_macs(model: MSTNet, size: int) -> Counts:
+def count_macs(model: Network, size: int) -> Counts:
     """Count by shapes alone: the model must be on the meta device, and nothing is computed."""
     macs = 0
     added: list[int | None] = []
 
     def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal macs
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, _ConvNd):
             macs += output.numel() * module.weight[0].numel()
         elif isinstance(module, nn.Linear):
             macs += output.numel() * module.in_features
         elif isinstance(module, TemporalOp):
             added.append(module.macs(*inputs[0].shape[3:]))
+        elif isinstance(module, NonLocal3d):
+            macs += module.extra_macs(inputs[0])
 
     bypassed = [op for _, op in model.operators()]
     hooks = [module.register_forward_hook(count) for module in model.modules()]
     for op in bypassed:  # shapes are kept by contract, and an outside operator need not run on meta tensors
         op.forward = lambda x: x  # type: ignore[method-assign]
     try:
-        model.eval()(torch.empty(1, model.num_frames, 3, size, size, device="meta"))
+        model.eval()(torch.empty(1, model.num_frames, model.channels, size, size, device="meta"))
     finally:
         for hook in hooks:
             hook.remove()
@@ -134,7 +142,7 @@ def count_by_torch(config: CostConfig, model: ModelConfig, num_frames: int) -> T
 
     hooks = [op.register_forward_pre_hook(enter) for _, op in net.operators()]
     hooks += [op.register_forward_hook(leave) for _, op in net.operators()]
-    clip = torch.empty(1, net.num_frames, 3, config.size, config.size, device="meta")
+    clip = torch.empty(1, net.num_frames, net.channels, config.size, config.size, device="meta")
     try:
         with FlopCounterMode(display=False) as counter:
             kept = saved_bytes(lambda: net(clip), [*net.parameters(), *net.buffers()])

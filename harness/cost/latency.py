@@ -19,7 +19,7 @@ from harness.cost.config import CostConfig
 from harness.cost.counting import network
 from harness.machine import Load, here, threads, usable_cpus
 from harness.model.config import ModelConfig
-from harness.model.mstnet import MSTNet, to_memory_format
+from harness.model.network import Network, to_memory_format
 from harness.stats.estimates import quartiles
 from harness.train.recipe import PRECISIONS
 
@@ -31,7 +31,7 @@ Variants = Mapping[str, tuple[ModelConfig, int]]
 class TimedNetwork:
     """One variant's network and clips on the device, ready to run."""
 
-    model: MSTNet
+    model: Network
     clip: Tensor
     device: torch.device
     autocast: torch.autocast
@@ -76,7 +76,7 @@ def build(
     for name, (model, num_frames) in variants.items():
         net = network(config, model, num_frames).to(device)
         to_memory_format(net, layout)
-        shape = (net.num_frames, 3, config.size, config.size)
+        shape = (net.num_frames, net.channels, config.size, config.size)
         frames = torch.randn(shape, generator=torch.Generator().manual_seed(0))
         clip = frames.to(device, memory_format=layout)[None]
         dtype = PRECISIONS[config.precision]

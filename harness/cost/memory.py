@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from harness.data.config import DataConfig
+from harness.model.build import build
 from harness.model.config import ModelConfig
-from harness.model.mstnet import MSTNet
 from harness.train.recipe import PRECISIONS, TrainConfig
 
 
@@ -52,11 +52,11 @@ def step_memory(
     Raises:
         Exception: whatever an outside operator raises that cannot run on tensors without memory.
     """
-    shape = (clips, data.num_frames, 3, data.crop, data.crop)
-    settings = (ModelConfig(**{**vars(model), "weights": ""}), data.num_frames, num_classes)
+    settings = (model.drawn(), data.num_frames, num_classes)
     where, mixed = _without_memory(train.precision)
     with where:
-        network = MSTNet(*settings).train()
+        network = build(*settings).train()
+        shape = (clips, data.num_frames, network.channels, data.crop, data.crop)
         frames, labels = torch.empty(shape), torch.zeros(clips, dtype=torch.long)
         with mixed:
             activations = saved_bytes(

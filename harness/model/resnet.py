@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from harness.model.mixconv import MixConv2d
 from operators import TemporalOp
 
 
@@ -23,7 +24,7 @@ class Block(nn.Module):
 
     expansion = 1
     conv1: nn.Conv2d
-    conv2: nn.Conv2d
+    conv2: nn.Conv2d | MixConv2d
     downsample: nn.Module | None
     temporal: TemporalOp | None
 
@@ -84,7 +85,7 @@ class Bottleneck(Block):
         super().__init__()
         self.conv1 = nn.Conv2d(channels_in, width, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = conv3x3(width, width, stride)
+        self.conv2: nn.Conv2d | MixConv2d = conv3x3(width, width, stride)
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = nn.Conv2d(width, width * self.expansion, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(width * self.expansion)
@@ -96,6 +97,14 @@ class Bottleneck(Block):
         y = self.bn3(self.conv3(self._mix(y, "after_conv2")))
         y = F.relu(y + (x if self.downsample is None else self.downsample(x)), inplace=True)
         return self._mix(y, "block_out")
+
+
+class MixBottleneck(Bottleneck):
+    """A bottleneck whose 3x3 convolution is depthwise, of sizes 3, 5, 7 and 9 (MixConv, in space)."""
+
+    def __init__(self, channels_in: int, width: int, stride: int) -> None:
+        super().__init__(channels_in, width, stride)
+        self.conv2 = MixConv2d(width, stride)
 
 
 @dataclass(frozen=True)
@@ -112,6 +121,7 @@ BACKBONES: dict[str, Backbone] = {
     "resnet18": Backbone(BasicBlock, (2, 2, 2, 2)),
     "resnet34": Backbone(BasicBlock, (3, 4, 6, 3)),
     "resnet50": Backbone(Bottleneck, (3, 4, 6, 3)),
+    "mixconv_resnet50": Backbone(MixBottleneck, (3, 4, 6, 3)),
     # For CPUs: a 3x3 stem of stride 2 instead of the 7x7 and the max-pool.
     "resnet_tiny": Backbone(BasicBlock, (1, 1, 1, 1), width=16, big_stem=False),
 }

@@ -7,7 +7,8 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from harness.model.mstnet import MSTNet
+from harness.model.framewise import Framewise
+from harness.model.network import Network
 from operators import TemporalOp
 from operators.base import State
 
@@ -36,11 +37,14 @@ class Stream(nn.Module):
         network: all its operators can be run on streams.
 
     Raises:
-        ValueError: one of them cannot; says which, and why. On a frame: it has another size than those before.
+        ValueError: one of them cannot; says which, and why. The network scores no single frames. On a frame: it has
+            another size than those before.
     """
 
-    def __init__(self, network: MSTNet) -> None:
+    def __init__(self, network: Network) -> None:
         super().__init__()
+        if not isinstance(network, Framewise) or network.head is not None:
+            raise ValueError("this network looks at a clip as a whole: it has no scores of single frames")
         for where, operator in network.operators():
             if reason := operator.no_stream():
                 raise ValueError(f"{where}: {reason}")

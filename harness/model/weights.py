@@ -28,6 +28,14 @@ PUBLIC: dict[
 }
 """torchvision's files by backbone, without suffix: .pth as published, or .safetensors converted from it."""
 
+FLAT = {
+    "i3d_resnet50": "resnet50",
+    "nl_i3d_resnet50": "resnet50",
+    "eco": "bninception",
+    "eco_lite": "bninception",
+}
+"""The 2D network from which a 3D one starts."""
+
 SUFFIXES = (".pth", ".safetensors")
 
 
@@ -42,6 +50,7 @@ def find(weights: str, backbone: str) -> Path:
         StudyError: there is none, or it is not the file that its name says; the line says what to put where.
     """
     given = os.environ.get("MIXTBENCH_WEIGHTS", "")
+    backbone = FLAT.get(backbone, backbone)
     if weights != "imagenet":
         place, why = Path(weights), "model.weights"
     elif given:

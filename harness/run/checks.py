@@ -60,8 +60,8 @@ def _check_possible(study: Study, address: str) -> None:
         study.resources.resolved().check({"cpus": usable_cpus(), "gpus": torch.cuda.device_count()})
     check_recipes(study, elsewhere=bool(address))
     for settings in study.variants.values():
-        if settings.model.weights:
-            weights.find(settings.model.weights, settings.model.backbone)
+        for named, network in settings.model.starts().values():
+            weights.find(named, network)
         if gone := missing_data(settings.data):
             raise DataError(gone)
 

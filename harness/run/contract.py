@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 
 from harness.errors import StudyError, in_a_line, printable
-from harness.model.mstnet import MSTNet
+from harness.model.build import build
 from harness.outside import is_ours
 from harness.study.study import Study
 from harness.train import apart
@@ -75,7 +74,7 @@ def check_operators(studies: Sequence[Study], variants: Collection[str]) -> int:
 def _subjects(settings: Settings, row: str) -> list[Subject]:
     frames = settings.data.num_frames
     with torch.device("meta"):
-        network = MSTNet(dataclasses.replace(settings.model, weights=""), frames, num_classes=2)
+        network = build(settings.model.drawn(), frames, num_classes=2)
     sizes: dict[str, dict[int, Subject]] = {}
     for _, op in network.operators():
         cls = type(op)

@@ -203,8 +203,8 @@ def missing(plan: Plan) -> list[str]:
         elif plan.data[name] is None and settings.data.dataset_name != "generated":
             lines.append("data: no index yet; the first run makes it, or python -m harness.data prepare ROOT")
         try:
-            if model.weights:
-                weights.find(model.weights, model.backbone)
+            for named, network in model.starts().values():
+                weights.find(named, network)
         except StudyError as error:
             lines.append(f"weights: {error}")
     try:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from harness.data.config import DataConfig
 from harness.data.dataset import DataSet, located
@@ -126,8 +126,8 @@ def _sources(settings: Settings) -> dict[str, str]:
 def _with_weights_file(settings: Settings) -> tuple[Settings, dict[str, str]]:
     """`imagenet` as the file that it means here: a worker's own environment may say something else."""
     model = settings.model
-    if not model.weights:
-        return settings, {}
-    path = weights.find(model.weights, model.backbone)
-    model = dataclasses.replace(model, weights=str(path))
-    return dataclasses.replace(settings, model=model), {"weights": weights.describe(path)}
+    files = {key: weights.find(*named) for key, named in model.starts().items()}
+    named: dict[str, Any] = {key: str(path) for key, path in files.items()}
+    model = dataclasses.replace(model, **named)
+    found = {key: weights.describe(path) for key, path in files.items()}
+    return dataclasses.replace(settings, model=model), found

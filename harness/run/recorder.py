@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,10 @@ import torch
 
 from harness.data.dataset import DataSet
 from harness.files import set_aside
-from harness.model.mstnet import MSTNet
+from harness.model.build import build
 from harness.records import LAG, CostRecord, StudyRecord, TrialRecord
 from harness.run.plan import Plan
+from harness.study import costed
 from harness.study.protocol import protocol
 from harness.study.study import Study
 from harness.tracking.recorder import Recorder
@@ -61,6 +61,7 @@ def study_record(
         sweep=study.sweep.record() if study.sweep else {},
         clips=study.report.clips,
         tuning=tuning or {},
+        costed=costed.counted(study),
     )
 
 
@@ -76,9 +77,9 @@ def _horizons(study: Study) -> dict[str, int | None]:
     """How far apart each variant's network can relate two frames, from its shapes alone."""
     found = {}
     for name, settings in study.variants.items():
-        model = dataclasses.replace(settings.model, weights="")
+        model = settings.model.drawn()
         with torch.device("meta"):
-            found[name] = MSTNet(model, settings.data.num_frames, num_classes=2).horizon()
+            found[name] = build(model, settings.data.num_frames, num_classes=2).horizon()
     return found
 
 

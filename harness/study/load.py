@@ -19,11 +19,11 @@ import torch
 import yaml
 
 from harness.cost.config import OWN, CostConfig
-from harness.cost.counting import placed as costed
+from harness.cost.counting import placed as as_costed
 from harness.errors import Problems, StudyError, first_line, in_a_line, nearest, setting
 from harness.model.any_backbone import AnyBackbone
+from harness.model.build import build
 from harness.model.config import ModelConfig
-from harness.model.mstnet import MSTNet
 from harness.outside import import_from, is_ours, place_of
 from harness.published import load_reference
 from harness.stats.hypotheses import parse_hypothesis, parse_pair
@@ -70,6 +70,7 @@ class Head:
     report: ReportConfig = field(default_factory=ReportConfig)
     sweep: Any = None
     tune: Any = None
+    costed: dict[str, Any] = field(default_factory=dict)
 
 
 def load_studies(
@@ -210,6 +211,10 @@ def load_study(path: str | Path, *, preset: str = "", overrides: Sequence[str] =
                     words: _variant(name, merged(at_value, {tuned: one}), variants[name], where, at)
                     for words, one in values.items()
                 }
+    costed = {}
+    for name, change in head.costed.items() if head else ():  # nothing of the study's own goes into them
+        with problems.collect():
+            costed[str(name)] = _variant(str(name), {}, change, where, source, under="costed")
     problems.raise_any()
     assert head is not None
     _check_distinct(resolved, where)
@@ -218,7 +223,7 @@ def load_study(path: str | Path, *, preset: str = "", overrides: Sequence[str] =
     if tuned:
         check_not_held_out(resolved, source)
     stated = {item.name: getattr(head, item.name) for item in dataclasses.fields(Head)}
-    stated |= {"baseline": next(iter(rows[head.baseline].values())), "sweep": sweep}
+    stated |= {"baseline": next(iter(rows[head.baseline].values())), "sweep": sweep, "costed": costed}
     stated["tune"] = Tuning(key=tuned, tried=tried) if tuned else None
     return Study(path=path.resolve(), preset=preset, part=part, variants=resolved, **stated)
 
@@ -383,8 +388,10 @@ def _check_distinct(variants: dict[str, Settings], where: str) -> None:
             raise StudyError(f"{where}: variants.{name}: {rule}")
 
 
-def _variant(name: str, base: dict[str, Any], change: Any, where: str, study_source: Source) -> Settings:
-    place = f"{where}: variants.{name}"
+def _variant(
+    name: str, base: dict[str, Any], change: Any, where: str, study_source: Source, under: str = "variants"
+) -> Settings:
+    place = f"{where}: {under}.{name}"
     if change is None:
         change = {}
     if not isinstance(change, dict):
@@ -406,6 +413,11 @@ def _variant(name: str, base: dict[str, Any], change: Any, where: str, study_sou
     with problems.collect():
         settings: Settings = coerce(merged(base, known), Settings, "", source)
         operator = _checked_operator(settings, source)
+        if settings.model.flow and under == "variants":
+            rule = (
+                "no data set here has optical flow; such a network can only be costed: name it under `costed`"
+            )
+            raise StudyError(f"{source('model.flow')}: {settings.model.flow}: {rule}")
     problems.raise_any()
     return dataclasses.replace(settings, model=dataclasses.replace(settings.model, operator=operator))
 
@@ -428,11 +440,11 @@ def _check_cost(cost: CostConfig, variants: dict[str, Settings], source: Source)
     """Operators must be able to stand in the backbone that is costed."""
     for name, settings in variants.items():
         try:
-            model = costed(cost, settings.model)
-            if model.is_outside and model != dataclasses.replace(settings.model, weights=""):
+            model = as_costed(cost, settings.model)
+            if model.is_outside and model != settings.model.drawn():
                 _check_backbone(model, lambda path: source("cost.backbone"))
                 with torch.device("meta"):
-                    MSTNet(model, settings.data.num_frames, 2)
+                    build(model, settings.data.num_frames, 2)
         except ValueError as error:
             raise StudyError(
                 f"{source('cost.backbone')}: {cost.backbone} cannot carry the operators of {name}: "
@@ -472,13 +484,13 @@ def _checked(model: ModelConfig, frames: int, path: str, source: Source) -> dict
         if "." not in name and not is_ours(cls):  # another process, and another run, would not know it
             raise ValueError(f"name: {name!r} is not of the zoo; write its dotted path, {dotted}")
         with torch.device("meta"):
-            MSTNet(dataclasses.replace(model, weights=""), frames, 2)
+            build(model.drawn(), frames, 2)
     except (ValueError, TypeError) as error:
         text = next(iter(str(error).splitlines()), type(error).__name__)
         setting, colon, rule = text.partition(":")
         if colon and setting in ("name", *operator):
             place, text = f"{place}.{setting}", rule.strip()
-        elif colon and setting in ("where", "placement", "stages"):  # of a backbone from outside
+        elif colon and hasattr(model, setting):  # another setting of the network
             place, text = source(f"model.{setting}"), rule.strip()
         raise StudyError(f"{place}: {text}") from None
     except Exception as error:  # whatever a user's own file does when imported, or its class when made

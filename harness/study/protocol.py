@@ -8,7 +8,7 @@ from harness.data.sampling import SAMPLING_WORDS
 from harness.data.views import PROTOCOLS
 from harness.errors import StudyError
 from harness.model import weights
-from harness.model.config import CONSENSUS, ModelConfig
+from harness.model.config import CONSENSUS, VOLUMES, ModelConfig
 from harness.study.study import Study
 from harness.train.recipe import TrainConfig
 from harness.train.settings import Settings
@@ -17,6 +17,12 @@ _GROUPS = {
     "plain": "one rate for all parameters",
     "tsm": "biases at twice the rate, the classifier's weight at 5 times, its bias at 10 times, no decay of biases and "
     "batch norm",
+}
+
+_FRAMES = {
+    "average": "scores averaged over frames",
+    "trn": "relations among frames, at every number of them (TRN multi-scale)",
+    "timeception": "layers of depthwise convolutions along time (Timeception)",
 }
 
 _SELECT = {
@@ -41,6 +47,8 @@ def protocol(study: Study, data: DataSet | None) -> dict[str, str]:
     smoothing = f", labels smoothed by {t.label_smoothing:g}" if t.label_smoothing else ""
     frames = " or ".join(map(str, sorted({one.data.num_frames for one in study.variants.values()})))
     crops = f"multi-scale corner crops of x{list(d.scales)} to {d.crop}x{d.crop}"
+    operators = "" if m.backbone in VOLUMES else f", operators at {_places(m)}"
+    width = f" {m.width:g} times as wide" if m.width != 1 else ""
     rate = f"lr {t.lr:g} ({schedule}), weight decay {t.weight_decay:g}, {_GROUPS[t.groups]}"
     epochs = " or ".join(map(str, sorted({one.train.epochs for one in study.variants.values()})))
     return {
@@ -51,8 +59,8 @@ def protocol(study: Study, data: DataSet | None) -> dict[str, str]:
         "unreadable clips": _unreadable(d.on_unreadable, data),
         "test": d.test.resolved().words(d.crop, d.short_side),
         "validation while training": f"{_validated(t)}{PROTOCOLS['center_1clip'].words(d.crop, d.short_side)}",
-        "consensus": "scores averaged over frames",
-        "network": f"{m.backbone}, operators at {_places(m)}, dropout {m.dropout:g}, weights: {_start(m)}",
+        "consensus": _FRAMES[m.consensus] if m.backbone not in VOLUMES else "a clip is scored as a whole",
+        "network": f"{m.backbone}{width}{operators}, dropout {m.dropout:g}, weights: {_start(m)}",
         "optimiser": f"{t.optimizer}{momentum}, {rate}, {clip}{smoothing}",
         "batch": batch(t, study.resources.resolved().ranks),
         "epochs": f"{epochs}; results are those of {_SELECT[t.select]}",
@@ -145,9 +153,10 @@ def _unreadable(choice: str, data: DataSet | None) -> str:
 
 
 def _start(model: ModelConfig) -> str:
-    if not model.weights:
+    if not model.starts():
         return "random start"
     try:
-        return f"{model.weights}, from {weights.describe(weights.find(model.weights, model.backbone))}"
+        files = [(named, weights.find(named, network)) for named, network in model.starts().values()]
+        return "; ".join(f"{named}, from {weights.describe(path)}" for named, path in files)
     except StudyError:
-        return f"{model.weights}, not on this machine"
+        return f"{', '.join(named for named, _ in model.starts().values())}, not on this machine"

@@ -19,8 +19,7 @@ from harness.cost.config import OWN
 from harness.data.config import DATASETS
 from harness.data.generated.tasks import TASKS
 from harness.data.views import PROTOCOLS
-from harness.model.config import PLACEMENTS
-from harness.model.resnet import BACKBONES
+from harness.model.config import CONSENSUSES, NAMES, PLACEMENTS
 from harness.study.load import Head
 from harness.train.recipe import PRECISIONS
 from harness.train.settings import Settings
@@ -30,6 +29,7 @@ FIRST_LINE = "# yaml-language-server: $schema=schema.json"
 """Of a study in the same folder."""
 
 _CHOICES: dict[str, list[str]] = {
+    "model.consensus": list(CONSENSUSES),
     "model.placement": list(PLACEMENTS),
     "cost.precision": list(PRECISIONS),
     "train.precision": list(PRECISIONS),
@@ -106,7 +106,7 @@ def _special(place: str) -> dict[str, Any] | None:
     if place in _CHOICES:
         return {"enum": _CHOICES[place]}
     if place.endswith(".backbone"):
-        ours = [*BACKBONES, *([OWN] if place == "cost.backbone" else [])]
+        ours = [*NAMES, *([OWN] if place == "cost.backbone" else [])]
         return {"anyOf": [{"enum": ours}, {"type": "string", "pattern": "[./]"}]}  # or one from outside
     if place == "model.operator":
         names = {"anyOf": [{"enum": sorted(TemporalOp.registry)}, {"type": "string"}]}

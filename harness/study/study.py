@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,10 @@ ADDED_SINCE: dict[str, Any] = {
     "train.label_smoothing": 0.0,
     "data.holdout": 0.0,
     "model.where": [],
+    "model.weights_3d": "",
+    "model.consensus": "average",
+    "model.width": 1.0,
+    "model.flow": 0,
 }
 """Settings that came when there were results already, with the value that does what was done before. At that value a
 setting is no part of a trial's id, and results of earlier versions still count."""
@@ -67,6 +71,7 @@ class Study:
         profile: write traces of a training step of every variant, beside its cost.
         variants: resolved settings by variant name, in the file's order. In a sweep each of the file's variants is
             there at each value, as `ks3@96`, and the baseline is its row at the first value.
+        costed: networks that are never trained: what they cost at their own frames and size stands in the report.
         margin: a difference of so many points does not matter; 0 where none is named.
         hypotheses, pairs: as they stand in the file; checked.
         tune: what each row is tried at first. While it stands here, the values of the variants are not chosen yet.
@@ -90,6 +95,7 @@ class Study:
     sweep: Sweep | None
     tune: Tuning | None
     variants: dict[str, Settings]
+    costed: dict[str, Settings] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -182,6 +188,8 @@ def trial_id(settings: Settings, seed: int, fingerprint: str, ranks: int = 1) ->
     dataset.pop("root", None)  # where the data lies decides nothing: its fingerprint does
     decisive["data"]["dataset"] = dataset["name"] if list(dataset) == ["name"] else dataset
     decisive["model"]["weights"] = weights.fingerprint(settings.model.weights, settings.model.backbone)
+    if "weights_3d" in decisive["model"]:
+        decisive["model"]["weights_3d"] = weights.fingerprint(settings.model.weights_3d, "resnet18")
     parts = {
         "settings": decisive,
         "seed": seed,

@@ -9,7 +9,6 @@ normalised here. An operator of a user's own must be importable where the networ
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 import warnings
 from pathlib import Path
@@ -21,8 +20,8 @@ import yaml
 
 from harness.data.transforms import normalise
 from harness.errors import TrackingError
+from harness.model.build import build
 from harness.model.config import ModelConfig
-from harness.model.mstnet import MSTNet
 from harness.records import operator_words
 from harness.study.reading import coerce
 from harness.train.settings import Settings
@@ -44,7 +43,7 @@ def save(folder: Path, weights: Path, settings: dict[str, Any], classes: list[st
     data = settings["data"]
     (folder / "data").mkdir(parents=True)
     shutil.copyfile(weights, folder / "data" / WEIGHTS)
-    model = {**settings["model"], "weights": ""}  # the trained weights stand beside it
+    model = {**settings["model"], "weights": "", "weights_3d": ""}  # the trained weights stand beside it
     built = {"settings": {**settings, "model": model}, "classes": classes}
     (folder / "data" / SETTINGS).write_text(yaml.safe_dump(built, sort_keys=False), encoding="utf-8")
     clips = TensorSpec(np.dtype("uint8"), (-1, data["num_frames"], 3, data["crop"], data["crop"]))
@@ -107,9 +106,9 @@ class TrainedNetwork:
             model, frames = ModelConfig(**kept), built["num_frames"]
         else:
             self.settings = coerce(settings, Settings, "", lambda path: f"settings.{path}")
-            model = dataclasses.replace(self.settings.model, weights="")
+            model = self.settings.model.drawn()
             frames = self.settings.data.num_frames
-        self.network = MSTNet(model, frames, len(self.classes), seed=0)
+        self.network = build(model, frames, len(self.classes), seed=0)
         self.network.load_state_dict(torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True))
         self.network.eval()
 

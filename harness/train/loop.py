@@ -21,7 +21,8 @@ from harness.data.batches import TrainBatches
 from harness.data.dataset import DataSet
 from harness.data.views import PROTOCOLS, TestProtocol
 from harness.errors import TrainingError
-from harness.model.mstnet import MSTNet, to_memory_format
+from harness.model.build import build
+from harness.model.network import Network, to_memory_format
 from harness.seeds import seed_for
 from harness.train.checkpoint import Learner, State, load, save
 from harness.train.evaluation import (
@@ -55,7 +56,7 @@ def fit(
     on_epoch: OnEpoch = lambda entry: None,
     on_pass: OnPass | None = None,
     world: World = ALONE,
-) -> tuple[MSTNet, State, Evaluation]:
+) -> tuple[Network, State, Evaluation]:
     """Train from the start, or from `checkpoint` where there is one, to the last epoch.
 
     Args:
@@ -134,7 +135,7 @@ class _Training:
         except ValueError as error:
             raise TrainingError(f"train.{error}") from None
         self.settings, self.seed, self.data, self.device, self.world = settings, seed, data, device, world
-        self.model = MSTNet(settings.model, settings.data.num_frames, len(data.classes), seed).to(device)
+        self.model = build(settings.model, settings.data.num_frames, len(data.classes), seed).to(device)
         if config.channels_last:
             to_memory_format(self.model, torch.channels_last)
         if config.sync_batch_norm and world.size > 1:

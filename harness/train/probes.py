@@ -4,7 +4,6 @@ learn, and how far does it look? Done once, at the end of a trial; nothing here 
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,8 @@ from harness.data.batches import eval_batches
 from harness.data.clips import ORDERS
 from harness.data.dataset import DataSet
 from harness.data.views import PROTOCOLS
-from harness.model.mstnet import MSTNet
+from harness.model.build import build
+from harness.model.network import Network
 from harness.seeds import seed_for
 from harness.train.evaluation import autocast, evaluate, to_device
 from harness.train.settings import Settings
@@ -32,7 +32,7 @@ DRAWN_CHANNELS = 16
 
 
 def measure(
-    model: MSTNet, settings: Settings, seed: int, data: DataSet, device: torch.device
+    model: Network, settings: Settings, seed: int, data: DataSet, device: torch.device
 ) -> dict[str, Any]:
     """All probes, as plain lists and numbers for `TrialRecord.probes`.
 
@@ -48,7 +48,7 @@ def measure(
 
 
 def order(
-    model: MSTNet, settings: Settings, data: DataSet, device: torch.device
+    model: Network, settings: Settings, data: DataSet, device: torch.device
 ) -> dict[str, dict[str, float]]:
     """Accuracy on the validation clips in every order of their frames, "as_is" among them.
 
@@ -64,14 +64,14 @@ def order(
     return found
 
 
-def filters(model: MSTNet, settings: Settings, seed: int, num_classes: int) -> list[dict[str, Any]]:
+def filters(model: Network, settings: Settings, seed: int, num_classes: int) -> list[dict[str, Any]]:
     """Taps at the start and now, of every operator that learns a filter per channel.
 
     Returns:
         One dict an operator: the fields of `breakdown.Filters`, `moved` as one number.
     """
-    config = dataclasses.replace(settings.model, weights="")  # the operators' start does not depend on it
-    start = dict(MSTNet(config, settings.data.num_frames, num_classes, seed).operators())
+    config = settings.model.drawn()  # the operators' start does not depend on it
+    start = dict(build(config, settings.data.num_frames, num_classes, seed).operators())
     found = []
     for name, operator in model.operators():
         before, now = start[name].kernel(), operator.kernel()
@@ -94,7 +94,7 @@ def filters(model: MSTNet, settings: Settings, seed: int, num_classes: int) -> l
     return found
 
 
-def occlusion(model: MSTNet, settings: Settings, data: DataSet, device: torch.device) -> dict[str, Any]:
+def occlusion(model: Network, settings: Settings, data: DataSet, device: torch.device) -> dict[str, Any]:
     """How much less a network believes in a clip's class, against its twin's, when one of its frames is grey.
 
     Belief is the probability of the true class among the two, in per cent; grey is the mean colour that clips are
@@ -144,7 +144,7 @@ def _rounded(taps: Tensor) -> list[list[float]]:
     return [[round(value, 4) for value in channel] for channel in taps.T.tolist()]
 
 
-def reach(model: MSTNet, settings: Settings, data: DataSet, device: torch.device) -> list[dict[str, Any]]:
+def reach(model: Network, settings: Settings, data: DataSet, device: torch.device) -> list[dict[str, Any]]:
     """How much the centre frame's features after each stage depend on each input frame.
 
     The squared gradient of a random projection of the features is, in the mean over projections, the squared
@@ -176,12 +176,13 @@ def reach(model: MSTNet, settings: Settings, data: DataSet, device: torch.device
             inputs = to_device(batch.clips, settings.train, device).requires_grad_()
             model(inputs)
             for row, stage in enumerate(ends):
-                output = features[stage][centre]
+                output = features[stage]
+                volume = output.dim() == 5  # (1, C, T', H, W), of which fewer frames may be left
+                output = output[0, :, centre * output.shape[2] // frames] if volume else output[centre]
                 generator = torch.Generator().manual_seed(seed_for("reach", place, stage))
                 projection = torch.randn(output.shape, generator=generator).to(output)
-                (gradient,) = torch.autograd.grad(
-                    (output * projection).sum(), inputs, retain_graph=row + 1 < len(ends)
-                )
+                more = row + 1 < len(ends)
+                (gradient,) = torch.autograd.grad((output * projection).sum(), inputs, retain_graph=more)
                 energy[row] += gradient[0].double().square().sum(dim=(1, 2, 3)).cpu()
     finally:
         for hook in hooks:

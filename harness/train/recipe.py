@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from harness.model.mstnet import MSTNet
+from harness.model.network import Network
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -143,7 +143,7 @@ def learning_rate(config: TrainConfig, epoch: int, step: int, steps: int) -> flo
     return config.lr * 0.5 * (1 + math.cos(math.pi * (done - config.warmup) / (1 - config.warmup)))
 
 
-def freeze_batch_norm(model: MSTNet, how: bool | str) -> None:
+def freeze_batch_norm(model: Network, how: bool | str) -> None:
     """Freeze the backbone's batch norm: "all", or "partial": all but the first. Call it after every `model.train()`.
 
     As in the TSN and TSM code, frozen means that it normalises by its running statistics, which stay as they are, and
@@ -156,7 +156,7 @@ def freeze_batch_norm(model: MSTNet, how: bool | str) -> None:
                 parameter.requires_grad_(False)
 
 
-def _backbone_norms(model: MSTNet) -> Iterator[_BatchNorm]:
+def _backbone_norms(model: Network) -> Iterator[_BatchNorm]:
     inside = {module for _, operator in model.operators() for module in operator.modules()}
     for module in model.modules():
         if isinstance(module, _BatchNorm) and module not in inside:
@@ -175,7 +175,7 @@ _TSM_GROUPS = {  # name -> factors of lr and of weight decay
 _NORMS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm, nn.modules.instancenorm._InstanceNorm)
 
 
-def parameter_groups(config: TrainConfig, model: MSTNet) -> list[dict[str, Any]]:
+def parameter_groups(config: TrainConfig, model: Network) -> list[dict[str, Any]]:
     """Every parameter that learns, in exactly one group of an optimiser.
 
     "plain" is one group. "tsm" has those of the TSN and TSM code: lr x2 for biases, x5 for the classifier's weight,
@@ -206,11 +206,12 @@ def parameter_groups(config: TrainConfig, model: MSTNet) -> list[dict[str, Any]]
 
 def _tsm_group(name: str) -> str:
     special = {"fc.weight": "classifier weight", "fc.bias": "classifier bias", "conv1.weight": "first weight"}
+    name = name.removeprefix("head.")
     own_name = name.rpartition(".")[2]
     return special.get(name) or ("biases" if own_name.startswith("bias") else "weights")
 
 
-def make_optimizer(config: TrainConfig, model: MSTNet) -> torch.optim.Optimizer:
+def make_optimizer(config: TrainConfig, model: Network) -> torch.optim.Optimizer:
     """The optimiser over `parameter_groups`."""
     groups = parameter_groups(config, model)
     on_cpu = all(p.device.type == "cpu" for group in groups for p in group["params"])

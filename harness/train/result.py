@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from harness.files import seal, sealed_bytes, write_whole
-from harness.model.mstnet import MSTNet
+from harness.model.network import Network
 from harness.records import TrialRecord, to_json
 
 _RECORD, _FILES = "result.json", ("scores.npz", "model.pt")
@@ -21,7 +21,7 @@ class DamagedError(Exception):
     """A result is not as it was saved; says which file."""
 
 
-def save_result(record: TrialRecord, scores: np.ndarray, model: MSTNet, folder: Path) -> None:
+def save_result(record: TrialRecord, scores: np.ndarray, model: Network, folder: Path) -> None:
     """Write `scores.npz`, `model.pt`, then `result.json`, then drop the checkpoint: a result is whole or not there."""
     folder.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(folder / "scores.npz", scores=scores.astype(np.float32))

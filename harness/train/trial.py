@@ -23,7 +23,7 @@ from harness import machine, metrics
 from harness.data.dataset import DataSet, open_data
 from harness.errors import TrainingError, UserError, first_line, in_a_line, printable, words_of
 from harness.model import weights
-from harness.model.mstnet import MSTNet
+from harness.model.network import Network
 from harness.outside import changed_modules, import_from, named_sources
 from harness.records import NOTE, SOURCES, TrialRecord, to_json
 from harness.train import probes, ranks
@@ -303,7 +303,7 @@ def _skipped(data: DataSet, state: State, tested: list[int]) -> dict[str, list[s
 
 
 def after_fit(
-    model: MSTNet, settings: Settings, seed: int, data: DataSet, device: torch.device
+    model: Network, settings: Settings, seed: int, data: DataSet, device: torch.device
 ) -> dict[str, Any]:
     """What is measured of a trial's network once it is trained, for `TrialRecord.probes`."""
     return probes.measure(model, settings, seed, data, device) if settings.train.probes else {}

@@ -13,7 +13,8 @@ from harness.cost.config import CostConfig
 from harness.cost.counting import count
 from harness.errors import StudyError
 from harness.model.config import ModelConfig
-from harness.model.mstnet import MSTNet, SeededDropout
+from harness.model.mstnet import MSTNet
+from harness.model.network import SeededDropout
 from operators import TemporalOp
 
 

@@ -18,7 +18,8 @@ from harness.data.dataset import DataSet, open_data
 from harness.data.transforms import normalise
 from harness.errors import TrainingError
 from harness.model.config import ModelConfig
-from harness.model.mstnet import MSTNet, SeededDropout
+from harness.model.mstnet import MSTNet
+from harness.model.network import SeededDropout
 from harness.study.protocol import batch
 from harness.train.loop import fit, passes
 from harness.train.recipe import (
