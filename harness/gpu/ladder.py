@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import multiprocessing
-import os
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 from harness import metrics, shipped
 from harness.data.dataset import open_data
 from harness.gpu.place import STUDY, Place
+from harness.machine import usable_cpus
 from harness.study.load import load_studies
 from harness.train.loop import fit
 from harness.train.settings import Settings
@@ -75,6 +75,11 @@ def train(trial: Trial) -> dict[str, Any]:
     }
 
 
+def together(jobs: int) -> int:
+    """How many of so many trials run at once: no more than there are processors for this process."""
+    return min(AT_ONCE, usable_cpus(), jobs)
+
+
 def run(place: Place) -> None:
     """One trial alone, then several at once; each kept when it is done."""
     jobs = trials(place)
@@ -84,7 +89,7 @@ def run(place: Place) -> None:
     place.add("trials", train(jobs[0]))  # also what a first use of the device costs
     alone = train(jobs[0])
     place.say(alone_seconds=alone["seconds"])
-    at_once = min(AT_ONCE, os.cpu_count() or 1, len(jobs) - 1)
+    at_once = together(len(jobs) - 1)
     begin = time.perf_counter()
     with ProcessPoolExecutor(at_once, multiprocessing.get_context("spawn")) as pool:
         for done in as_completed([pool.submit(train, job) for job in jobs[1:]]):

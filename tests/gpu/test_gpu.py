@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from harness.gpu import __main__ as gpu
-from harness.gpu import checks
+from harness.gpu import checks, ladder
 from harness.gpu.place import Place
 
 HIDDEN = ("ray", "mlflow", "decord", "av", "rich", "scipy", "matplotlib", "PIL", "safetensors", "pandas")
@@ -78,6 +78,13 @@ def test_a_check_that_fails_is_told_with_what_it_found(tmp_path: Path) -> None:
         "two and two are five", "failed", "they are 4"
     )
     assert checks.tried(it_breaks, place(tmp_path)).words == "ValueError: no shape"
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system binds no process to processors")
+def test_at_once_go_no_more_trials_than_the_process_has_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)  # of the machine, of which others have the rest
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3})
+    assert [ladder.together(jobs) for jobs in (1, 29)] == [1, 1]
 
 
 def test_without_a_gpu_the_command_says_so_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
