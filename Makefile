@@ -4,7 +4,9 @@ BIN := .venv/bin
 STUDY ?= studies/kernel_sizes.yaml
 PORT ?= 5000
 
-.PHONY: study test test-all check ui tensorboard bench bench-gpu gpu setup clean
+KILLS ?= 100
+
+.PHONY: study faults test test-all check ui tensorboard bench bench-gpu gpu setup clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +16,7 @@ help:
 	@echo "make bench    every operator and path as multiples of a plain copy, into reports/bench/; bench-gpu on a GPU"
 	@echo "make gpu      on a GPU: checks, bench, costs, the ladder, traces, in 8 minutes (QUICK=1: 3)"
 	@echo "make test     the tests; test-all adds the slow ones"
+	@echo "make faults   kill the driver at random, ask again, compare; writes docs/reliability.md (KILLS=$(KILLS))"
 	@echo "make check    lint, format and types"
 
 study: setup
@@ -25,6 +28,9 @@ test: setup
 
 test-all: setup
 	$(BIN)/python -m pytest
+
+faults: setup
+	$(BIN)/python tests/faults.py --kills $(KILLS)
 
 check: setup
 	$(BIN)/ruff check

@@ -26,6 +26,10 @@ class TrackingError(UserError):
     """The tracking store cannot be reached, read or written."""
 
 
+class StoreAwayError(TrackingError):
+    """The tracking store cannot be reached or written now, and may be again: its disk is full, its server away."""
+
+
 class TrainingError(Exception):
     """A trial cannot go on for a reason that lies in its settings, such as a loss that is not a number."""
 

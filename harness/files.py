@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import logging
 import os
@@ -33,7 +34,7 @@ def write_whole(file: Path, content: str | bytes | Callable[[Path], object]) -> 
     Readers see the old file or the new one, whole, also where the writer is killed. Folders are made.
 
     Raises:
-        OSError: it cannot be written; the old file stays.
+        OSError: it cannot be written, and names the file; the old file stays.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
@@ -45,8 +46,20 @@ def write_whole(file: Path, content: str | bytes | Callable[[Path], object]) -> 
         else:
             content(partial)
         os.replace(partial, file)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(file)) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
+
+
+def disk_error(error: BaseException) -> str:
+    """`path: No space left on device` of an error of a disk, which somebody can mend; "" of any other."""
+    if not isinstance(error, OSError) or error.errno not in _DISK or not error.filename:
+        return ""
+    return f"{error.filename}: {error.strerror}"
 
 
 def replace_folder(folder: Path, write: Callable[[Path], object]) -> None:
@@ -130,6 +143,11 @@ def seal(file: Path) -> None:
         checksum = _checksum(opened, file.stat().st_size)
         opened.seek(0, os.SEEK_END)
         opened.write(_SEAL % checksum)
+
+
+def sealed(content: bytes) -> bytes:
+    """With the seal that `seal` would write behind it."""
+    return content + _SEAL % zlib.crc32(content)
 
 
 def sealed_bytes(file: Path) -> int:

@@ -72,7 +72,7 @@ def _serve(uri: str, port: int) -> int:
     # Without its job runner MLflow takes 2 processes and half the memory.
     environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PYTHONWARNINGS": "ignore"}
     environment["MLFLOW_BACKEND_STORE_URI"] = (
-        store.uri
+        store.connection.address
     )  # a command line can be read by everybody on the machine
     command = ["mlflow", "ui", "--port", str(port), "--workers", "1"]
     command += ["--uvicorn-opts", "--log-level warning"]

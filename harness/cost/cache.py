@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import hashlib
@@ -97,7 +98,7 @@ def _of_networks(
         for name, variant in variants.items()
     }
     for name, file in files.items():
-        if file.exists():
+        with contextlib.suppress(FileNotFoundError, ValueError, TypeError):  # damaged: it is measured anew
             records[name] = CostRecord(**json.loads(file.read_text()))
     doubtful = [name for name, record in records.items() if record.doubts]
     wanted = [name for name, one in records.items() if remeasure or one.doubts or not one.latency_ms]

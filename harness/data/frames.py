@@ -159,10 +159,13 @@ def _write(index: Index, short_side: int, file: Path, progress: Progress) -> Non
     needed, free = int(np.prod(shape)), shutil.disk_usage(file.parent).free
     if needed > free:
         raise DataError(
-            f"{file.parent}: decoding at short_side {short_side} needs {needed / 2**30:.1f} GiB and "
-            f"{free / 2**30:.1f} GiB are free; use a smaller data.short_side or another data folder"
+            f"{file.parent}: decoding at short_side {short_side} needs {needed / 2**20:,.0f} MiB and "
+            f"{free / 2**20:,.0f} MiB are free; use a smaller data.short_side or another data folder"
         )
     np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
+    if hasattr(os, "posix_fallocate"):  # else a disk that is full later ends processes by a signal
+        with file.open("r+b") as opened:
+            os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
     jobs = [
         _Job(clip, short_side, file, int(first))
         for clip, first in zip(index.clips, first_frames(index), strict=False)

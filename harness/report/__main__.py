@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the reports of a tracking store. Exit code: 0 all written, 2 something could not be."""
     args = _parse(argv)
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by which what is half written goes
     try:
         if args.compare:
             first, second = (_record(name, args.tracking_uri) for name in args.compare)
@@ -39,6 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         complain(error)
         return 2
+    except KeyboardInterrupt:
+        say("stopped", "each report is the old one or the new one, whole", must=True)
+        return 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _write_all(store: Store, args: argparse.Namespace) -> bool:

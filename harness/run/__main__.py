@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.console import bar, complain, console, quieten, say
-from harness.errors import UserError
+from harness.errors import DataError, UserError
+from harness.files import disk_error
 from harness.run.request import Request, read
 from harness.run.signals import interrupt, received, stop_code, terminate
 
@@ -47,6 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _list() if request.list else _run(request)
     except UserError as error:
         complain(error)
+        return 2
+    except OSError as error:
+        if not (line := disk_error(error)):
+            raise
+        complain(DataError(f"{line}; what is tracked is safe, and the same command goes on from here"))
         return 2
     except (KeyboardInterrupt, SystemExit) as stop:
         code = stop_code(stop)
@@ -93,7 +99,8 @@ def _run(request: Request) -> int:
 
 
 def _store(request: Request) -> Store | None:
-    from harness.tracking.connection import default_uri, sqlite_file
+    from harness.tracking.connection import default_uri
+    from harness.tracking.sqlite import sqlite_file
     from harness.tracking.store import Store
 
     uri = request.tracking_uri or default_uri()
@@ -202,11 +209,15 @@ def _run_pending(
     from harness.run.claim import claimed
     from harness.run.recorder import RunRecorder
     from harness.tracking.recorder import Recorder
+    from harness.tracking.sqlite import lock_file
 
     recorder, here = Recorder(store), environment()
     if plan.request.unchecked:
         here["contract"] = UNCHECKED
-    with claimed(plan.pending, plan.request.data_dir):
+    locks = [plan.request.data_dir / "trials.lock"]
+    if store.connection.file:
+        locks.append(lock_file(store.connection.file))
+    with claimed(plan.pending, locks):
         found = measure()
         recorder.begin_study(record(found, here))
         if traces := costs.profiles(plan):
@@ -239,11 +250,12 @@ def _costs(plan: Plan) -> dict[str, CostRecord]:
 def _train(jobs: Sequence[Job], recorder: RunRecorder, plan: Plan) -> int:
     """Run them. Returns 0, or the exit code of the signal that stopped them."""
     from harness.run import schedule
+    from harness.run.outbox import Outbox
     from harness.run.printer import Printer
     from harness.run.watch import Watch
 
     request, printer = plan.request, Printer(jobs)
-    watch = Watch(recorder, printer)
+    watch = Watch(recorder, printer, Outbox(60 * request.wait_for_store, printer.note))
     try:
         with printer:
             left = watch.take_over(jobs, force=request.force)
@@ -252,6 +264,8 @@ def _train(jobs: Sequence[Job], recorder: RunRecorder, plan: Plan) -> int:
             elif left:
                 scratch = request.data_dir / "ray" / f"{plan.study.name}-{os.getpid()}"
                 schedule.run_on_ray(left, watch, scratch, request.address)
+            if not received:
+                watch.finish()
     except (KeyboardInterrupt, SystemExit) as stop:
         return stop_code(stop)
     return 130 if len(watch.ended_ids) < len(jobs) else 0  # Ray's fit() returns normally after Ctrl-C

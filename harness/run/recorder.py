@@ -19,7 +19,7 @@ from harness.study.study import Study
 from harness.tracking.recorder import Recorder
 from harness.train.result import DamagedError, discard, saved_result
 from harness.train.settings import plain
-from harness.train.trial import Job
+from harness.train.trial import Job, failed
 
 
 def study_record(
@@ -106,6 +106,18 @@ def left_behind(jobs: Sequence[Job], *, force: bool) -> tuple[list[tuple[Job, Tr
     return found, lines
 
 
+def whole(job: Job, record: TrialRecord) -> TrialRecord:
+    """A record as it can be kept: of a result whose files are not as they were saved, a failure."""
+    if record.status != "done":
+        return record
+    try:
+        saved_result(job.folder)
+    except DamagedError as error:
+        reason = f"{_damaged(job, error)}; asked again, the trial is run again"
+        return failed(job, reason, record.environment)
+    return record
+
+
 def _damaged(job: Job, error: DamagedError) -> str:
     aside = set_aside(job.folder)
     return f"{job.variant} seed={job.seed}: its result was not as it was saved ({error}): it is {aside} now"
@@ -133,31 +145,13 @@ class RunRecorder:
         """Add an epoch to it. False where an earlier run did."""
         return self._recorder.log_epoch(job.trial_id, entry)
 
-    def ended(self, job: Job, record: TrialRecord) -> TrialRecord:
-        """Add the result; its folder, which serves going on, is needed no more.
-
-        Returns:
-            The record as it is kept: of a result whose files are not as they were saved, a failure.
-        """
+    def ended(self, job: Job, record: TrialRecord) -> None:
+        """Add the result; its folder, which serves going on, is needed no more."""
         classes = self._data(job.variant).classes
-        if record.status == "done":
-            try:
-                saved_result(job.folder)
-            except DamagedError as error:
-                reason = f"{_damaged(job, error)}; asked again, the trial is run again"
-                record = TrialRecord(
-                    trial_id=job.trial_id,
-                    variant=job.variant,
-                    seed=job.seed,
-                    status="failed",
-                    reason=reason,
-                    environment=record.environment,
-                )
         network = plain(job.settings) if self._keeps_network(job) else None
         self._recorder.end_trial(record, job.folder, classes, network)
         if record.status == "done":
             discard(job.folder)
-        return record
 
     def _keeps_network(self, job: Job) -> bool:
         networks = self._plan.request.networks

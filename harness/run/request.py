@@ -22,6 +22,7 @@ class Request:
     networks: which trained networks the store keeps: "first" (of the first seed), "all" or "none".
     data_dir: absolute.
     list: print what there is instead. quiet: print only what must be said.
+    wait_for_store: minutes for which the tracking store may be away while trials go on.
     tracking_uri, address: "" for the usual store, and for this machine without a cluster.
     """
 
@@ -40,6 +41,7 @@ class Request:
     data_dir: Path
     tracking_uri: str
     address: str
+    wait_for_store: float
     list: bool = False
     quiet: bool = False
 
@@ -109,12 +111,24 @@ def _parser() -> argparse.ArgumentParser:
     add("--tracking-uri", default="", metavar="URI", help=uri)
     networks = "which trained networks MLflow keeps: those of the first seed (default), all, or none"
     add("--networks", choices=("first", "all", "none"), default="first", help=networks)
+    waits = "how long the store may be away while trials go on; results wait on the disk (default: 10)"
+    add("--wait-for-store", type=_minutes, default=10.0, metavar="MIN", help=waits)
     return parser
 
 
 def _renamed(name: str) -> NoReturn:
     words = "a study at another scale is called a preset now"
     raise argparse.ArgumentTypeError(f"{words}: --preset {name or 'NAME'}")
+
+
+def _minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = -1.0
+    if not 0 <= minutes < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of minutes, 0 or more")
+    return minutes
 
 
 def _seeds(text: str) -> tuple[int, ...]:

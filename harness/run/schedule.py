@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -23,12 +24,6 @@ from harness.records import TrialRecord
 from harness.study.resources import ResolvedResources
 from harness.train import apart
 from harness.train.trial import Job, record_of, work_of
-
-_LOST = (
-    "the Ray worker that watched it was ended, or its node was lost; "
-    "Ray ends workers where memory is short (see resources.cpus)"
-)
-
 
 _CLUSTERS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 
@@ -109,7 +104,9 @@ def run_on_ray(
                 verbose=0,
                 callbacks=[watcher],
                 stop=lambda trial_id, result: watcher.error is not None,
-                failure_config=tune.FailureConfig(max_failures=0),
+                failure_config=tune.FailureConfig(
+                    max_failures=max(job.settings.train.retries for job in jobs)  # of workers and nodes
+                ),
                 # Tune's own, of an actor that keeps nothing: asked for one, it would fail and not be used again.
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
@@ -192,6 +189,15 @@ def _alone(here: bool) -> None:
                 file.write(secrets.token_hex(32))
 
 
+def _lost(error: Exception | None) -> str:
+    """However a trial's own process ends, it is said; this is the end of the worker of Ray that watches it."""
+    words = " ".join(str(error).split())
+    if re.search(r"\b(its|the) node (has )?(died|was)\b", words):
+        return "node lost: the machine that it ran on has left the Ray cluster"
+    memory = "; Ray ends workers where memory is short (see resources.cpus)"
+    return f"the Ray worker that watched it was ended{memory}"
+
+
 def _watcher(jobs: Sequence[Job], observer: Observer) -> Any:
     from ray import tune
 
@@ -204,9 +210,10 @@ def _watcher(jobs: Sequence[Job], observer: Observer) -> Any:
 
         def __init__(self) -> None:
             self.error: BaseException | None = None
-            self._waiting = iter(enumerate(jobs))
-            self._job: dict[str, Job] = {}  # by Tune's id of the trial
+            self._waiting = iter(range(len(jobs)))
+            self._index: dict[str, int] = {}  # by Tune's id of the trial
             self._ended: set[str] = set()
+            self._attempts: dict[str, list[str]] = {}  # why they ended, where Tune began again
 
         def __reduce__(self) -> Any:
             return object, ()  # Tune saves its set-up to restore it; ours starts anew from the store
@@ -219,22 +226,32 @@ def _watcher(jobs: Sequence[Job], observer: Observer) -> Any:
         ) -> None:
             if "entry" not in result["said"]:
                 self._ended.add(trial.trial_id)
-            self._pass(_pass_on, self._job[trial.trial_id], result["said"], observer)
+            self._tell(trial, result["said"])
+
+        def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+            self._attempts.setdefault(trial.trial_id, []).append(_lost(trial.get_pickled_error()))
 
         def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-            if trial.trial_id not in self._job:  # its worker did not even start
-                self._next(trial)
+            self._next(trial)  # of one whose worker did not even start
             if trial.trial_id not in self._ended:
                 # However a trial's own process ends, it is said; this is the end of the one that watches it.
                 self._ended.add(trial.trial_id)
-                self._pass(_pass_on, self._job[trial.trial_id], {"died": _LOST}, observer)
+                self._tell(trial, {"died": _lost(trial.get_pickled_error())})
 
         def _next(self, trial: Any) -> int:
-            """The place in the list of the job that a trial of Tune's is from now on."""
-            index, job = next(self._waiting)
-            self._job[trial.trial_id] = job
-            self._pass(observer.started, job)
-            return index
+            """The place in the list of the job that a trial of Tune's is from now on, or is already."""
+            if trial.trial_id not in self._index:
+                self._index[trial.trial_id] = next(self._waiting)
+                self._pass(observer.started, self._job(trial))
+            return self._index[trial.trial_id]
+
+        def _job(self, trial: Any) -> Job:
+            return jobs[self._index[trial.trial_id]]
+
+        def _tell(self, trial: Any, said: apart.Said) -> None:
+            if "entry" not in said and (attempts := self._attempts.get(trial.trial_id)):
+                said = said | {"attempts": [*attempts, *said.get("attempts", ())]}
+            self._pass(_pass_on, self._job(trial), said, observer)
 
         def _pass(self, call: Any, *args: Any) -> None:
             if self.error is not None:

@@ -23,7 +23,7 @@ from harness.train.settings import Settings, plain
 RESULTS_VERSION = 2
 """Part of every trial's id: raised when a change of the code changes results, so that old ones are not reused."""
 
-_NOT_DECISIVE = {("train", key) for key in ("workers", "probes", "time_limit", "stall_limit")}
+_NOT_DECISIVE = {("train", key) for key in ("workers", "probes", "time_limit", "stall_limit", "retries")}
 """Settings, by section, that cannot change a result."""
 
 ADDED_SINCE: dict[str, Any] = {

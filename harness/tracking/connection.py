@@ -9,15 +9,14 @@ from __future__ import annotations
 import logging
 import os
 import re
-import socket
-import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse, urlsplit
 
-from harness.errors import TrackingError, nearest
+from harness.errors import StoreAwayError, TrackingError, nearest
+from harness.tracking import sqlite
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment
@@ -28,9 +27,6 @@ if TYPE_CHECKING:
 DEFAULT_URI = "sqlite:///mlflow.db"
 
 KIND, TRIAL_ID, REASON = "mixtbench.kind", "mixtbench.trial_id", "mixtbench.reason"
-
-DRIVER = "mixtbench.driver"
-"""The tag that names the writer of a run in progress, as host:process."""
 
 
 def default_uri() -> str:
@@ -51,17 +47,13 @@ def without_secrets(text: str, uri: str = "") -> str:
     return re.sub(r"(\w+://[^\s:/@]*):[^\s/@]+@", r"\1:***@", text)
 
 
-def sqlite_file(uri: str) -> Path | None:
-    """The file behind a sqlite:/// address, else None."""
-    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
-
-
 class Connection:
     """MLflow's client on one store. Make one with `Connection.open`."""
 
-    def __init__(self, client: MlflowClient, uri: str) -> None:
+    def __init__(self, client: MlflowClient, uri: str, file: Path | None) -> None:
         self.client = client
         self.uri = uri
+        self.file = file  # of a store that is one, absolute
 
     @classmethod
     def open(cls, uri: str = "", *, create: bool = False) -> Connection:
@@ -71,19 +63,25 @@ class Connection:
             TrackingError: it is not there and `create` is false, or it cannot be reached or written.
         """
         uri = uri or default_uri()
-        file = sqlite_file(uri)
+        file = sqlite.sqlite_file(uri)
         if file is not None:
-            _check_file(file, uri, create)
-            uri = f"sqlite:///{file.resolve()}"
+            sqlite.check_file(file, uri, create)
+            file = file.resolve()
+            uri = f"sqlite:///{file}"
         elif urlparse(uri).scheme not in ("http", "https", "postgresql", "mysql", "mssql", "databricks"):
             shown = without_secrets(uri, uri)
             raise TrackingError(f"--tracking-uri {shown}: use sqlite:///FILE or http://HOST:PORT")
         mlflow = _import_mlflow()
-        with _named_errors(uri):  # reads the file
-            client = mlflow.MlflowClient(tracking_uri=uri)
+        with _named_errors(uri), sqlite.alone(file, create=create) if file else nullcontext():
+            client = mlflow.MlflowClient(tracking_uri=sqlite.address(file) if file else uri)  # reads the file
             # This makes the tables of a new file: workers would race to make them.
             client.search_experiments(max_results=1)
-        return cls(client, uri)
+        return cls(client, uri, file)
+
+    @property
+    def address(self) -> str:
+        """What MLflow's own commands are told of the store."""
+        return sqlite.address(self.file) if self.file else self.uri
 
     def named_errors(self) -> AbstractContextManager[None]:
         """MLflow's and the database's errors as one line.
@@ -110,12 +108,21 @@ class Connection:
         """A study's experiment, or None where it was never begun.
 
         Raises:
-            TrackingError: it was deleted in MLflow.
+            TrackingError: it was deleted in MLflow, is another program's, or its artifacts are elsewhere.
         """
         experiment = self.client.get_experiment_by_name(study)
-        if experiment is not None and experiment.lifecycle_stage != "active":
+        if experiment is None:
+            return None
+        if experiment.lifecycle_stage != "active":
             way_out = "restore it there, or use another --tracking-uri"
             raise TrackingError(f"experiment {study!r} was deleted in MLflow; {way_out}")
+        if experiment.tags.get(KIND) != "study":
+            way_out = "rename it there or the study's file, or use another --tracking-uri"
+            raise TrackingError(
+                f"experiment {study!r} in {without_secrets(self.uri, self.uri)} was made by another program; {way_out}"
+            )
+        if self.file:
+            sqlite.check_place(self.file, experiment.artifact_location)
         return experiment
 
     def summary(self, study: str) -> Run:
@@ -169,7 +176,8 @@ def _named_errors(uri: str) -> Iterator[None]:
     except (MlflowException, SQLAlchemyError, OSError) as error:
         text = " ".join(str(error).split("\n[SQL")[0].split())
         words = _newer_than_this(text) or text[:300]
-        raise TrackingError(without_secrets(f"tracking store {uri}: {words}", uri)) from None
+        kind = StoreAwayError if _may_pass(error) else TrackingError
+        raise kind(without_secrets(f"tracking store {uri}: {words}", uri)) from None
 
 
 def _newer_than_this(text: str) -> str:
@@ -186,42 +194,16 @@ def _newer_than_this(text: str) -> str:
     )
 
 
-def this_driver() -> str:
-    """What `DRIVER` says of this process."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+def _may_pass(error: Exception) -> bool:
+    """Whether the same request may succeed later: a server or a disk is away, a disk is full, a database is busy."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import OperationalError
 
-
-def is_alive(run: Run) -> bool:
-    """Whether the process that writes a run may still be there; of another host's, nothing is known."""
-    host, _, pid = run.data.tags.get(DRIVER, "").partition(":")
-    if host != socket.gethostname() or os.name == "nt":  # there, asking would end the process
-        return True
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass
-    return int(pid) != os.getpid()  # what this process writes, it has not started yet
-
-
-def _check_file(file: Path, uri: str, create: bool) -> None:
-    try:
-        there = file.exists()
-        if not there and not create:
-            way_out = "run a study first, or name one with --tracking-uri"
-            raise TrackingError(f"no tracking store {file}; {way_out}")
-        if there:
-            with file.open("r+b") as opened:
-                if opened.read(15) not in (b"", b"SQLite format 3"):
-                    raise TrackingError(f"--tracking-uri {uri}: {file} is not an SQLite file")
-        if create:
-            (file.parent / "mlruns").mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=file.parent):  # SQLite writes its journal there
-                pass
-    except OSError as error:
-        where = f"--tracking-uri {uri}: cannot write {file} ({error.strerror})"
-        raise TrackingError(f"{where}; name another, as in sqlite:///FILE") from None
+    if isinstance(error, MlflowException):
+        return bool(error.get_http_status_code() in (429, *range(500, 600)))
+    if isinstance(error, OSError):
+        return not isinstance(error, (FileNotFoundError, PermissionError))
+    return isinstance(error, OperationalError)
 
 
 def _import_mlflow() -> Any:
@@ -231,8 +213,12 @@ def _import_mlflow() -> Any:
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"
     )  # with a password in it, it may be
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
     import mlflow
 
     logging.getLogger("mlflow").setLevel(logging.ERROR)
+    logging.getLogger("mlflow.store.db.utils").setLevel(
+        logging.CRITICAL
+    )  # a traceback of each error that it raises
     logging.getLogger("alembic").setLevel(logging.ERROR)
     return mlflow

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
+from collections.abc import Iterable
 
 from harness.records import CostRecord
 from harness.stats.estimates import percentile
@@ -11,10 +13,28 @@ NAMES = {"epoch": "time/epoch"}
 """Metrics that are named otherwise in MLflow, whose charts are grouped by what stands before the `/`."""
 
 
+LONGEST = 250
+"""Characters of a metric's name, as MLflow allows them."""
+
+
 def metric_name(name: str) -> str:
-    """As MLflow allows it."""
-    name = NAMES.get(name, name)
-    return "".join(c if c.isalnum() or c in "_-. :/" else "_" for c in name)
+    """As MLflow allows it: in its characters, cut where it is too long, and no path with `//` or `..` in it."""
+    name = "".join(c if c.isalnum() or c in "_-. :/" else "_" for c in NAMES.get(name, name))[:LONGEST]
+    return "/".join(word if word.strip(".") else "_" * max(1, len(word)) for word in name.split("/"))
+
+
+def metric_names(names: Iterable[str]) -> dict[str, str]:
+    """The names of metrics that are logged together, each another one: of those that would be alike, later ones get a
+    number."""
+    given: dict[str, str] = {}
+    for name in names:
+        allowed = candidate = metric_name(name)
+        for number in itertools.count(2):
+            if candidate not in given.values():
+                break
+            candidate = f"{allowed[: LONGEST - 6]}.{number}"
+        given[name] = candidate
+    return given
 
 
 EPOCH = metric_name("epoch")

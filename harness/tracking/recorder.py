@@ -7,24 +7,29 @@ import json
 import logging
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from harness.errors import StoreAwayError, TrackingError
 from harness.records import CostRecord, StudyRecord, TrialRecord, flatten, to_json
-from harness.tracking import artifacts
-from harness.tracking.connection import DRIVER, KIND, REASON, TRIAL_ID, is_alive, sqlite_file, this_driver
+from harness.tracking import artifacts, sqlite
+from harness.tracking.connection import KIND, REASON, TRIAL_ID
 from harness.tracking.descriptions import describe_study, describe_trial
-from harness.tracking.metrics import EPOCH, cost_metrics, metric_name, rounded
+from harness.tracking.drivers import DRIVER, SEEN, Heartbeat, is_alive, now, this_driver
+from harness.tracking.metrics import EPOCH, cost_metrics, metric_names, rounded
 from harness.tracking.store import Store
 from harness.tracking.variants import VariantRun, colour
 from harness.tracking.view import saved_views
 
 COLOUR = "mlflow.runColor"
 """The tag with the colour of a run on MLflow's charts."""
+
+if TYPE_CHECKING:
+    from harness.tracking.connection import Run
 
 NOTE = "mlflow.note.content"
 """The tag with what MLflow shows as a description."""
@@ -41,9 +46,9 @@ class Recorder:
         self._client = store.connection.client
         self._experiment_id = ""  # of the study that was begun
         self._runs: dict[str, str] = {}  # trial id -> run id, of trials in progress
-        self._steps: dict[
-            str, int
-        ] = {}  # trial id -> the last epoch that is there; asking the store takes its time
+        # trial id -> the last epoch that is there: asking the store takes its time
+        self._steps: dict[str, int] = {}
+        self._heartbeat: Heartbeat | None = None
 
     def begin_study(self, record: StudyRecord) -> None:
         """Make the study's experiment and summary run, or find them, and save the plan there.
@@ -57,11 +62,9 @@ class Recorder:
             self._save_view()
             self._close_stale()
             found = self._search(f"tags.`{KIND}` = 'summary'")
-            if found:
-                summary, known = found[0].info.run_id, found[0].data.metrics
-            else:
-                run = self._client.create_run(self._experiment_id, run_name="summary", tags={KIND: "summary"})
-                summary, known = run.info.run_id, {}
+            run = found[0] if found else self._make_run("summary", "summary", {})
+            summary, known = run.info.run_id, run.data.metrics
+            if run.info.status != "FINISHED":  # new, or left by a process that was killed just here
                 self._client.set_terminated(summary)
             self._client.set_tag(summary, NOTE, describe_study(record))
             self._client.log_text(summary, json.dumps(to_json(record), indent=1), "study.json")
@@ -70,7 +73,9 @@ class Recorder:
                 for variant, cost in record.costs.items()
                 for key, value in cost_metrics(cost).items()
             }
-            self._log(summary, {k: v for k, v in costs.items() if known.get(k) != rounded(v)}, step=0)
+            self._log(summary, costs, step=0, known=known)
+            if self._connection.file is None:  # else all drivers are on this machine
+                self._heartbeat = Heartbeat(self._connection, self._runs)
 
     def start_trial(
         self,
@@ -86,15 +91,21 @@ class Recorder:
 
         Args:
             data: the data set's name, fingerprint and numbers of clips, for MLflow's list of inputs.
+
+        Raises:
+            TrackingError: another process runs it.
         """
+        now_said = environment | {REASON: "", DRIVER: this_driver(), SEEN: now()}
         with self._connection.named_errors():
             left = self._search(f"tags.`{TRIAL_ID}` = '{trial_id}' and attributes.status != 'FINISHED'")
+            self._refuse_if_running(left, variant, seed)
             if left:
                 run = left[0]
+                for key, value in now_said.items():
+                    self._client.set_tag(run.info.run_id, key, value)
                 self._client.update_run(run.info.run_id, status="RUNNING")
             else:
                 tags = {
-                    KIND: "trial",
                     TRIAL_ID: trial_id,
                     "variant": variant,
                     "seed": str(seed),
@@ -102,17 +113,22 @@ class Recorder:
                     "mlflow.source.name": "harness.run",
                     "mlflow.source.git.commit": environment.get("commit", ""),
                 }
-                run = self._client.create_run(self._experiment_id, run_name=f"{variant}-s{seed}", tags=tags)
-            self._runs[trial_id] = run_id = run.info.run_id
+                run = self._make_run(f"{variant}-s{seed}", "trial", tags | now_said)
+            run_id = run.info.run_id
+            try:  # again: two may have begun at once, and then each sees the other
+                running = self._search(f"tags.`{TRIAL_ID}` = '{trial_id}' and attributes.status = 'RUNNING'")
+                self._refuse_if_running([one for one in running if one.info.run_id != run_id], variant, seed)
+            except TrackingError:
+                self._client.set_terminated(run_id, "KILLED")
+                raise
+            self._runs[trial_id] = run_id
             self._steps[trial_id] = int(run.data.metrics.get(EPOCH, 0))
             if not run.data.params:  # new, or left by a process that was killed just here
-                self._log(run_id, cost_metrics(cost), step=0)
+                self._log(run_id, cost_metrics(cost), step=0, known=run.data.metrics)
                 self._client.log_text(run_id, yaml.safe_dump(settings, sort_keys=False), "settings.yaml")
                 if data is not None:
                     self._client.log_inputs(run_id, [_data_input(data)])
                 self._log_params(run_id, {"variant": variant, "seed": str(seed)} | flatten(settings))
-            for key, value in (environment | {REASON: "", DRIVER: this_driver()}).items():
-                self._client.set_tag(run_id, key, value)
 
     def log_epoch(self, trial_id: str, entry: dict[str, float]) -> bool:
         """Add one epoch's metrics to a trial in progress. False for a step that is there already."""
@@ -145,8 +161,10 @@ class Recorder:
         del self._runs[record.trial_id]
 
     def stop_running(self) -> None:
-        """Mark the trials in progress as killed; the next run goes on with them."""
-        with self._connection.named_errors():
+        """Mark the trials in progress as killed; the next run goes on with them. Of a store that is away, it does."""
+        if self._heartbeat:
+            self._heartbeat.stop()
+        with suppress(StoreAwayError), self._connection.named_errors():
             for run_id in self._runs.values():
                 self._client.set_terminated(run_id, "KILLED")
         self._runs.clear()
@@ -158,8 +176,8 @@ class Recorder:
             found = self._connection.runs(experiment, f"tags.`{KIND}` = 'variant'")
             known = {run.data.tags["variant"]: run for run in found}
             for place, one in enumerate(variants):
-                run = known.pop(one.variant, None) or self._client.create_run(
-                    experiment, run_name=one.variant, tags={KIND: "variant", "variant": one.variant}
+                run = known.pop(one.variant, None) or self._make_run(
+                    one.variant, "variant", {"variant": one.variant}, experiment
                 )
                 run_id = run.info.run_id
                 for key, value in {**one.words, COLOUR: colour(place)}.items():
@@ -168,7 +186,7 @@ class Recorder:
                 new = {k: v for k, v in one.metrics.items() if run.data.metrics.get(k) != rounded(v)}
                 if new:
                     self._log(run_id, new, step=0)
-                if run.info.status == "RUNNING":
+                if run.info.status != "FINISHED":
                     self._client.set_terminated(run_id)
             for gone in known.values():
                 self._client.delete_run(gone.info.run_id)
@@ -191,14 +209,36 @@ class Recorder:
 
     def _make_experiment(self, study: str) -> str:
         """The id of a study's experiment, which is made where it is not there yet."""
+        from mlflow.exceptions import MlflowException
+
         experiment = self._connection.experiment(study)
         if experiment is not None:
             return str(experiment.experiment_id)
-        file = sqlite_file(self._connection.uri)
+        file = self._connection.file
         # Fixed by the driver once and for all: MLflow would take the folder of whichever process comes first.
-        location = f"file://{file.parent / 'mlruns'}" if file else None
+        location = sqlite.artifacts(file) if file else None
         tags = {KIND: "study", "mlflow.experimentKind": "custom_model_development"}
-        return str(self._client.create_experiment(study, location, tags))
+        try:
+            return str(self._client.create_experiment(study, location, tags))
+        except MlflowException:
+            found = self._connection.experiment(study)  # another process was faster
+            if found is None:
+                raise
+            return str(found.experiment_id)
+
+    def _make_run(self, name: str, kind: str, tags: dict[str, str], experiment: str = "") -> Run:
+        """A run is made with all that marks it, in one call: a process that is killed leaves it known or not there."""
+        marks = {KIND: kind, DRIVER: this_driver()}
+        return self._client.create_run(experiment or self._experiment_id, run_name=name, tags=marks | tags)
+
+    def _refuse_if_running(self, runs: list[Run], variant: str, seed: int) -> None:
+        for run in runs:
+            if run.info.status == "RUNNING" and is_alive(run):
+                driver = run.data.tags.get(DRIVER, "another process").rpartition(":")[0]
+                raise TrackingError(
+                    f"{variant} seed={seed} is being run by {driver} in this store; "
+                    "wait for it, or choose others with --variants or --seeds"
+                )
 
     def _save_view(self) -> None:
         """Where this version of MLflow refuses the view, its pages are as without one."""
@@ -212,7 +252,7 @@ class Recorder:
 
     def _close_stale(self) -> None:
         """Runs whose driver was killed say that they are running: they are not."""
-        for run in self._search(f"tags.`{KIND}` = 'trial' and attributes.status = 'RUNNING'"):
+        for run in self._search("attributes.status = 'RUNNING'"):
             if not is_alive(run):
                 self._client.set_terminated(run.info.run_id, "KILLED")
 
@@ -236,7 +276,7 @@ class Recorder:
         single |= {f"time/{name}_s": seconds for name, seconds in record.spent.items()}
         single["memory/peak_mib"] = float(record.environment.get("peak_memory_mib", "nan"))
         single |= {f"class/{name}": value for name, value in record.per_class.items()}
-        self._log(run_id, single, step=0)
+        self._log(run_id, single, step=0, known=self._client.get_run(run_id).data.metrics)
         with tempfile.TemporaryDirectory() as scratch:
             artifacts.write_trial(Path(scratch), dataclasses.replace(record, run_id=run_id), folder, classes)
             self._client.log_artifacts(run_id, scratch)
@@ -244,6 +284,7 @@ class Recorder:
             self._keep_network(run_id, record, folder, classes, network)
         for old in self._search(f"tags.`{TRIAL_ID}` = '{record.trial_id}'"):
             if old.info.run_id != run_id:
+                self._delete_networks(old.info.run_id)
                 self._client.delete_run(old.info.run_id)
         self._client.set_terminated(run_id, "FINISHED")
 
@@ -255,9 +296,10 @@ class Recorder:
 
         from harness.tracking import network  # with torch
 
+        self._delete_networks(run_id)  # of a process that was killed before it had closed the run
         model = self._client.create_logged_model(
             self._experiment_id,
-            name=f"{record.variant}-s{record.seed}",
+            name=f"{record.variant}-s{record.seed}".replace(".", "_"),  # MLflow allows no dot
             source_run_id=run_id,
             model_type="MSTNet",
             params={"variant": record.variant, "seed": str(record.seed)},
@@ -270,23 +312,38 @@ class Recorder:
         self._client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
         self._client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
 
+    def _delete_networks(self, run_id: str) -> None:
+        found = self._client.search_logged_models([self._experiment_id], f"source_run_id = '{run_id}'")
+        for model in found:
+            self._client.delete_logged_model(model.model_id)
+
     def _delete_artifacts(self, run: Any, folder: str) -> None:
         """Where the store cannot delete, the folder stays."""
         from mlflow.exceptions import MlflowException
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
         with suppress(MlflowException, NotImplementedError, OSError):
-            artifact_uri, uri = run.info.artifact_uri, self._connection.uri
+            artifact_uri, uri = run.info.artifact_uri, self._connection.address
             get_artifact_repository(artifact_uri, tracking_uri=uri).delete_artifacts(folder)
 
     def _search(self, query: str) -> list[Any]:
         return self._connection.runs(self._experiment_id, query)
 
-    def _log(self, run_id: str, values: dict[str, float], step: int) -> None:
+    def _log(
+        self, run_id: str, values: dict[str, float], step: int, known: Mapping[str, float] | None = None
+    ) -> None:
+        """Log values under names of their own, in one call.
+
+        Args:
+            known: what the run has by name: the same again is left out.
+        """
         from mlflow.entities import Metric
 
-        now = int(1000 * time.time())
-        batch = [Metric(metric_name(key), rounded(v), now, step) for key, v in values.items()]
+        when, names, known = int(1000 * time.time()), metric_names(values), known or {}
+        pairs = [(names[key], rounded(value)) for key, value in values.items()]
+        batch = [
+            Metric(name, value, when, step) for name, value in pairs if not _same(known.get(name), value)
+        ]
         self._client.log_batch(run_id, metrics=batch)
 
     def _log_params(self, run_id: str, params: dict[str, Any]) -> None:
@@ -294,6 +351,12 @@ class Recorder:
 
         cut = [Param(key, str(value)[:6000]) for key, value in params.items()]  # MLflow takes no longer one
         self._client.log_batch(run_id, params=cut)
+
+
+def _same(known: float | None, value: float) -> bool:
+    return known == value or (
+        known is not None and known != known and value != value
+    )  # both may be no number
 
 
 def _data_input(data: dict[str, Any]) -> Any:

@@ -8,12 +8,13 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlparse
 
 from harness.errors import TrackingError
 from harness.records import SCHEMA, SOURCES, StudyRecord, TrialRecord, study_from_json
-from harness.tracking.connection import KIND, REASON, TRIAL_ID, Connection, is_alive
+from harness.tracking.connection import KIND, REASON, TRIAL_ID, Connection
+from harness.tracking.drivers import is_alive
 from harness.tracking.metrics import EPOCH
+from harness.tracking.sqlite import path_of
 
 if TYPE_CHECKING:
     from harness.tracking.connection import Run
@@ -169,8 +170,8 @@ class Store:
     def _read_artifact(self, run: Run, name: str) -> str:
         """Raises FileNotFoundError where it is gone."""
         uri = run.info.artifact_uri or ""
-        if uri.startswith("file://"):
-            return (Path(urlparse(uri).path) / name).read_text(encoding="utf-8", errors="replace")
+        if folder := path_of(uri):
+            return (folder / name).read_text(encoding="utf-8", errors="replace")
         with tempfile.TemporaryDirectory() as scratch:
             try:
                 file = Path(self.connection.client.download_artifacts(run.info.run_id, name, scratch))

@@ -23,7 +23,7 @@ from multiprocessing import connection
 from typing import Any
 
 from harness.errors import UserError, in_a_line
-from harness.train.processes import how_it_ended, out_of_memory_kills, without_ctrl_c
+from harness.train.processes import how_it_ended, may_be_luck, out_of_memory_kills, without_ctrl_c
 
 Said = dict[str, Any]
 
@@ -53,11 +53,13 @@ class Work:
     call: (function, arguments); the function is called with `say` and the arguments. The last that it says has a
         "record".
     time_limit, stall_limit: minutes that it may take, and that it may say nothing; 0: without end.
+    retries: how often it is begun again after an end that may not come again.
     """
 
     call: bytes
     time_limit: float = 0.0
     stall_limit: float = 0.0
+    retries: int = 0
 
 
 def run(work: Work) -> Generator[Said, None, None]:
@@ -68,8 +70,30 @@ def run(work: Work) -> Generator[Said, None, None]:
 
     Yields:
         What the work says, its "record" last; where there is none, {"died": why, "peak_memory_mib": a number}, which
-        lacks the number where it is not known.
+        lacks the number where it is not known. That last one has the "attempts" too, where there were earlier ones:
+        why they ended.
     """
+    attempts: list[str] = []
+    while True:
+        with contextlib.closing(_attempt(work)) as told:
+            for said in told:
+                why = said.get("died") or _reason(said.get("record"))
+                if may_be_luck(why) and len(attempts) < work.retries:
+                    attempts.append(why)
+                    break
+                last = attempts and "entry" not in said
+                yield said | {"attempts": attempts} if last else said
+            else:
+                return
+
+
+def _reason(record: Any) -> str:
+    """Why it failed, of the record of a trial; other work may have any."""
+    return str(record.get("reason", "")) if isinstance(record, dict) else ""
+
+
+def _attempt(work: Work) -> Generator[Said, None, None]:
+    """`run`, once."""
     server = _server()
     kills = out_of_memory_kills()
     pipe = server.fork(work)

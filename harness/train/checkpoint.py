@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.errors import TrainingError
-from harness.files import seal, sealed_bytes, set_aside, write_whole
+from harness.files import sealed, sealed_bytes, set_aside, write_whole
 
 
 @dataclass
@@ -55,12 +55,14 @@ def save(path: Path, state: State, learner: Learner) -> None:
     """Write a checkpoint, whole or not at all. No random state is in it: every epoch derives its own."""
     past = {item.name: getattr(state, item.name) for item in fields(state)}
     now = {item.name: getattr(learner, item.name).state_dict() for item in fields(learner)}
+    write_whole(path, sealed(as_bytes(now | past)))
 
-    def write(temporary: Path) -> None:
-        torch.save(now | past, temporary)
-        seal(temporary)
 
-    write_whole(path, write)
+def as_bytes(content: Any) -> bytes:
+    """What `torch.save` writes; told to write a file itself, it does not say why it cannot."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
 
 
 def set_damaged_aside(path: Path) -> str:

@@ -50,6 +50,12 @@ def how_it_ended(code: int, *, out_of_memory: bool = False) -> str:
     return f"{words}; the system may have been out of memory (see resources.cpus)"
 
 
+def may_be_luck(words: str) -> bool:
+    """Whether what `how_it_ended` says may not come again: somebody, or the kernel for memory that others had too,
+    ended the process. What it did itself comes again."""
+    return any(f"was ended by signal {number:d} " in words for number in (signal.SIGKILL, signal.SIGTERM))
+
+
 def out_of_memory_kills(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> int:
     """A count that rises when the kernel ends a process for want of memory: one of this process's control group, or
     any that this system tells of. 0 where nothing is told."""

@@ -51,6 +51,8 @@ class TrainConfig:
         workers: processes that load clips, for each process that trains; 0 loads in the training process.
         time_limit, stall_limit: minutes that a trial may take each time it is run, and that it may go without a pass
             through its network; then it is ended, and failed. 0: no limit.
+        retries: how often a trial goes on by itself from its last epoch after an end that may not come again: its
+            process was killed, or its node lost. What its own code does comes again, and is not tried again.
         probes: once trained, ask the network for more than its accuracy (harness/train/probes.py); changes no result.
     """
 
@@ -78,6 +80,7 @@ class TrainConfig:
     workers: int = 0
     time_limit: float = 0.0
     stall_limit: float = 0.0
+    retries: int = 1
     probes: bool = True
 
     def __post_init__(self) -> None:
@@ -90,7 +93,7 @@ class TrainConfig:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}: {getattr(self, name)} is not above 0")
         limits = ("time_limit", "stall_limit")
-        counts = ("micro_batch", "validate_every", "workers")
+        counts = ("micro_batch", "validate_every", "workers", "retries")
         for name in ("momentum", "weight_decay", "clip_gradient", *counts, *limits):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: {getattr(self, name)} is below 0")

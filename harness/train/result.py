@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import shutil
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from harness.files import seal, sealed_bytes, write_whole
+from harness.files import sealed, sealed_bytes, write_whole
 from harness.model.network import Network
 from harness.records import TrialRecord, to_json
+from harness.train.checkpoint import as_bytes
 
 _RECORD, _FILES = "result.json", ("scores.npz", "model.pt")
 
@@ -23,16 +24,15 @@ class DamagedError(Exception):
 
 def save_result(record: TrialRecord, scores: np.ndarray, model: Network, folder: Path) -> None:
     """Write `scores.npz`, `model.pt`, then `result.json`, then drop the checkpoint: a result is whole or not there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(folder / "scores.npz", scores=scores.astype(np.float32))
-    torch.save({name: value.cpu() for name, value in model.state_dict().items()}, folder / "model.pt")
-    saved = {"record": to_json(record), "sha256": {name: _digest(folder / name) for name in _FILES}}
-
-    def write(temporary: Path) -> None:
-        temporary.write_text(json.dumps(saved))
-        seal(temporary)
-
-    write_whole(folder / _RECORD, write)
+    packed = io.BytesIO()
+    np.savez_compressed(packed, scores=scores.astype(np.float32))
+    network = {name: value.cpu() for name, value in model.state_dict().items()}
+    contents = dict(zip(_FILES, (packed.getvalue(), as_bytes(network)), strict=True))
+    for name, content in contents.items():
+        write_whole(folder / name, content)
+    digests = {name: _digest(content) for name, content in contents.items()}
+    saved = json.dumps({"record": to_json(record), "sha256": digests})
+    write_whole(folder / _RECORD, sealed(saved.encode()))
     for leftover in folder.glob("checkpoint*"):
         leftover.unlink()
 
@@ -51,7 +51,7 @@ def saved_result(folder: Path) -> TrialRecord | None:
             raise DamagedError(_RECORD)
         saved = json.loads(file.read_bytes()[:size])
         for name in _FILES:
-            if saved["sha256"][name] != _digest(folder / name):
+            if saved["sha256"][name] != _digest((folder / name).read_bytes()):
                 raise DamagedError(name)
     except OSError as error:
         raise DamagedError(f"{Path(error.filename or file).name}: {error.strerror}") from None
@@ -61,8 +61,8 @@ def saved_result(folder: Path) -> TrialRecord | None:
         raise DamagedError(_RECORD) from None
 
 
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def discard(folder: Path) -> None:

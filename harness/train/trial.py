@@ -22,6 +22,7 @@ import torch
 from harness import machine, metrics
 from harness.data.dataset import DataSet, open_data
 from harness.errors import TrainingError, UserError, first_line, in_a_line, printable, words_of
+from harness.files import disk_error
 from harness.model import weights
 from harness.model.network import Network
 from harness.outside import changed_modules, import_from, named_sources
@@ -66,16 +67,24 @@ def work_of(job: Job) -> Work:
     """A trial as work for a process of its own, which says each epoch's "entry", and the "record" at last."""
     config = job.settings.train
     call = pickle.dumps((_speak, (job,)))
-    return Work(call=call, time_limit=config.time_limit, stall_limit=config.stall_limit)
+    return Work(
+        call=call, time_limit=config.time_limit, stall_limit=config.stall_limit, retries=config.retries
+    )
 
 
 def record_of(job: Job, said: Mapping[str, Any]) -> TrialRecord:
     """The trial's record, from the last that was said of its work."""
     if "record" in said:
-        return TrialRecord(**said["record"])
-    peak = said.get("peak_memory_mib")
-    memory = {} if peak is None else {"peak_memory_mib": f"{peak:.0f}"}
-    return _failed(job, said["died"], dict(job.environment) | memory)
+        record = TrialRecord(**said["record"])
+    else:
+        peak = said.get("peak_memory_mib")
+        memory = {} if peak is None else {"peak_memory_mib": f"{peak:.0f}"}
+        record = failed(job, said["died"], dict(job.environment) | memory)
+    notes = [f"attempt {number}: {why}" for number, why in enumerate(said.get("attempts", ()), 1)]
+    if not notes:
+        return record
+    notes += [record.environment[NOTE]] if NOTE in record.environment else []
+    return replace(record, environment=record.environment | {NOTE: "; ".join(notes)})
 
 
 def _speak(say: Callable[[Said], None], job: Job) -> None:
@@ -85,7 +94,7 @@ def _speak(say: Callable[[Said], None], job: Job) -> None:
         try:
             record = run_trial(job, lambda entry: say({"entry": entry}), signs_of_life)
         except KeyboardInterrupt as error:  # an operator's own: this process never sees Ctrl-C
-            record = _failed(job, reason_of(error, job.settings), dict(job.environment))
+            record = failed(job, reason_of(error, job.settings), dict(job.environment))
     say({"record": to_json(record)})
 
 
@@ -131,13 +140,15 @@ def run_trial(job: Job, on_epoch: OnEpoch = lambda entry: None, on_pass: OnPass 
         raise
     except BaseException as error:
         details = error.details if isinstance(error, RankError) else traceback.format_exc()
-        job.folder.mkdir(parents=True, exist_ok=True)
         text = details or f"{error}\n"
-        (job.folder / "traceback.txt").write_text(text, encoding="utf-8", errors="backslashreplace")
-        return _failed(job, reason_of(error, job.settings, job.ranks), environment)
+        with contextlib.suppress(OSError):  # of a full disk the reason is enough
+            job.folder.mkdir(parents=True, exist_ok=True)
+            (job.folder / "traceback.txt").write_text(text, encoding="utf-8", errors="backslashreplace")
+        return failed(job, reason_of(error, job.settings, job.ranks), environment)
 
 
-def _failed(job: Job, reason: str, environment: dict[str, str]) -> TrialRecord:
+def failed(job: Job, reason: str, environment: dict[str, str]) -> TrialRecord:
+    """The record of a trial that has no result."""
     return TrialRecord(
         trial_id=job.trial_id,
         variant=job.variant,
@@ -313,6 +324,8 @@ def reason_of(error: BaseException, settings: Settings, ranks: int = 1) -> str:
     """One line that says why a trial failed, and what to try."""
     if isinstance(error, SystemExit):
         return f"its code called sys.exit({printable(repr(error.code))})"
+    if disk := disk_error(error):
+        return f"{disk}; asked again, the trial goes on from its last epoch"
     words = words_of(error)
     out_of_memory = isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in words
     if out_of_memory or isinstance(error, MemoryError):

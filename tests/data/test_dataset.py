@@ -206,7 +206,7 @@ def test_frames_that_were_never_decoded_or_are_cut_short_are_refused(tmp_path: P
 
 def test_a_disk_too_small_is_said_before_anything_is_decoded(data: DataSet, data_dir: Path) -> None:
     huge = DataConfig(dataset=TINY.dataset, short_side=100_000, crop=224)
-    with pytest.raises(DataError, match=r"GiB are free; use a smaller data\.short_side"):
+    with pytest.raises(DataError, match=r"MiB are free; use a smaller data\.short_side"):
         open_data(huge, data_dir)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -94,3 +96,27 @@ def test_the_way_in_from_python_loads_a_reports_code_only_when_asked() -> None:
     assert "numpy" in held
     assert not held & HEAVY
     assert "write_study" in printed
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_report_that_is_stopped_leaves_nothing_half_written(
+    ready: Workplace,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    number: signal.Signals,
+    code: int,
+) -> None:
+    def half(summary: object, folder: Path) -> None:
+        (folder / "half").touch()
+        os.kill(os.getpid(), number)
+
+    arguments = planned(ready, small_study())
+    monkeypatch.setattr("harness.report.write._write_files", half)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job ignores
+    try:
+        ended = main(arguments)
+    except SystemExit as stop:
+        ended = int(stop.code or 0)
+    assert ended == code
+    assert list((ready.folder / "reports").iterdir()) == []
+    assert "Traceback" not in capsys.readouterr().err

@@ -47,6 +47,7 @@ DEEDS = {
     "deletes": lambda: [shutil.rmtree(folder) for folder in glob.glob(FOLDERS)],
     "hangs": lambda: time.sleep(600),
     "forks": lambda: os.fork() or time.sleep(600),
+    "starves": lambda: bytearray(2**60),
     "noisy": lambda: [os.write(number, bytes(range(256)) * 40) for number in (1, 2)],
     "deterministic": lambda: torch.use_deterministic_algorithms(True),
     "slow_convolutions": lambda: setattr(torch.backends.mkldnn, "enabled", False),
@@ -82,6 +83,8 @@ ENDS = {
     "crashes": "its process was ended by signal 11 (SIGSEGV)",
     "aborts": "its process was ended by signal 6 (SIGABRT)",
     "closes": "its process exited with 1",
+    "starves": "out of memory at batch_size 16; try train.micro_batch: 8, which keeps the batch, "
+    "or train.batch_size: 8",
     "hangs": "no step for 0.05 min (train.stall_limit); traceback.txt says where it stood",
     "no_gradients": "RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn",
 }
@@ -125,6 +128,8 @@ def test_whatever_ends_a_trial_is_its_reason_and_its_neighbours_do_not_notice(re
     trials = {trial.variant: trial for trial in ready.load().trials}
     assert {name: trials[name].reason for name in ENDS} == ENDS
     assert {trials[name].status for name in ENDS} == {"failed"}
+    notes = {name: trials[name].environment["note"] for name in ENDS if "note" in trials[name].environment}
+    assert notes == {"killed": f"attempt 1: {ENDS['killed']}"}  # the only end that may have been luck
     assert [trials[name].status for name in ("first", "last", *harmless)] == ["done"] * 8
     check_neighbours(ready, study)
     for name, words in (("crashes", "Segmentation fault"), ("hangs", "in forward")):
@@ -152,13 +157,53 @@ def test_a_trial_that_takes_too_long_is_ended_and_goes_on_when_asked_again(
     assert run.data.metrics["time/epoch"] == 3
 
 
+UNLUCKY = """
+import os, pathlib, signal
+from operators import TemporalOp
+
+class Unlucky(TemporalOp):
+    reach = 0
+
+    def __init__(self, channels, num_frames):
+        super().__init__(channels, num_frames)
+        self.calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        flag = pathlib.Path(FLAG)
+        if self.calls > 4 and not flag.exists():  # in the second epoch: 2 steps and 1 evaluation each
+            flag.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return x * 1.0
+"""
+
+
+def test_a_trial_whose_process_is_killed_once_goes_on_by_itself_and_says_so(ready: Workplace) -> None:
+    flag = str(ready.folder / "killed")
+    (ready.folder / "unlucky.py").write_text(f"FLAG = {flag!r}\n{UNLUCKY}")
+    variants = {"unlucky": {"model.operator": {"name": "unlucky.Unlucky"}}}
+    study = ready.study(variants=variants, baseline="unlucky", train={**TINY["train"], "epochs": 3})
+    result = ready.run(study, "--unchecked")
+    assert (result.code, result.err) == (0, "")
+    assert f"note     attempt 1: {ENDS['killed']}\n" in result.out
+    (trial,) = ready.load().trials
+    assert (trial.status, trial.environment["note"]) == ("done", f"attempt 1: {ENDS['killed']}")
+    (run,) = ready.runs()
+    assert [p.step for p in ready.client().get_metric_history(run.info.run_id, "val/top1")] == [1, 2, 3]
+    (settings,) = load_study(study).variants.values()
+    _, _, alone = fit(settings, 0, open_data(settings.data, ready.data), torch.device("cpu"))
+    assert np.array_equal(scores(ready, "unlucky"), alone.scores)
+    (ready.folder / "killed").unlink()
+    assert ready.run(study, "--unchecked", "--seeds", "1", "--set", "train.retries=0").code == 1
+
+
 @pytest.mark.slow
 def test_under_ray_too(ready: Workplace) -> None:
-    names = ["wild", "leaves", "vanishes", "killed", "mute", "garbled", "hangs"]
-    study = hostile_study(ready, *names, "slow_convolutions", "forks")
+    study = hostile_study(ready, *ENDS, "slow_convolutions", "forks")
     process = ready.start(study, "--unchecked")
-    _, err = process.communicate(timeout=300)
+    _, err = process.communicate(timeout=600)
     assert (process.returncode, err) == (1, "")
     trials = {trial.variant: trial for trial in ready.load().trials}
-    assert {name: trials[name].reason for name in names} == {name: ENDS[name] for name in names}
+    assert {name: trials[name].reason for name in ENDS} == ENDS
+    assert trials["killed"].environment["note"] == f"attempt 1: {ENDS['killed']}"
     check_neighbours(ready, study)

@@ -37,6 +37,7 @@ def test_under_ray_the_whole_output_is_the_plan_a_line_a_trial_and_the_table(rea
     assert sorted(p.name for p in ready.folder.iterdir() if p.name != "__pycache__") == [
         "data",
         "mlflow.db",
+        "mlflow.db.lock",
         "mlruns",
         "own_run.py",
         "tiny.yaml",

@@ -10,7 +10,10 @@ import pytest
 from builders.place import TINY, Workplace
 
 from harness.errors import TrackingError
+from harness.records import TrialRecord
 from harness.run.recorder import RunRecorder
+from harness.run.watch import Watch
+from harness.train.trial import Job
 
 pytestmark = pytest.mark.usefixtures("no_trial_figures")
 
@@ -110,15 +113,15 @@ def test_a_result_that_is_whole_is_taken_over(ready: Workplace, monkeypatch: pyt
 def test_a_result_damaged_before_it_is_tracked_is_a_failure(
     ready: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ended = RunRecorder.ended
+    ended = Watch.ended
 
-    def damage(self: RunRecorder, job: object, record: object) -> object:
-        (job.folder / "model.pt").write_bytes(b"garbage")  # type: ignore[attr-defined]
-        return ended(self, job, record)  # type: ignore[arg-type]
+    def damage(self: Watch, job: Job, record: TrialRecord) -> None:
+        (job.folder / "model.pt").write_bytes(b"garbage")
+        ended(self, job, record)
 
     study = ready.study(variants={"tsn": TINY["variants"]["tsn"]})
     with monkeypatch.context() as patch:
-        patch.setattr(RunRecorder, "ended", damage)
+        patch.setattr(Watch, "ended", damage)
         assert ready.run(study).code == 1
     (trial,) = ready.load().trials
     assert trial.status == "failed"
