@@ -45,6 +45,7 @@ DOORS = {  # package -> the modules that may import it
     "mlflow": {
         "harness.tracking.connection",
         "harness.tracking.recorder",
+        "harness.tracking.models",
         "harness.tracking.network",
         "harness.tracking.trained",
     },

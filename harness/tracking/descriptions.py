@@ -6,6 +6,9 @@ from typing import Any
 
 from harness.records import StudyRecord, operator_words
 
+NOTE = "mlflow.note.content"
+"""The tag with what MLflow shows as a description."""
+
 _STUDY = """\
 **{question}**{source}
 

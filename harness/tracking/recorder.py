@@ -16,9 +16,9 @@ import yaml
 
 from harness.errors import StoreAwayError, TrackingError
 from harness.records import CostRecord, StudyRecord, TrialRecord, flatten, to_json
-from harness.tracking import artifacts, sqlite
+from harness.tracking import artifacts, models, sqlite
 from harness.tracking.connection import KIND, REASON, TRIAL_ID
-from harness.tracking.descriptions import describe_study, describe_trial
+from harness.tracking.descriptions import NOTE, describe_study, describe_trial
 from harness.tracking.drivers import DRIVER, SEEN, Heartbeat, is_alive, now, this_driver
 from harness.tracking.metrics import EPOCH, cost_metrics, metric_names, rounded
 from harness.tracking.store import Store
@@ -30,9 +30,6 @@ COLOUR = "mlflow.runColor"
 
 if TYPE_CHECKING:
     from harness.tracking.connection import Run
-
-NOTE = "mlflow.note.content"
-"""The tag with what MLflow shows as a description."""
 
 
 class Recorder:
@@ -281,41 +278,20 @@ class Recorder:
             artifacts.write_trial(Path(scratch), dataclasses.replace(record, run_id=run_id), folder, classes)
             self._client.log_artifacts(run_id, scratch)
         if network is not None:
-            self._keep_network(run_id, record, folder, classes, network)
+            models.keep(
+                self._client,
+                self._experiment_id,
+                run_id,
+                record,
+                folder / "model.pt",
+                classes,
+                network,
+            )
         for old in self._search(f"tags.`{TRIAL_ID}` = '{record.trial_id}'"):
             if old.info.run_id != run_id:
-                self._delete_networks(old.info.run_id)
+                models.forget(self._client, self._experiment_id, old.info.run_id)
                 self._client.delete_run(old.info.run_id)
         self._client.set_terminated(run_id, "FINISHED")
-
-    def _keep_network(
-        self, run_id: str, record: TrialRecord, folder: Path, classes: list[str], settings: dict[str, Any]
-    ) -> None:
-        """As a model of MLflow's own: on the run's page, and by its address in `mlflow.pyfunc.load_model`."""
-        from mlflow.entities import LoggedModelOutput, LoggedModelStatus
-
-        from harness.tracking import network  # with torch
-
-        self._delete_networks(run_id)  # of a process that was killed before it had closed the run
-        model = self._client.create_logged_model(
-            self._experiment_id,
-            name=f"{record.variant}-s{record.seed}".replace(".", "_"),  # MLflow allows no dot
-            source_run_id=run_id,
-            model_type="MSTNet",
-            params={"variant": record.variant, "seed": str(record.seed)},
-        )
-        note = network.card(f"models:/{model.model_id}", settings, classes)
-        self._client.set_logged_model_tags(model.model_id, {NOTE: note})
-        with tempfile.TemporaryDirectory() as scratch:
-            network.save(Path(scratch) / "model", folder / "model.pt", settings, classes)
-            self._client.log_model_artifacts(model.model_id, str(Path(scratch) / "model"))
-        self._client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
-        self._client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
-
-    def _delete_networks(self, run_id: str) -> None:
-        found = self._client.search_logged_models([self._experiment_id], f"source_run_id = '{run_id}'")
-        for model in found:
-            self._client.delete_logged_model(model.model_id)
 
     def _delete_artifacts(self, run: Any, folder: str) -> None:
         """Where the store cannot delete, the folder stays."""
