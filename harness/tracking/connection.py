@@ -73,9 +73,11 @@ class Connection:
             raise TrackingError(f"--tracking-uri {shown}: use sqlite:///FILE or http://HOST:PORT")
         mlflow = _import_mlflow()
         with _named_errors(uri), sqlite.alone(file, create=create) if file else nullcontext():
+            if file and create and sqlite.is_new(file):
+                with sqlite.whole(file) as made:
+                    mlflow.MlflowClient(tracking_uri=sqlite.address(made)).search_experiments(max_results=1)
             client = mlflow.MlflowClient(tracking_uri=sqlite.address(file) if file else uri)  # reads the file
-            # This makes the tables of a new file: workers would race to make them.
-            client.search_experiments(max_results=1)
+            client.search_experiments(max_results=1)  # whether it answers
         return cls(client, uri, file)
 
     @property

@@ -6,7 +6,8 @@ import contextlib
 import shlex
 import sqlite3
 import tempfile
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from urllib.parse import quote, urlparse
 from urllib.request import url2pathname
@@ -48,6 +49,29 @@ def path_of(uri: str) -> Path | None:
 def alone(file: Path, *, create: bool) -> AbstractContextManager[None]:
     """Meanwhile no other process makes the tables of a store: two that do so at once fail."""
     return only_writer(lock_file(file)) if create else nullcontext()
+
+
+def is_new(file: Path) -> bool:
+    """Whether MLflow has yet to make its tables there."""
+    return not file.exists() or not file.stat().st_size
+
+
+@contextmanager
+def whole(file: Path) -> Iterator[Path]:
+    """The path at which to make a store's tables; it takes the file's place when all are there.
+
+    MLflow makes them in many steps and cannot go on where one of them failed.
+    """
+    made = file.with_name(f"{file.name}.new")
+    leftovers = (made, made.with_name(f"{made.name}-journal"))  # a journal would be applied to the next file
+    for path in leftovers:
+        path.unlink(missing_ok=True)
+    try:
+        yield made
+        made.replace(file)
+    finally:
+        for path in leftovers:
+            path.unlink(missing_ok=True)
 
 
 def check_file(file: Path, uri: str, create: bool) -> None:

@@ -62,7 +62,7 @@ def test_a_disk_that_is_full_at_any_place_is_one_line_and_loses_nothing(place: W
         assert all(str(place.folder) in line for line in lines), lines
         assert stopped.stderr.count("\n") <= 1, stopped.stderr
     resumed = place.run(study)
-    assert (resumed.code, resumed.err) == (0, "")
+    assert (resumed.code, resumed.err) == (0, ""), stopped.stdout + stopped.stderr + resumed.err
     for name, settings in load_study(study).variants.items():
         _, _, unbroken = fit(settings, 0, open_data(settings.data, place.data), torch.device("cpu"))
         run = next(run for run in place.runs() if run.data.params["variant"] == name)

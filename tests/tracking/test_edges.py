@@ -25,7 +25,8 @@ from harness.tracking.metrics import metric_name, metric_names
 from harness.tracking.recorder import Recorder
 from harness.tracking.store import Store
 
-NETWORK: dict[str, Any] = SETTINGS | {"data": {"num_frames": 4, "crop": 16}}
+MODEL = SETTINGS["model"] | {"backbone": "tiny"}
+NETWORK: dict[str, Any] = SETTINGS | {"model": MODEL, "data": {"num_frames": 4, "crop": 16}}
 
 
 class KilledError(BaseException):
