@@ -49,7 +49,7 @@ def checked_studies(request: Request) -> list[Study]:
     if not request.dry_run:
         _check_writable(request.data_dir)
     if not request.unchecked:
-        check_operators(studies, request.variants)
+        check_operators(studies, request.variants, trains=not request.dry_run)
     return studies
 
 

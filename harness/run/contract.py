@@ -46,11 +46,15 @@ class Subject:
         return f"python -m operators.check {self.operator} {size}{settings}"
 
 
-def check_operators(studies: Sequence[Study], variants: Collection[str]) -> int:
+def check_operators(studies: Sequence[Study], variants: Collection[str], *, trains: bool = True) -> int:
     """Try each operator of these variants once, at the channels and frames of its network.
 
     One of the user's own has a process for itself. Those of the zoo share one, each at the fewest channels of its
     network: tests hold them to the contract at others.
+
+    Args:
+        trains: trials follow, which need the server that these processes are forked from. Where none do, nobody
+            waits for it to start: operators of the zoo are tried in this process.
 
     Returns:
         How many operators, told apart by their settings.
@@ -65,9 +69,11 @@ def check_operators(studies: Sequence[Study], variants: Collection[str]) -> int:
                 key = (one.operator, repr(one.settings), one.channels, one.frames)
                 found.setdefault(key, one)
     ours = [one for one in found.values() if is_ours(find_operator(one.operator))]
-    for together in (ours, *([one] for one in found.values() if one not in ours)):
-        if together:
-            _check(together)
+    if ours:
+        _check(ours, here=not trains)
+    for one in found.values():
+        if one not in ours:
+            _check([one])
     return len({key[:2] for key in found})
 
 
@@ -88,9 +94,12 @@ def _subjects(settings: Settings, row: str) -> list[Subject]:
     return chosen
 
 
-def _check(subjects: Sequence[Subject]) -> None:
+def _check(subjects: Sequence[Subject], *, here: bool = False) -> None:
     try:
-        broken = apart.answer(_broken, subjects, seconds=apart.PATIENCE * len(subjects))
+        if here:
+            broken = _broken(subjects)
+        else:
+            broken = apart.answer(_broken_alone, subjects, seconds=apart.PATIENCE * len(subjects))
     except apart.NoAnswerError as error:
         one, what = subjects[0], f"cannot be checked: {error}"
     else:
@@ -103,9 +112,14 @@ def _check(subjects: Sequence[Subject]) -> None:
     )
 
 
-def _broken(subjects: Sequence[Subject]) -> tuple[Subject, str] | None:
-    """In the process of their own: the first that breaks a promise, and which."""
+def _broken_alone(subjects: Sequence[Subject]) -> tuple[Subject, str] | None:
+    """`_broken` in a process of their own."""
     torch.set_num_threads(1)
+    return _broken(subjects)
+
+
+def _broken(subjects: Sequence[Subject]) -> tuple[Subject, str] | None:
+    """The first that breaks a promise, and which."""
     for one in subjects:
         cls = find_operator(one.operator)
         try:

@@ -203,7 +203,8 @@ class _Server:
             raise UserError("this system cannot fork processes, as trials need; use Linux, macOS or WSL")
         self.socket, theirs = socket.socketpair()
         start = "from harness.train.forkserver import serve"
-        code = f"import sys; sys.path[:] = {sys.path!r}; {start}; serve({theirs.fileno()})"
+        path = f"import gc, sys; gc.disable(); sys.path[:] = {sys.path!r}"  # of imports nothing is ever freed
+        code = f"{path}; {start}; serve({theirs.fileno()})"
         # Numpy starts threads as it is imported, and a fork would not have them. The work has the true environment.
         environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
         with theirs, without_ctrl_c():
@@ -255,6 +256,8 @@ class _Server:
     def close(self) -> int:
         """End the server, and the process that is under way. Returns how the server ended."""
         self.socket.close()
+        if not self._ready:  # it imports, and would not notice until it is done
+            self._process.kill()
         try:
             return self._process.wait(_PATIENCE)
         except subprocess.TimeoutExpired:
@@ -274,6 +277,11 @@ def _server() -> _Server:
         atexit.unregister(close)
         atexit.register(close)
     return _kept[0]
+
+
+def prepare() -> None:
+    """Start this process's server, which then imports while this process does something else."""
+    _server()
 
 
 def close() -> None:

@@ -33,8 +33,8 @@ def serve(number: int) -> None:
         number: the socket's file descriptor.
     """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # of a whole group's; whoever asked decides
-    gc.collect()
     gc.freeze()  # what is here stays; forks need not look through it again and again
+    gc.enable()
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)  # else none would be written to `wake`

@@ -8,6 +8,7 @@ import pytest
 from builders.place import ROOT, TINY, Workplace
 
 from harness.run.dry import detects, weak
+from harness.train import apart
 
 pytestmark = pytest.mark.usefixtures("no_trial_figures")
 
@@ -61,6 +62,12 @@ def test_a_dry_run_names_the_protocol_the_memory_of_a_step_and_what_is_missing(p
 def test_a_dry_run_says_when_nothing_is_missing(place: Workplace) -> None:
     outcome = place.run(place.study(resources={"gpus": 0}), "--dry-run")
     assert "missing  nothing: this machine can run it\n" in outcome.out
+
+
+def test_a_dry_run_of_the_zoo_waits_for_no_other_process(place: Workplace) -> None:
+    apart.close()
+    assert place.run(place.study(resources={"gpus": 0}), "--dry-run").code == 0
+    assert apart._kept == []
 
 
 def test_a_dry_run_goes_on_where_an_operator_needs_real_tensors(place: Workplace) -> None:

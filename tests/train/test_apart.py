@@ -276,3 +276,13 @@ def test_why_there_is_no_answer_is_said_in_a_line(how: str, seconds: int, words:
     with pytest.raises(apart.NoAnswerError) as error:
         apart.answer(ended, how, seconds=seconds)
     assert str(error.value) == words
+
+
+def test_a_server_that_is_still_importing_ends_at_once() -> None:
+    apart.close()
+    apart.prepare()
+    (server,) = apart._kept
+    begin = time.monotonic()
+    apart.close()
+    assert not server.lives
+    assert time.monotonic() - begin < 1
