@@ -6,7 +6,7 @@ PORT ?= 5000
 
 KILLS ?= 100
 
-.PHONY: study faults test test-all check ui tensorboard bench bench-gpu gpu setup clean
+.PHONY: study faults test test-all check ui tensorboard bench bench-gpu gpu docs setup clean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make test     the tests; test-all adds the slow ones"
 	@echo "make faults   kill the driver at random, ask again, compare; writes docs/reliability.md (KILLS=$(KILLS))"
 	@echo "make check    lint, format and types"
+	@echo "make docs     the documents as a site: site/index.html"
 
 study: setup
 	$(BIN)/python -m harness.run $(STUDY)
@@ -39,6 +40,15 @@ check: setup
 
 ui: setup
 	$(BIN)/python -m harness.ui --port $(PORT)
+
+# The variable switches off what Material for MkDocs says of its end, in 2027, with every build.
+docs: .venv/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "site/index.html"
+
+.venv/.docs: .venv/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[docs]' --constraint constraints.txt
+	touch $@
 
 tensorboard: setup
 	$(BIN)/python -m harness.ui --tensorboard --port 6006
@@ -64,4 +74,4 @@ setup: .venv/.ready
 	touch $@
 
 clean:
-	rm -rf .venv
+	rm -rf .venv site

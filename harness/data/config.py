@@ -30,6 +30,10 @@ class DataConfig:
     """Which clips, and how they are sampled and cropped. Defaults: MixTConv paper, Sec. 4.1, and TSN's crops.
 
     dataset: a name, or a mapping of `name` and the data set's own settings.
+    num_frames: T, the frames of a clip that the network sees.
+    short_side: pixels of a frame's shorter side, before cropping.
+    crop: pixels of the square that the network sees.
+    scales: sizes of training crops, as parts of the short side.
     sampling: "segment", one frame from each of T equal segments; "dense", T frames of a 64-frame window.
     mirror: of training clips. "on" mirrors each with probability 1/2; "swap_labels" also makes a mirrored clip of
         "left" one of "right", and so for every class that names a direction (mirror.py).

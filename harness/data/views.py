@@ -110,8 +110,12 @@ PROTOCOLS = {
 class EvalConfig:
     """How results are taken: a protocol by its name, and any part of it in its own words.
 
-    protocol: `center_1clip`, `fullres_2clip` or `ten_crop`.
-    The other parts: see TestProtocol; None keeps the protocol's own.
+    protocol: `center_1clip`, `fullres_2clip` or `ten_crop`; None of the other parts keeps the protocol's own.
+    clips: of each video.
+    crops: of each clip: `centre`, `left_centre_right`, or `corners_centre`.
+    size: of a crop: `crop`, or `short_side`, which is full resolution.
+    mirror: `on` adds every crop's mirror image; `swap_labels` counts its "left" as "right".
+    fusion: `scores` averages the views' probabilities, `logits` what the network puts out.
     """
 
     protocol: str = "center_1clip"

@@ -54,7 +54,21 @@ _STATED = ("question", "source", "reference", "hypotheses", "pairs", "margin")
 
 @dataclass(frozen=True, kw_only=True)
 class Head:
-    """The keys of a study file that are read as they stand."""
+    """The keys of a study file that are read as they stand.
+
+    question: what the study asks. Required.
+    baseline: the variant that all others are compared with. Required.
+    source: where the question comes from, in words.
+    reference: published rows to quote, from studies/paper_tables.yaml; rows match by the variant's name.
+    seeds: a trial is a variant with a seed. Fewer than 3 seeds give no interval.
+    margin: points of top-1 that do not matter; 0: none is named.
+    hypotheses: statements about rows, tested as they stand and corrected together; all else is exploratory.
+    pairs: differences shown besides those to the baseline, corrected together, as in ks7 vs ks5.
+    profile: write traces of training steps of every variant, and show where their time goes.
+    sweep: one setting and two or more numbers; every variant becomes a row at each of them.
+    tune: one setting of `model` or `train` and two or more numbers; every row is first trained once at each of them.
+    costed: networks that are never trained; their parameters and MACs stand in the report.
+    """
 
     question: str
     baseline: str

@@ -36,6 +36,7 @@ class ResolvedResources:
 class Resources:
     """What one trial gets, as a study writes it.
 
+    cpus: processors of a trial.
     gpus: may be a fraction, or "auto": where this machine has any, one for each of its processes.
     ranks: processes that train a trial together, each on its part of every batch; "auto" is one for each whole GPU.
     """

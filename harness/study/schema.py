@@ -93,11 +93,7 @@ def _object(kind: type, path: str) -> dict[str, Any]:
     for item in dataclasses.fields(kind):
         place = f"{path}.{item.name}" if path else item.name
         one = _special(place) or _of(hints[item.name], place)
-        if item.name in words:
-            one = {"description": words[item.name], **one}
-        if isinstance(item.default, bool | int | float | str):
-            one = {**one, "default": item.default}
-        properties[item.name] = one
+        properties[item.name] = _told(one, item, words)
     return {"type": "object", "description": _first_line(kind), **_keys(properties)}
 
 
@@ -124,8 +120,17 @@ def _dataset(name: str, kind: type) -> dict[str, Any]:
     properties: dict[str, Any] = {"name": {"const": name}}
     for item in dataclasses.fields(kind):
         one = {"enum": _CHOICES["task"]} if item.name == "task" else _of(hints[item.name], item.name)
-        properties[item.name] = {"description": words[item.name], **one} if item.name in words else one
+        properties[item.name] = _told(one, item, words)
     return {"type": "object", "properties": properties, "required": ["name"], "additionalProperties": False}
+
+
+def _told(one: dict[str, Any], item: dataclasses.Field[Any], words: dict[str, str]) -> dict[str, Any]:
+    """A setting with what its dataclass says of it, and its default."""
+    if item.name in words:
+        one = {"description": words[item.name], **one}
+    if isinstance(item.default, bool | int | float | str | tuple):
+        one = {**one, "default": [*item.default] if isinstance(item.default, tuple) else item.default}
+    return one
 
 
 def _of(kind: Any, place: str) -> dict[str, Any]:
@@ -152,11 +157,15 @@ def _first_line(kind: type) -> str:
 
 
 def _described(kind: type) -> dict[str, str]:
-    """What a dataclass's docstring says of each field: `name: words`, whose later lines are indented."""
+    """What the docstrings of a dataclass and those above it say of each field: `name: words`, whose later lines are
+    indented."""
     found: dict[str, str] = {}
     names = {item.name for item in dataclasses.fields(kind)}
     current: list[str] = []
-    for line in (inspect.getdoc(kind) or "").splitlines()[1:]:
+    docs = [
+        inspect.cleandoc(one.__doc__ or "") for one in reversed(kind.__mro__) if dataclasses.is_dataclass(one)
+    ]
+    for line in "\n\n".join(docs).splitlines()[1:]:
         start = re.match(r"\s*((?:\w+, )*\w+): (.*)", line)
         if start and set(start[1].split(", ")) <= names:
             current = start[1].split(", ")

@@ -31,6 +31,11 @@ class TrainConfig:
     """How every trial of a study is trained. Defaults: MixTConv paper, Sec. 4.1; clip_gradient: its published code.
 
     Attributes:
+        epochs: passes over the training clips.
+        optimizer: "sgd" or "adamw".
+        lr: the learning rate; with "one_cycle" the highest one.
+        momentum: of "sgd".
+        weight_decay: of every step.
         batch_size: clips per step, over all processes of the trial.
         micro_batch: most clips that a device takes at once; a step then adds up the gradients of several passes.
             0: no limit. Batch norm that is not frozen sees each pass by itself.
@@ -39,6 +44,9 @@ class TrainConfig:
         sync_batch_norm: normalise over the clips of all processes of a trial, not of each one (CUDA only).
         schedule: "step" multiplies lr by `gamma` at each of the `milestones` (epochs); "one_cycle" rises over the
             first `warmup` part of all steps and falls along a cosine to nothing.
+        milestones: epochs at which "step" multiplies lr.
+        gamma: what "step" multiplies lr by.
+        warmup: the part of all steps over which "one_cycle" rises.
         label_smoothing: this part of a clip's label is shared out among all classes, in the training loss alone.
         validate_every: epochs from one validation to the next; the last epoch is always validated. 0: it alone.
         clip_gradient: largest norm of a step's gradient; 0 switches clipping off.

@@ -22,6 +22,8 @@ class GeneratedConfig:
     Attributes:
         task: a key of TASKS.
         levels: how hard the clips are, each level as often as the others; the task's own where empty.
+        train_clips, val_clips: how many; with levels, `val_clips` is a multiple of classes x levels.
+        seed: of everything that is drawn.
         width, height: pixels, even; the task's own where 0.
         frames: of each clip, the task's own where 0. Clips of tasks with levels are as long as what a network sees of
             them, data.num_frames.

@@ -1,0 +1,36 @@
+"""The documents: reference pages are what the code says, and every page stands in the site's navigation."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from types import ModuleType
+
+import pytest
+from builders.place import ROOT
+
+DOCS = ROOT / "docs"
+
+
+@pytest.fixture(scope="module")
+def generate() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_reference_is_what_the_code_says(generate: ModuleType) -> None:
+    for name, text in generate.pages().items():
+        assert (DOCS / "reference" / name).read_text(encoding="utf-8") == text, "run python docs/generate.py"
+
+
+def test_every_page_stands_in_the_navigation_once() -> None:
+    (nav,) = re.findall(
+        r"^nav:\n((?: .*\n)+)", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    named = re.findall(r": (\S+\.md)$", nav, re.MULTILINE)
+    ours = [path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")]
+    assert sorted(name for name in named if not (ROOT / name).exists() and name != "index.md") == sorted(ours)
