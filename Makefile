@@ -44,7 +44,7 @@ ui: setup
 # The variable switches off what Material for MkDocs says of its end, in 2027, with every build.
 docs: .venv/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
-	@echo "site/index.html"
+	@echo "site/index.html; its search works when it is served: python3 -m http.server --directory site"
 
 .venv/.docs: .venv/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[docs]' --constraint constraints.txt
