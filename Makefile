@@ -24,11 +24,12 @@ study: setup
 	$(BIN)/python -m harness.run $(STUDY)
 	$(BIN)/python -m harness.report --out reports/
 
+# A file's tests stay in one process, since they share what is dear to make.
 test: setup
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-all: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 faults: setup
 	$(BIN)/python tests/faults.py --kills $(KILLS)

@@ -38,7 +38,8 @@ def geometry_of_macs(costs: Iterable[CostRecord]) -> str:
     """Below a table on a terminal, where classes do not matter: `at resnet50, 224x224, 8 frames`."""
     g = _shared(costs)
     frames = g["num_frames"] or "each row's own"
-    return f"at {g['backbone']}, {g['size']}x{g['size']}, {frames} frames{_stages(g)}"
+    backbone = g["backbone"] or "each row's own network"
+    return f"at {backbone}, {g['size']}x{g['size']}, {frames} frames{_stages(g)}"
 
 
 def geometry_on_page(costs: Iterable[CostRecord]) -> str:

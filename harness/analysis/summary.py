@@ -113,6 +113,12 @@ class Summary:
     ranked: dict[str, Estimate] = field(default_factory=dict)
 
     @property
+    def one_network(self) -> bool:
+        """Whether operators stand in one network, so that what they add to it compares the rows' costs."""
+        costs = [row.cost for row in self.rows if row.cost]
+        return len({cost.params_total - cost.params_added for cost in costs}) <= 1
+
+    @property
     def missing(self) -> list[TrialRecord]:
         """Trials of the plan that did not finish."""
         return [trial for trial in self.trials if trial.status != "done"]

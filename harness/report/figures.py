@@ -94,6 +94,27 @@ def _added_parameters(row: Row) -> _Cost | None:
     return _Cost(row.cost.params_added / 1e6) if row.cost else None
 
 
+def _total_macs(row: Row) -> _Cost | None:
+    return _Cost(row.cost.macs_total / 1e9) if row.cost and row.cost.macs_total is not None else None
+
+
+def _total_parameters(row: Row) -> _Cost | None:
+    return _Cost(row.cost.params_total / 1e6) if row.cost else None
+
+
+def _counted(summary: Summary) -> list[tuple[str, str, str, Callable[[Row], _Cost | None]]]:
+    """The costs that are counted: stem of the figure, name, unit. Of rows with networks of their own, in all."""
+    if summary.one_network:
+        return [
+            ("accuracy_macs", "added MACs", "added MACs [G]", _added_macs),
+            ("accuracy_parameters", "added parameters", "added parameters [million]", _added_parameters),
+        ]
+    return [
+        ("accuracy_macs", "total MACs", "total MACs [G]", _total_macs),
+        ("accuracy_parameters", "all parameters", "all parameters [million]", _total_parameters),
+    ]
+
+
 def _latency(row: Row) -> _Cost | None:
     if row.latency_ms is None:
         return None
@@ -112,11 +133,10 @@ def _step_memory(row: Row) -> _Cost | None:
 
 
 def _against_costs(summary: Summary, shown: list[Row], folder: Path) -> list[Figure]:
-    """Top-1 against added MACs, parameters and measured latency, each with the variants that no other beats."""
+    """Top-1 against MACs, parameters and measured latency, each with the variants that no other beats."""
     drawn: list[Figure] = []
-    quantities: list[tuple[str, str, str, Callable[[Row], _Cost | None]]] = [
-        ("accuracy_macs", "added MACs", "added MACs [G]", _added_macs),
-        ("accuracy_parameters", "added parameters", "added parameters [million]", _added_parameters),
+    quantities = [
+        *_counted(summary),
         ("accuracy_latency", "measured latency", "latency of one clip [ms], median and quartiles", _latency),
     ]
     baseline = summary.baseline if summary.baseline in shown else None
@@ -136,8 +156,10 @@ def _against_costs(summary: Summary, shown: list[Row], folder: Path) -> list[Fig
         if not points:
             continue
         line = _point(baseline, "top1", 0) if baseline else None
-        if line and read is _latency and line.label in found:
-            line = replace(line, label=f"{line.label}, {found[line.label][1].value:.0f} ms:")
+        if line and line.label in found and (read is _latency or not summary.one_network):
+            value = found[line.label][1].value
+            words = f"{value:.0f} ms" if read is _latency else f"{value:.3g} {unit.split('[')[1][:-1]}"
+            line = replace(line, label=f"{line.label}, {words}:")
         where = geometry_on_page(row.cost for row, _ in found.values() if row.cost)
         plots.accuracy_against(folder / stem, points, line, f"Accuracy against {what}", f"{unit}, {where}")
         caption = (
@@ -276,8 +298,7 @@ def _cost_bars(summary: Summary, folder: Path) -> list[Figure]:
         return []
     panels = []
     for title, read in (
-        ("added MACs [G]", _added_macs),
-        ("added parameters [million]", _added_parameters),
+        *((unit, read) for _, _, unit, read in _counted(summary)),
         ("latency of one clip [ms]", _latency),
         ("activations kept for backward [MiB]", _activations),
         ("peak memory of a training step [MiB]", _step_memory),

@@ -28,7 +28,7 @@ def final_table(record: StudyRecord) -> tuple[Table, list[str]]:
         groups = [_mean(row, metric) for metric in parts]
         latency = f"{row.latency_ms.median:.0f}" if row.latency_ms else "not measured"
         latency += " ?" if row.doubtful else ""
-        cells = [*groups, _difference(row), _macs(row), latency]
+        cells = [*groups, _difference(row), _macs(row, summary.one_network), latency]
         table.add_row(row.variant, _accuracy(row), *cells)
     cost = next(iter(record.costs.values()), None)
     lines = [
@@ -80,10 +80,10 @@ def _difference(row: Row) -> str:
     return f"{d.mean:+.1f}{interval} {d.words}"
 
 
-def _macs(row: Row) -> str:
+def _macs(row: Row, one_network: bool) -> str:
     if row.cost is None or row.cost.macs_total is None or row.cost.macs_added is None:
         return "not stated"
-    if row.difference is None:
+    if row.difference is None or not one_network:
         return giga(row.cost.macs_total, unit=" G")
     return giga(row.cost.macs_added, "+.2f", " G")
 

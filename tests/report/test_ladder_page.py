@@ -224,3 +224,19 @@ def test_operators_that_are_blind_to_order_are_named_where_they_stand(tmp_path: 
     page = (write_study(dataclasses.replace(record, settings=settings), tmp_path) / "README.md").read_text()
     assert f"{sentence}`ks7` (past and future alike)." in page
     assert sentence not in (write_study(record, tmp_path) / "README.md").read_text()
+
+
+def test_rows_with_networks_of_their_own_are_compared_by_what_they_cost_in_all(tmp_path: Path) -> None:
+    """ks7 in a network of 10 G and fewer parameters: its operator adds more than that of ks5, and it costs less."""
+    record = stairs()
+    small = dataclasses.replace(record.costs["ks7"], params_total=5_000_000, macs_total=10_000_000_000)
+    record = dataclasses.replace(record, costs={**record.costs, "ks7": small})
+    summary = summarize(record)
+    text = answer(summary)
+    assert "`ks7` takes the fewest multiply-adds, 10.00 G; `ks5` takes 32.92 G." in text
+    page = text_of(record, tmp_path)
+    assert "Top-1 accuracy against total MACs" in page
+    assert "against added" not in page
+    table, _ = final_table(record)
+    cells = next(list(column.cells) for column in table.columns if column.header == "MACs")
+    assert cells[-1] == "10.00 G"

@@ -74,7 +74,8 @@ def _not_reproduced(reference: dict[str, Any], row: Row, cost: CostRecord, mark:
 
 def _note(summary: Summary) -> str:
     known = [row.cost for row in summary.rows if row.cost]
-    note = f"Costs are for one clip: {geometry_on_page(known)}. "
+    note = "" if summary.one_network else "Added is what operators add to their row's own network. "
+    note += f"Costs are for one clip: {geometry_on_page(known)}. "
     note += "One multiply-add is 1 MAC; papers often print FLOPS."
     if "added_to" in summary.reference:
         network = summary.reference["added_to"]

@@ -217,20 +217,23 @@ def _horizons_sentence(ladder: Ladder) -> list[str]:
 
 
 def _cheapest_reach(summary: Summary, ladder: Ladder) -> list[str]:
-    """Of the rows that reach farthest, the one that adds the fewest multiply-adds."""
+    """Of the rows that reach farthest, the one that adds, or in all takes, the fewest multiply-adds."""
+    verb = "adds" if summary.one_network else "takes"
     farthest = max((curve.horizon.measured for curve in ladder.curves if curve.horizon), default=0.0)
     variants = [c.variant for c in ladder.curves if farthest and c.horizon and c.horizon.measured == farthest]
     costs = {
-        row.variant: row.cost.macs_added
+        row.variant: macs
         for row in summary.rows
-        if row.variant in variants and row.cost and row.cost.macs_added
+        if row.variant in variants
+        and row.cost
+        and (macs := row.cost.macs_added if summary.one_network else row.cost.macs_total)
     }
     if len(costs) < 2 or len(set(costs.values())) < 2:
         return []
     fewest, most = min(costs, key=lambda v: costs[v]), max(costs, key=lambda v: costs[v])
     return [
-        f"Of those that reach {ladder.level_name} {farthest:g}, `{fewest}` adds the fewest multiply-adds, "
-        f"{giga(costs[fewest], unit=' G')}; `{most}` adds {giga(costs[most], unit=' G')}."
+        f"Of those that reach {ladder.level_name} {farthest:g}, `{fewest}` {verb} the fewest multiply-adds, "
+        f"{giga(costs[fewest], unit=' G')}; `{most}` {verb} {giga(costs[most], unit=' G')}."
     ]
 
 
