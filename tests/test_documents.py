@@ -34,3 +34,11 @@ def test_every_page_stands_in_the_navigation_once() -> None:
     named = re.findall(r": (\S+\.md)$", nav, re.MULTILINE)
     ours = [path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")]
     assert sorted(name for name in named if not (ROOT / name).exists() and name != "index.md") == sorted(ours)
+
+
+def test_the_row_that_is_explained_is_one_of_a_committed_report() -> None:
+    (row,) = re.findall(
+        r"^\| `ks1357` \|.*$", (DOCS / "verdicts.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    report = ROOT / "reports" / "reference" / "lips" / "README.md"
+    assert row in report.read_text(encoding="utf-8").splitlines()
