@@ -20,7 +20,6 @@ from operators.stencil.layout import Span, mirrored
 
 PIECE_BYTES = 2 << 20  # of output that stays in the cache while all its taps are added
 FAR_BYTES = 3 << 20  # from frame to frame of a channels_last clip
-TILE = 16_384  # elements of a frame that are filtered together where frames lie far apart
 
 
 def forward(v: Tensor, table: Tensor, spans: Sequence[Span], channels_last: bool) -> Tensor:
@@ -81,17 +80,16 @@ def _pieces(v: Tensor, spans: Sequence[Span]) -> Iterator[tuple[slice, slice, ra
 
 
 def _shifted_tiles(v: Tensor, table: Tensor, spans: Sequence[Span]) -> Tensor:
-    """(N, T, P, C) -> the same. Taps are repeated for the pixels of a tile: inner loops over C alone are short."""
-    n, _, p, c = v.shape
-    pixels = max(1, TILE // c)
-    taps = table.to(v.dtype).repeat(1, pixels)
+    """(N, T, P, C) -> the same, on tiles of pixels of one clip."""
+    n, t, p, c = v.shape
+    pixels = max(1, PIECE_BYTES // (t * c * v.element_size()))
+    taps = table.to(v.dtype)
     rows = sorted({row for span in spans for row in span.rows})
     out = torch.empty_like(v)
     for clip in range(n):
         for first in range(0, p, pixels):
-            x = v[clip : clip + 1, :, first : first + pixels].flatten(2)
-            y = out[clip : clip + 1, :, first : first + pixels].view(x.shape)
-            _add_taps(x, taps[:, : x.shape[2]], rows, y)
+            place = slice(clip, clip + 1), slice(None), slice(first, first + pixels)
+            _add_taps(v[place], taps, rows, out[place])
     return out
 
 

@@ -119,6 +119,21 @@ def test_eager_path_equals_the_definition_where_it_works_piece_by_piece(channels
     check_case("eager", (2, 2, 59, 53), (65, [3], [1]), torch.bfloat16, channels_last)
 
 
+@pytest.mark.parametrize("channels", [256, 271])
+def test_far_frames_get_their_taps_in_one_order_however_they_are_cut_into_tiles(channels: int) -> None:
+    """To the bit: the centre first, then from the past to the future, over whole frames of more than 3 MB."""
+    table, spans = table_and_spans(channels, [1, 3, 5], None)
+    x = clips(2, 3, channels, 59, 53, channels_last=True, dtype=torch.float32)
+    table = table.float()
+    taps = table[:, :, None, None]
+    expected = x * taps[2]
+    expected[:, 2:].addcmul_(x[:, :1], taps[0])
+    expected[:, 1:].addcmul_(x[:, :2], taps[1])
+    expected[:, :2].addcmul_(x[:, 1:], taps[3])
+    expected[:, :1].addcmul_(x[:, 2:], taps[4])
+    assert torch.equal(stencil(x, table, spans, path="eager"), expected)
+
+
 @FORMATS
 @pytest.mark.parametrize("path", PATHS)
 def test_path_passes_gradcheck(path: str, channels_last: bool) -> None:
