@@ -138,7 +138,8 @@ def _dry_run(study: Study, request: Request, done: Mapping[str, str], store: Sto
         study = tuning.settled(study, found)
     plan = Plan(study, request, by_variant(study, find), done)
     show_plan(plan, store.sources(study.name) if store else {})
-    dry.show(plan, store.load_study(study.name) if store and done else None)
+    earlier = store.load_study(study.name) if store and study.name in store.studies() else None
+    dry.show(plan, earlier)
     return 0
 
 

@@ -88,6 +88,8 @@ def test_a_dry_run_knows_what_is_done_and_changes_nothing(ready: Workplace) -> N
     outcome = ready.run(study, "--dry-run")
     assert "1 done before, 1 to run" in outcome.out
     assert before == {path: path.stat().st_mtime_ns for path in ready.folder.rglob("*") if path.is_file()}
+    other = ready.run(ready.study("other"), "--dry-run")  # a study that the store does not know
+    assert (other.code, other.err) == (0, "")
 
 
 def test_a_plan_says_what_it_can_detect_and_what_it_assumes() -> None:
