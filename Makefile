@@ -5,8 +5,9 @@ STUDY ?= studies/kernel_sizes.yaml
 PORT ?= 5000
 
 KILLS ?= 100
+EXAMPLES ?= 3000
 
-.PHONY: study faults test test-all check ui tensorboard bench bench-gpu gpu docs setup clean
+.PHONY: study faults fuzz test test-all check ui tensorboard bench bench-gpu gpu docs setup clean
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +18,7 @@ help:
 	@echo "make gpu      on a GPU: checks, bench, costs, the ladder, traces, in 8 minutes (QUICK=1: 3)"
 	@echo "make test     the tests; test-all adds the slow ones"
 	@echo "make faults   kill the driver at random, ask again, compare; writes docs/reliability.md (KILLS=$(KILLS))"
+	@echo "make fuzz     try $(EXAMPLES) wrong files of each kind, others every time, and count (EXAMPLES=...)"
 	@echo "make check    lint, format and types"
 	@echo "make docs     the documents as a site: site/index.html"
 
@@ -33,6 +35,9 @@ test-all: setup
 
 faults: setup
 	$(BIN)/python tests/faults.py --kills $(KILLS)
+
+fuzz: setup
+	EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/fuzz --hypothesis-profile=long --hypothesis-show-statistics --timeout=0
 
 check: setup
 	$(BIN)/ruff check

@@ -6,11 +6,22 @@ A UserError ends a command with exit code 2. A TrainingError ends one trial: it 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 
-class UserError(Exception):
+class InWords(Exception):  # noqa: N818
+    """Is said in lines. Whatever is quoted in one, it stays a line, of LONGEST characters at most."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__(*map(printable, lines))
+
+    def __str__(self) -> str:
+        return "\n".join(self.args)
+
+
+class UserError(InWords):
     """Says the place, the value, the rule and the way out, in one line; of several things, each in its own."""
 
 
@@ -30,7 +41,7 @@ class StoreAwayError(TrackingError):
     """The tracking store cannot be reached or written now, and may be again: its disk is full, its server away."""
 
 
-class TrainingError(Exception):
+class TrainingError(InWords):
     """A trial cannot go on for a reason that lies in its settings, such as a loss that is not a number."""
 
 
@@ -51,7 +62,7 @@ class Problems:
     def raise_any(self) -> None:
         """Raises StudyError: something was wrong. What is said of several variants alike is said once."""
         if self._lines:
-            raise StudyError("\n".join(dict.fromkeys(self._lines)))
+            raise StudyError(*dict.fromkeys(self._lines))
 
 
 MEANT = {
@@ -99,8 +110,15 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; known: {', '.join(names)}"
 
 
-LONGEST = 500
-"""Characters of an error that anybody reads."""
+LONGEST = 300
+"""Characters of a line that anybody reads."""
+
+_CLIPPED = 60
+"""Characters of a value in a line that is too long. Shorter ones are left alone."""
+
+_PATH = re.compile(r"(?<![\w.\\])/[^\s:;,'\"]{10,}")
+
+_CLOSING = {"'": "'", '"': '"', "[": "]", "{": "}", "(": ")"}
 
 
 def in_a_line(error: BaseException) -> str:
@@ -123,6 +141,50 @@ def words_of(error: BaseException) -> str:
 
 
 def printable(text: str) -> str:
-    """One line that every file and every terminal takes, cut where nobody would read on."""
-    cut = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in cut)
+    """One line that every file and every terminal takes, as long as anybody reads: see `LONGEST`.
+
+    Values in it are clipped in their middle, the longest first; where that is not enough, the line is. Absolute paths
+    do not count, within reason: else what is said would depend on where somebody works.
+    """
+    some = _clip(text, 20 * LONGEST)  # before every letter of a file is looked at
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in some)
+    room = LONGEST + min(LONGEST, sum(map(len, _PATH.findall(line))))
+    excess = len(line) - room
+    for start, end in sorted(_values(line), key=lambda span: span[0] - span[1]) if excess > 0 else ():
+        value = line[start:end]
+        shorter = _clip(value, max(_CLIPPED, len(value) - max(excess, 0)))
+        line, excess = line.replace(value, shorter, 1), excess - len(value) + len(shorter)
+    return _clip(line, room)
+
+
+def _clip(text: str, most: int) -> str:
+    """Without its middle, where it is longer than that."""
+    if len(text) <= most:
+        return text
+    tail = (most - 3) // 2
+    return f"{text[: most - 3 - tail]}...{text[len(text) - tail :]}"
+
+
+def _values(line: str) -> Iterator[tuple[int, int]]:
+    """Where values are quoted in a line: texts, lists and mappings, as Python writes them."""
+    place = 0
+    while place < len(line):
+        opening = line[place]
+        end = -1
+        if opening in "'\"" and not line[place - 1 : place].isalnum():  # and no apostrophe
+            end = line.find(_CLOSING[opening], place + 1)
+        elif opening in _CLOSING and opening not in "'\"":
+            end = _closed(line, place)
+        if end >= 0:
+            yield place, end + 1
+        place = max(end, place) + 1
+
+
+def _closed(line: str, place: int) -> int:
+    """Where the bracket at a place is closed; -1 where it never is."""
+    depth = 0
+    for at in range(place, len(line)):
+        depth += (line[at] == line[place]) - (line[at] == _CLOSING[line[place]])
+        if depth == 0:
+            return at
+    return -1

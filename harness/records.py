@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import types
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +20,8 @@ user's own, as `outside.named_sources` has them."""
 UNCHECKED = "not checked: --unchecked"
 """What the environment of a trial says under "contract" where nobody tried whether its operators keep theirs."""
 
+STATUSES = ("done", "failed", "running", "missing")
+
 SCHEMA = 2
 """Raised when a stored record changes shape; a reader refuses a newer one."""
 
@@ -26,7 +30,7 @@ SCHEMA = 2
 class TrialRecord:
     """One trial: variant x seed.
 
-    status: "done", "failed" (reason says why), "running", or "missing" (never started).
+    status: of STATUSES; "failed" has a reason, "missing" never started.
     last: metrics of the last epoch: "top1", "top5", "loss", "group/<name>", and where there are such "pair" (both
         twins right) and one for each level, "lag/3"; percentages.
     best: {"epoch": e, "top1": p} of the validated epoch with the highest top-1 (first of equals).
@@ -201,12 +205,94 @@ def to_json(record: TrialRecord | CostRecord | StudyRecord) -> dict[str, Any]:
     return data
 
 
-def study_from_json(data: dict[str, Any]) -> StudyRecord:
-    """The inverse of `to_json` for a study."""
-    trials = [TrialRecord(**trial) for trial in data["trials"]]
-    costs = {variant: CostRecord(**cost) for variant, cost in data["costs"].items()}
-    costed = {name: CostRecord(**cost) for name, cost in data.get("costed", {}).items()}
-    return StudyRecord(**{**data, "trials": trials, "costs": costs, "costed": costed})
+def study_from_json(data: Any) -> StudyRecord:
+    """The inverse of `to_json` for a study.
+
+    Raises:
+        ValueError: it is none; names the field.
+    """
+    _check_fields(StudyRecord, data, "record")
+    trials = [trial_from_json(trial, f"trials[{place}]") for place, trial in enumerate(data["trials"])]
+    costs, costed = (
+        {name: cost_from_json(cost, f"{key}.{name}") for name, cost in data.get(key, {}).items()}
+        for key in ("costs", "costed")
+    )
+    record = StudyRecord(**{**data, "trials": trials, "costs": costs, "costed": costed})
+    _check_study(record)
+    return record
+
+
+def trial_from_json(data: Any, place: str = "record") -> TrialRecord:
+    """The same for a trial. place: how an error names it."""
+    _check_fields(TrialRecord, data, place)
+    record = TrialRecord(**data)
+    if record.status not in STATUSES:
+        raise ValueError(f"{place}.status: {record.status!r} is none of {', '.join(STATUSES)}")
+    if len({len(column) for column in record.predictions.values()}) > 1:
+        raise ValueError(f"{place}.predictions: its lists differ in length")
+    return record
+
+
+def cost_from_json(data: Any, place: str = "record") -> CostRecord:
+    """The same for a cost."""
+    _check_fields(CostRecord, data, place)
+    return CostRecord(**data)
+
+
+def _check_fields(kind: type, data: Any, place: str) -> None:
+    if not isinstance(data, dict):
+        raise ValueError(f"{place}: is no mapping")
+    hints = typing.get_type_hints(kind)
+    for name, value in data.items():
+        if name not in hints:
+            raise ValueError(f"{place}: has a field {name!r}, which this version does not know")
+        if not fits(value, hints[name]):
+            raise ValueError(f"{place}.{name}: {value!r} is not what stands there")
+    for item in dataclasses.fields(kind):
+        optional = item.default is not dataclasses.MISSING or item.default_factory is not dataclasses.MISSING
+        if not optional and item.name not in data:
+            raise ValueError(f"{place}.{item.name}: is missing")
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a field of this type may hold a value that was read; None also stands for a number that is none."""
+    of, inner = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return True
+    if of in (typing.Union, types.UnionType):
+        return any(fits(value, option) for option in inner)
+    if of is list:
+        return isinstance(value, list) and (inner[0] is Any or all(fits(item, inner[0]) for item in value))
+    if of is dict:
+        return isinstance(value, dict) and (
+            inner[1] is Any or all(fits(item, inner[1]) for item in value.values())
+        )
+    if hint is dict or dataclasses.is_dataclass(hint):
+        return isinstance(value, dict)  # looked into on its own
+    if hint is float:
+        return value is None or type(value) in (int, float)
+    return type(value) is hint
+
+
+def _check_study(record: StudyRecord) -> None:
+    """That its parts name each other."""
+    if record.baseline not in record.variants:
+        raise ValueError(f"record.baseline: no variant {record.baseline!r}")
+    if len(set(record.variants)) < len(record.variants):
+        raise ValueError("record.variants: names one twice")
+    if len(record.groups) != len(record.classes):
+        raise ValueError("record.groups: is not as long as classes")
+    known = range(len(record.classes))
+    for pair in record.twins:
+        if len(pair) != 2 or not all(number in known for number in pair):
+            raise ValueError(f"record.twins: {pair!r} is no pair of classes")
+    for place, trial in enumerate(record.trials):
+        for name in ("label", "predicted"):
+            wrong = [
+                one for one in trial.predictions.get(name, ()) if type(one) is not int or one not in known
+            ]
+            if wrong:
+                raise ValueError(f"trials[{place}].predictions.{name}: {wrong[0]!r} is no class")
 
 
 def with_name(choice: str | Mapping[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from harness.cost.counting import counted
 from harness.cost.latency import TimedNetwork, Variants
 from harness.files import write_whole
 from harness.model.config import ModelConfig
-from harness.records import CostRecord, to_json
+from harness.records import CostRecord, cost_from_json, to_json
 
 TIMELINE, OPERATORS = "timeline.html", "operators.csv"
 
@@ -98,8 +98,8 @@ def _of_networks(
         for name, variant in variants.items()
     }
     for name, file in files.items():
-        with contextlib.suppress(FileNotFoundError, ValueError, TypeError):  # damaged: it is measured anew
-            records[name] = CostRecord(**json.loads(file.read_text()))
+        with contextlib.suppress(FileNotFoundError, ValueError):  # damaged: it is measured anew
+            records[name] = cost_from_json(json.loads(file.read_text()))
     doubtful = [name for name, record in records.items() if record.doubts]
     wanted = [name for name, one in records.items() if remeasure or one.doubts or not one.latency_ms]
     timed = wanted if config.latency else []

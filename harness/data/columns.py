@@ -239,15 +239,36 @@ def read_columns(file: Path, place: Place, first_picture: int) -> tuple[dict[str
     if sealed_bytes(file) < 0:
         raise ValueError("it is damaged")
     with file.open("rb") as opened:
-        about = json.loads(np.load(opened).tobytes())
-        table = {name: _mapped(opened, file) for name in _TYPES}
-    problems = {int(row): text for row, text in about.pop("problems").items()}
+        about = json.loads(_mapped(opened, file, "u1").tobytes())
+        table = {name: _mapped(opened, file, kind) for name, kind in _TYPES.items()}
+    problems = {int(row): str(text) for row, text in about.pop("problems").items()}
+    _check(table, problems)
     return about, Columns(table, problems, place, first_picture)
 
 
-def _mapped(opened: Any, file: Path) -> np.ndarray:
-    np.lib.format.read_magic(opened)
-    shape, _, dtype = np.lib.format.read_array_header_1_0(opened)
+def _mapped(opened: Any, file: Path, kind: str) -> np.ndarray:
+    try:
+        np.lib.format.read_magic(opened)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(opened)
+    except Exception:  # it reads Python, and lets through whatever can be wrong with that
+        raise ValueError("a column has no head") from None
+    if dtype != np.dtype(kind) or len(shape) != 1:
+        raise ValueError(f"a column of {dtype} in place of {np.dtype(kind)}")
     start = opened.tell()
-    opened.seek(int(np.prod(shape)) * dtype.itemsize, 1)
-    return np.memmap(file, dtype=dtype, mode="r", offset=start, shape=shape)
+    opened.seek(shape[0] * dtype.itemsize, 1)
+    return (
+        np.memmap(file, dtype=dtype, mode="r", offset=start, shape=shape) if shape[0] else np.empty(0, dtype)
+    )
+
+
+def _check(table: dict[str, np.ndarray], problems: dict[int, str]) -> None:
+    """That columns fit each other, so that any clip can be made of them."""
+    count, stops = len(table["split"]), table["stop"]
+    if any(len(column) != count for name, column in table.items() if name != "ids"):
+        raise ValueError("its columns differ in length")
+    if count and (stops[0] < 0 or (stops[1:] < stops[:-1]).any() or stops[-1] != len(table["ids"])):
+        raise ValueError("its ids do not follow each other")
+    if (table["split"] >= len(_NAMES)).any() or (table["frames"] < 0).any():
+        raise ValueError("a clip is in no split, or has less than no frames")
+    if not all(0 <= row < count for row in problems):
+        raise ValueError("a problem is of no clip")

@@ -114,7 +114,7 @@ class DataConfig:
         """
         settings = with_name(self.dataset)
         name = settings.pop("name", None)
-        if name not in DATASETS:
+        if not isinstance(name, str) or name not in DATASETS:
             raise DataError(f"dataset: no data set {name!r}{nearest(str(name), DATASETS)}")
         kind = DATASETS[name]
         hints = typing.get_type_hints(kind)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import harness
 from harness.analysis.summary import Summary, summarize
-from harness.errors import StudyError
+from harness.errors import StudyError, in_a_line
 from harness.files import replace_folder, restore_folder, write_whole
 from harness.records import SCHEMA, StudyRecord, study_from_json
 from harness.report import export
@@ -121,8 +121,8 @@ def read_record(path: Path) -> StudyRecord:
                 f"{path}: was edited since it was written; write the report again from its tracking store"
             )
         return study_from_json(data)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StudyError(f"{path}: is not the {NUMBERS} of a report ({type(error).__name__})") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise StudyError(f"{path}: is not the {NUMBERS} of a report ({in_a_line(error)})") from None
 
 
 @contextmanager

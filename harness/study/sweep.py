@@ -13,8 +13,7 @@ from harness.study.reading import Source, overlap, paths
 _SECTIONS = ("model", "data", "train")
 
 _FORMS = (
-    "write {data.dataset.train_clips: [96, 192]}, or a list of mappings where other settings change along, "
-    "as in [{data.dataset.train_clips: 96, train.epochs: 40}, {data.dataset.train_clips: 192, train.epochs: 20}]"
+    "write {train.lr: [0.01, 0.02]}, or, where others change along, [{train.lr: 0.01, train.epochs: 40}, ...]"
 )
 
 

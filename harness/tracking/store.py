@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import TrackingError
-from harness.records import SCHEMA, SOURCES, StudyRecord, TrialRecord, study_from_json
+from harness.records import SCHEMA, SOURCES, StudyRecord, TrialRecord, study_from_json, trial_from_json
 from harness.tracking.connection import KIND, REASON, TRIAL_ID, Connection
 from harness.tracking.drivers import is_alive
 from harness.tracking.metrics import EPOCH
@@ -157,7 +157,7 @@ class Store:
             reason = f"{now} after epoch {epoch}; run the study again to go on"
             return dataclasses.replace(known, status="running", reason=reason)
         try:
-            saved = TrialRecord(**json.loads(self._read_artifact(run, "result.json")))
+            saved = trial_from_json(json.loads(self._read_artifact(run, "result.json")))
         except FileNotFoundError:
             reason = "its result.json is gone from the store; run it again with --force"
             return dataclasses.replace(known, status="failed", reason=reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from harness.errors import TrainingError
 from harness.files import sealed, sealed_bytes, set_aside, write_whole
+from harness.records import fits
 
 
 @dataclass
@@ -87,31 +89,85 @@ def load(path: Path, learner: Learner) -> State:
     size = sealed_bytes(path)
     if size < 0:
         raise TrainingError(f"{path}: a damaged checkpoint; {way_out}")
-    with path.open("rb") as file:
-        saved = torch.load(io.BytesIO(file.read(size)), map_location="cpu", weights_only=True)
+    try:
+        with path.open("rb") as file:
+            saved = torch.load(io.BytesIO(file.read(size)), map_location="cpu", weights_only=True)
+    except Exception:  # a sealed file that is no checkpoint; what a pickle can raise is anything
+        raise TrainingError(f"{path}: a damaged checkpoint; {way_out}") from None
+    if wrong := _unlike(saved, typing.get_type_hints(State) | {item.name: dict for item in fields(Learner)}):
+        raise TrainingError(f"{path}: not a checkpoint of this version ({wrong}); {way_out}")
     now = {item.name: saved[item.name] for item in fields(learner)}
     state = State(**{item.name: saved[item.name] for item in fields(State)})
     if wrong := _misfits(learner.model.state_dict(), now["model"]):
         raise TrainingError(f"{path}: a checkpoint of another network ({wrong}); {way_out}")
-    if _layout(learner.optimizer.state_dict()) != _layout(now["optimizer"]):
+    if not _fits_optimizer(now["optimizer"], learner.optimizer):
         raise TrainingError(f"{path}: a checkpoint of another optimiser or grouping; {way_out}")
+    if not _alike(now["scaler"], learner.scaler.state_dict()):
+        raise TrainingError(f"{path}: a checkpoint of another precision; {way_out}")
     for name, its_state in now.items():
         getattr(learner, name).load_state_dict(its_state)
     return state
 
 
-def _misfits(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
+def _unlike(saved: Any, wanted: Mapping[str, Any]) -> str:
+    """Which part is not there, or not what it should be; "" where all are."""
+    if not isinstance(saved, dict):
+        return "it holds no parts"
+    return next(
+        (name for name, kind in wanted.items() if name not in saved or not fits(saved[name], kind)), ""
+    )
+
+
+def _misfits(own: Mapping[str, Tensor], given: Mapping[Any, Any]) -> str:
     """How the tensors of another network differ, the first of them by name; "" if they do not."""
     wrong = [f"no {name}" for name in own if name not in given]
     wrong += [f"unknown {name}" for name in given if name not in own]
-    wrong += [
-        f"{name} is {tuple(given[name].shape)}, not {tuple(value.shape)}"
-        for name, value in own.items()
-        if name in given and given[name].shape != value.shape
-    ]
+    for name, value in own.items():
+        if name in given and (found := getattr(given[name], "shape", None)) != value.shape:
+            wrong.append(
+                f"{name} is {'no tensor' if found is None else tuple(found)}, not {tuple(value.shape)}"
+            )
     return wrong[0] + (f" and {len(wrong) - 1} more" if len(wrong) > 1 else "") if wrong else ""
 
 
-def _layout(optimizer: Mapping[str, Any]) -> list[tuple[set[str], int]]:
-    """What is always the same in an optimiser: of each of its groups, the settings' names and how much it holds."""
-    return [(set(group), len(group["params"])) for group in optimizer["param_groups"]]
+def _fits_optimizer(given: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> bool:
+    """Whether it is of the same groups with the same settings, and what it remembers of each parameter is as large."""
+    own = optimizer.state_dict()
+    groups, memory = given.get("param_groups"), given.get("state")
+    if (
+        not isinstance(groups, list)
+        or not isinstance(memory, dict)
+        or len(groups) != len(own["param_groups"])
+    ):
+        return False
+    if not all(isinstance(group, dict) for group in groups):
+        return False
+    if not all(map(_alike, groups, own["param_groups"])):
+        return False
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    return all(
+        number in range(len(parameters))
+        and isinstance(kept, dict)
+        and all(
+            value is None or getattr(value, "shape", None) in ((), parameters[number].shape)
+            for value in kept.values()
+        )
+        for number, kept in memory.items()
+    )
+
+
+def _alike(given: Mapping[str, Any], own: Mapping[str, Any]) -> bool:
+    """Whether two sets of settings have the same names, and values of the same kinds; one that is None is of any.
+
+    The numbers of parameters, a list, must be the same.
+    """
+    return given.keys() == own.keys() and all(
+        given[name] == value
+        if isinstance(value, list)
+        else given[name] is None or value is None or isinstance(given[name], type(value) | _number(value))
+        for name, value in own.items()
+    )
+
+
+def _number(value: Any) -> Any:
+    return float | int if isinstance(value, float | int) and not isinstance(value, bool) else type(value)

@@ -39,6 +39,8 @@ from harness.errors import DataError
         ),
         ({"dataset": {"name": "generated", "width": 63}}, "dataset.width: 63 is odd"),
         ({"dataset": {"train_clips": 5}}, "no data set None"),
+        ({"dataset": {"name": {}}}, "no data set {}"),
+        ({"dataset": {"name": ["list"]}}, "no data set ['list']"),
         ({"num_frames": 0}, "num_frames: 0 is too few"),
         ({"crop": 300}, "crop: 300 pixels do not fit into short_side 256"),
         ({"scales": (1.0, 1.5)}, "scales: "),

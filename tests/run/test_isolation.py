@@ -73,7 +73,7 @@ ENDS = {
     "wild": "Wild: no exception",
     "mute": "Mute: (its message cannot be read)",
     "garbled": r"ValueError: caf\udce9 \x1b[31m red",
-    "long": f"ValueError: {'a' * 500}...",
+    "long": f"ValueError: {'a' * 149}...{'a' * 148}",
     "interrupts": "KeyboardInterrupt",
     "leaves": "its code called sys.exit(0)",
     "leaves_loudly": "its code called sys.exit('enough')",

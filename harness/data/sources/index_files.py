@@ -51,9 +51,9 @@ def missing(config: ReaderConfig) -> str:
         root = config.folder()
     except DataError as error:
         return str(error).removeprefix("root: ")
-    if not root.is_dir():
+    if not os.path.isdir(root):  # Path's own raises where a name is too long
         return f"{root}: no such folder; put or link {config.name} there, or set data.dataset.root or {ROOTS}"
-    gone = [file for file in config.files() if not config.annotation(root, file).exists()]
+    gone = [file for file in config.files() if not os.path.exists(config.annotation(root, file))]
     return f"{root}: no {', no '.join(gone)}; set data.dataset.root to where they are" if gone else ""
 
 
@@ -141,7 +141,7 @@ def count(job: tuple[Clip, int]) -> Counted:
     """How many frames a clip has, against the number that its annotation states, 0 for none."""
     clip, stated = job
     try:
-        if not clip.file.exists():
+        if not os.path.exists(clip.file):
             return Counted(0, "missing", f"{clip.file}: no such {'video' if clip.is_video else 'folder'}")
         frames, special = look_and_count(clip.file) if clip.is_video else (_count_pictures(clip), 0)
     except DataError as error:
@@ -256,6 +256,7 @@ def _fingerprint(
 def _read(config: ReaderConfig, file: Path) -> Index:
     try:
         about, clips = read_columns(file, config.places(config.folder()), config.first_picture)
+        _check_head(about, clips)
         return Index(
             folder=file.parent,
             fingerprint=about["fingerprint"],
@@ -264,5 +265,15 @@ def _read(config: ReaderConfig, file: Path) -> Index:
             clips=clips.select(np.flatnonzero(clips.column("split") < len(SPLITS))),
             named_classes=not isinstance(config, ListConfig) or bool(config.labels),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{file}: cannot be read ({error}); the next run indexes the data set anew") from None
+
+
+def _check_head(about: Any, clips: Columns) -> None:
+    classes, labels = about["classes"], clips.column("label")
+    if not isinstance(about["fingerprint"], str) or not isinstance(classes, list):
+        raise ValueError("its head is none")
+    if not all(isinstance(name, str) for name in classes):
+        raise ValueError("a class has no name")
+    if (labels >= len(classes)).any() or (labels[clips.column("split") < len(SPLITS)] < 0).any():
+        raise ValueError("a label is no class")

@@ -69,14 +69,14 @@ def _videos(clip: Clip, clips: str) -> tuple[str, str]:
     """The same name with another ending, or a folder of pictures."""
     stem = clip.file.with_suffix("") if clip.file.suffix.lower() in VIDEO_SUFFIXES else clip.file
     setting = clips.removesuffix(clip.file.suffix)
-    if stem != clip.file and stem.is_dir():
+    if stem != clip.file and os.path.isdir(stem):
         there, how = _pictures(Clip(
             id=clip.id, file=stem, split=clip.split, label=0, frames=0, pictures="{frame}", first_picture=1,
         ), f"{setting}/")  # fmt: skip
         return (f"there is the folder {stem.name}, which {there}", how) if there else ("", "")
     for suffix in sorted(VIDEO_SUFFIXES):
         for ending in (suffix, suffix.upper()):
-            if ending != clip.file.suffix and (other := stem.with_name(stem.name + ending)).is_file():
+            if ending != clip.file.suffix and os.path.isfile(other := stem.with_name(stem.name + ending)):
                 return f"there is {other.name}", f"clips={setting}{ending}" if clips != "{id}" else ""
     return "", ""
 
@@ -91,9 +91,9 @@ def agreed(clips: Sequence[Clip], setting: str) -> str:
     for clip in clips[:: max(1, len(clips) // LOOKED_AT)][:LOOKED_AT]:
         # A picture before the first one would be left out, and the number of frames be wrong for each clip.
         right = (
-            clip.file.exists()
+            os.path.exists(clip.file)  # and not Path's own, which raises where a name is too long
             if clip.is_video
-            else clip.picture(0).exists() and not clip.picture(-1).exists()
+            else os.path.exists(clip.picture(0)) and not os.path.exists(clip.picture(-1))
         )
         there, how = ("", "") if right else advice(clip, setting)
         if right or how:

@@ -161,7 +161,7 @@ class LabelledConfig(ReaderConfig):
         classes = (classes_json if json_ else classes_csv)(labels, report)
         read = clips_json if self.train.endswith(".json") else clips_csv
         lists = {split: read(self.annotation(root, getattr(self, split)), report) for split in SPLITS}
-        if self.test and (test := self.annotation(root, self.test)).exists():
+        if self.test and os.path.exists(test := self.annotation(root, self.test)):
             lists["test"] = read(test, report, labelled=False)
         return (sorted(classes) if self.label_order == "sorted" else classes), lists
 
@@ -192,7 +192,7 @@ class SomethingV2Config(LabelledConfig):
     def annotation(self, root: Path, file: str) -> Path:
         """Its publisher packs the same files as labels/train.json and so on now."""
         newer = root / "labels" / file.removeprefix("something-something-v2-")
-        return newer if newer.is_file() and not (root / file).exists() else root / file
+        return newer if os.path.isfile(newer) and not os.path.exists(root / file) else root / file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -278,7 +278,7 @@ class FoldersConfig(ReaderConfig):
         return Places(os.path.join(root, ""), "", self.pictures)
 
     def is_folder(self, file: Path) -> bool:
-        return file.is_dir()
+        return os.path.isdir(file)
 
     def entries(self, root: Path, report: Report) -> tuple[list[str], dict[str, list[Entry]]]:
         lists = {split: list(self._clips(root, split, report)) for split in SPLITS}
@@ -366,7 +366,7 @@ def _joined(digests: Iterable[bytes]) -> str:
 def _sha256_of(file: Path) -> bytes:
     """Of a file's bytes, which need not fit into memory; of none where there is no such file."""
     digest = hashlib.sha256()
-    if file.is_file():
+    if os.path.isfile(file):
         with file.open("rb") as opened:
             while block := opened.read(2**20):
                 digest.update(block)

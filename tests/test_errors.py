@@ -1,0 +1,58 @@
+"""What is said of wrong input: short lines that every terminal takes, whatever they quote."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from harness.errors import DataError, Problems, StudyError
+
+
+@pytest.mark.parametrize("value", ["x" * 5000, ["x"] * 2000, dict.fromkeys(range(2000), "it's"), "[" * 3000])
+def test_a_long_value_is_clipped_in_its_middle_and_place_and_way_out_stay(value: object) -> None:
+    line = str(StudyError(f"study.yaml: train.epochs: {value!r} is not a whole number; use one"))
+    assert len(line) <= 300
+    assert line.startswith("study.yaml: train.epochs: ")
+    assert line.endswith(" is not a whole number; use one")
+    assert "..." in line
+
+
+def test_short_values_beside_a_long_one_are_left_alone() -> None:
+    line = str(StudyError(f"study.yaml: 'a short one' and {'y' * 400!r}; known: {list(range(9))}"))
+    assert "'a short one' and 'yyy" in line
+    assert line.endswith("yyy'; known: [0, 1, 2, 3, 4, 5, 6, 7, 8]")
+
+
+def test_a_line_without_values_is_clipped_too() -> None:
+    line = str(DataError("place: " + "word " * 200 + "end"))
+    assert len(line) == 300
+    assert line.startswith("place: word")
+    assert line.endswith("word end")
+
+
+def test_absolute_paths_do_not_count_within_reason() -> None:
+    text = f"/data/{'folder/' * 30}clip.mp4: {'word ' * 40}end"
+    assert str(DataError(text)) == text
+    assert len(str(DataError(f"/{'x' * 5000}: wrong"))) == 600
+
+
+def test_a_line_stays_one_and_can_be_printed_anywhere() -> None:
+    line = str(StudyError("a\nb\x1b[31m\ud800\u2028 é"))
+    assert line == "a\\nb\\x1b[31m\\ud800\\u2028 é"
+
+
+def test_several_things_are_a_line_each() -> None:
+    problems = Problems()
+    for text in ("one", "two " * 200, "one"):
+        with problems.collect():
+            raise StudyError(text)
+    with pytest.raises(StudyError) as error:
+        problems.raise_any()
+    one, two = str(error.value).split("\n")
+    assert (one, len(two)) == ("one", 300)
+
+
+def test_an_error_comes_through_to_another_process_as_it_is() -> None:
+    error = StudyError("one", "two")
+    assert str(pickle.loads(pickle.dumps(error))) == str(error) == "one\ntwo"
