@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from harness.bench import compare, rounds, streaming, tables, timing
+from harness.bench.before import earlier
 from harness.bench.forms import DTYPES, FORMATS, PUBLISHED, SHAPES, Case, all_operators
 from harness.bench.network import NETWORKS, steps
 from harness.bench.page import save
@@ -42,7 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.stream:
             return stream(args, device)
         old = compare.load(args.compare) if args.compare else None
-        result = bench(args, device)
+        with earlier(args.before) as more:
+            args.paths = [*more, *args.paths]
+            result = bench(args, device)
         if args.json:
             write_whole(args.json, json.dumps(result, indent=1) + "\n")
         if args.out:
@@ -82,7 +85,9 @@ def bench(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
         print(tables.text(tables.table(rows)), flush=True)
     if args.network:
         with threads(args.threads[-1]):
-            result["network"] = steps(args.networks, args.format, args.paths, device, args.network_rounds)
+            result["network"] = steps(
+                args.networks, args.format, args.paths, device, args.network_rounds, args.operators
+            )
         print("\n" + tables.text(tables.network_table(result["network"])))
     for line in tables.insertions(result["rows"]):
         print(line)
@@ -188,6 +193,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--shapes", nargs="+", help="resnet50, tiny, or single ones such as 256@56 (channels@pixels)"
     )
     parser.add_argument("--paths", nargs="+", choices=PATHS, help="all but reference by default")
+    parser.add_argument(
+        "--before", default="", metavar="COMMIT", help="the eager path of that commit too, as eager_before"
+    )
     parser.add_argument("--clips", type=int, default=0, help="4 by default, 32 for tiny shapes, 8 on a GPU")
     parser.add_argument(
         "--frames", nargs="+", type=int, default=[8], metavar="T", help="of a clip (default: 8)"

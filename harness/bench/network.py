@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from harness.bench.forms import PUBLISHED
 from harness.bench.rows import Row, interval
 from harness.model.config import ModelConfig
 from harness.model.mstnet import MSTNet
@@ -19,7 +20,7 @@ from operators.stencil import missing
 
 NETWORKS = {"resnet_tiny": (32, 64), "resnet50": (1, 224)}  # clips, pixels
 OPERATORS: dict[str, dict[str, Any]] = {
-    "published": {"name": "harness.bench.forms.Published"},
+    PUBLISHED: {"name": "harness.bench.forms.Published"},
     "mixtconv": {"name": "mixtconv"},
     "shift": {"name": "shift"},
 }
@@ -27,17 +28,27 @@ FRAMES, CLASSES = 8, 174
 
 
 def steps(
-    networks: Sequence[str], formats: Sequence[str], paths: Sequence[str], device: torch.device, rounds: int
+    networks: Sequence[str],
+    formats: Sequence[str],
+    paths: Sequence[str],
+    device: torch.device,
+    rounds: int,
+    operators: Sequence[str] = tuple(OPERATORS),
 ) -> list[Row]:
-    """Paired, shuffled rounds of a forward pass and of a training step (fp32; forward, backward, SGD), a row a form."""
+    """Paired, shuffled rounds of a forward pass and of a training step (fp32; forward, backward, SGD), a row a form.
+
+    Args:
+        operators: of OPERATORS those that are named here; `tsn` always.
+    """
     result = []
     for network in networks:
         for layout in formats:
             runs = {("tsn", ""): _Run(network, {"name": "identity"}, "auto", layout, device)}
-            runs["published", "conv3d"] = _Run(network, OPERATORS["published"], "auto", layout, device)
+            if PUBLISHED in operators:
+                runs[PUBLISHED, "conv3d"] = _Run(network, OPERATORS[PUBLISHED], "auto", layout, device)
             for operator in ("mixtconv", "shift"):
                 for path in paths:
-                    if not missing(path, device):
+                    if operator in operators and not missing(path, device):
                         runs[operator, path] = _Run(network, OPERATORS[operator], path, layout, device)
             samples: dict[tuple[str, str], dict[str, list[float]]] = {
                 key: {"forward": [], "step": []} for key in runs

@@ -53,18 +53,21 @@ def by_case(rows: Sequence[Row]) -> dict[str, list[Row]]:
 
 
 def insertions(rows: Sequence[Row]) -> list[str]:
-    """What all 16 insertions of ResNet-50 take together, where every one of their shapes was measured."""
-    totals: dict[tuple[str, ...], dict[str, tuple[float, int]]] = {}
+    """What all 16 insertions of ResNet-50 take together, and what moving their least bytes would take at the speed of
+    the copies between them, where every one of their shapes was measured."""
+    totals: dict[tuple[str, ...], dict[str, tuple[float, float, int]]] = {}
     for row in rows:
         if not row["failed"] and row["shape"] in INSERTIONS:
             key = tuple(str(row[k]) for k in ("operator", "path", "pass", "dtype", "format", "threads"))
             totals.setdefault(key, {})[row["shape"]] = (
                 row["latency_ms"]["p50"],
+                row["copy_ms"] * row["least_bytes"] / row["bytes"] / 2,
                 row["clips"] * row["frames"],
             )
     return [
         f"{operator} {path}, {what.replace('_', '+')}, {dtype}, {layout}: all 16 insertions of ResNet-50, "
-        f"{next(iter(found.values()))[1]} frames: {sum(INSERTIONS[s] * ms for s, (ms, _) in found.items()):.2f} ms"
+        f"{next(iter(found.values()))[2]} frames: {sum(INSERTIONS[s] * ms for s, (ms, _, _) in found.items()):.2f} ms, "
+        f"at a copy's speed {sum(INSERTIONS[s] * least for s, (_, least, _) in found.items()):.2f} ms"
         for (operator, path, what, dtype, layout, _), found in totals.items()
         if found.keys() == INSERTIONS.keys()
     ]

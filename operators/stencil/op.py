@@ -17,7 +17,7 @@ from operators.stencil.exported import exported
 from operators.stencil.layout import Span
 
 AUTO = "auto"
-PATHS = ("reference", "eager", "inductor", "triton")
+PATHS: tuple[str, ...] = ("reference", "eager", "inductor", "triton")
 
 
 def stencil(

@@ -16,13 +16,16 @@ import torch
 from builders.place import ROOT
 from torch import Tensor
 
-from harness.bench import compare, tables, timing
+from harness.bench import before, compare, tables, timing
 from harness.bench.__main__ import check, main, parse
+from harness.bench.before import earlier
 from harness.bench.forms import Case, Form, Published, all_operators, forms
 from harness.bench.network import steps
 from harness.bench.rows import rows_of
 from harness.errors import DataError
+from harness.model.config import ModelConfig
 from operators import MixTConv, Shift, TemporalOp
+from operators.stencil import eager, op
 
 CPU = torch.device("cpu")
 CASE = Case(shape="8@5", clips=3, frames=4, dtype="fp32", format="channels_last", threads=1)
@@ -41,6 +44,13 @@ class Wrong(MixTConv):
 class Leaks(MixTConv):
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x) + 1e-7 * x.detach().mean()  # of all clips
+
+
+DOUBLED = """
+right = forward
+def forward(v, table, spans, channels_last):
+    return right(v, 2 * table, spans, channels_last)
+"""
 
 
 class Unformed(MixTConv):
@@ -115,9 +125,14 @@ def test_macs_of_a_row_count_both_gradients() -> None:
 def test_sixteen_insertions_are_the_weighted_sum_over_all_five_shapes_or_nothing() -> None:
     row = {"operator": "shift", "path": "triton", "pass": "forward", "dtype": "bf16", "format": "contiguous"}
     row |= {"threads": 0, "failed": "", "clips": 8, "frames": 8, "latency_ms": {"p50": 0.1}}
+    row |= {
+        "copy_ms": 0.03,
+        "least_bytes": 10,
+        "bytes": 2,
+    }  # of backward too: five tensors, two and a half copies
     shapes = ["64@56", "256@56", "512@28", "1024@14", "2048@7"]
     (line,) = tables.insertions([row | {"shape": shape} for shape in shapes])
-    assert line.endswith("all 16 insertions of ResNet-50, 64 frames: 1.60 ms")
+    assert line.endswith("all 16 insertions of ResNet-50, 64 frames: 1.60 ms, at a copy's speed 1.20 ms")
     assert tables.insertions([row | {"shape": shape} for shape in shapes[1:]]) == []
 
 
@@ -206,11 +221,36 @@ def test_the_command_writes_what_it_printed_and_compares_with_it(
 
 
 def test_network_rows_are_over_tsn_whose_own_ratio_is_one() -> None:
-    rows = steps(["resnet_tiny"], ["channels_last"], ["eager"], CPU, rounds=1)
+    operators = ["mixtconv", "published"]
+    rows = steps(["resnet_tiny"], ["channels_last"], ["eager"], CPU, rounds=1, operators=operators)
     by_name = {(row["operator"], row["path"]): row for row in rows}
-    assert by_name.keys() == {("tsn", ""), ("published", "conv3d"), ("mixtconv", "eager"), ("shift", "eager")}
+    assert by_name.keys() == {("tsn", ""), ("published", "conv3d"), ("mixtconv", "eager")}
     assert by_name["tsn", ""]["step_ratio"] == {"median": 1.0, "low": 1.0, "high": 1.0}
     assert all(row["step_ms"] > 0 for row in rows)
+
+
+def test_before_and_after_are_two_paths_of_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The earlier state is today's with every output doubled, which shows."""
+    monkeypatch.setattr(before, "_source", lambda commit: Path(eager.__file__).read_text() + DOUBLED)
+    case = dataclasses.replace(CASE, shape="8@5")
+    with earlier("a commit") as more:
+        found, _ = forms(case, ["mixtconv"], [*more, "eager"], CPU)
+        one, other = timing.prepare(found, case, CPU)
+        assert (one.form.name, one.failed) == (
+            "mixtconv eager_before",
+            "output is off by 1.0e+00, more than 1e-06",
+        )
+        assert (other.form.name, other.failed) == ("mixtconv eager", "")
+        assert ModelConfig(stencil=more[0]).stencil == "eager_before"  # so networks can be made with it
+    assert more[0] not in op.PATHS
+    with earlier("") as more:
+        assert more == []
+
+
+@pytest.mark.parametrize("commit", ["no-such-commit", "--output=x"])
+def test_a_commit_that_git_does_not_have_is_one_line(commit: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["shift", *FAST, "--paths", "eager", f"--before={commit}"]) == 2
+    assert f"--before{' ' if commit[0] != '-' else ': '}" in capsys.readouterr().err
 
 
 def test_the_bench_needs_neither_ray_nor_mlflow_and_sets_the_allocator_before_torch() -> None:
