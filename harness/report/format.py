@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from harness.stats.differences import Difference
+from harness.stats.distributions import ALPHA
 from harness.stats.estimates import Estimate, Quartiles
 
 
@@ -80,10 +81,11 @@ def first_in_code(words: str) -> str:
 
 
 def p_value(p: float | None) -> str:
-    """`0.031`; `< 0.001`; `-` where nothing was tested."""
+    """`0.031`; `< 0.001`; `0.0496`, which else would read as the level itself; `-` where nothing was tested."""
     if p is None:
         return "-"
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+    shown = f"{p:.3f}"
+    return "< 0.001" if p < 0.001 else f"{p:.4f}" if shown == f"{ALPHA:.3f}" else shown
 
 
 def covered(differences: Iterable[Difference | None]) -> str:

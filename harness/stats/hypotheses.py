@@ -28,6 +28,16 @@ class Tested:
     p_holm: float | None = None
     verdict: Verdict = Verdict.TOO_FEW
 
+    @property
+    def by_one_side(self) -> bool:
+        """Supported, and still the difference's interval, which is two-sided, reaches beyond what is claimed."""
+        gap = self.difference
+        if self.verdict is not Verdict.SUPPORTED or gap.low is None or gap.high is None:
+            return False
+        relation = parse_hypothesis(self.text, gap.margin).relation
+        too_low, too_high = gap.low <= -gap.margin, gap.high >= gap.margin
+        return {">": too_low, ">=": too_low, "<": too_high, "~": too_low or too_high}[relation]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Hypothesis:

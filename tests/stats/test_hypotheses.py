@@ -99,6 +99,23 @@ def test_not_worse_is_one_sided_against_the_margin() -> None:
     assert first.p == pytest.approx(first.difference.error.p(first.difference.mean + 6) / 2)
 
 
+def test_what_holds_by_its_stated_side_alone_is_marked() -> None:
+    """Three seeds about 2 points apart, s = 1.1: t = 2 / (1.1 / sqrt 3) = 3.15, between 2.92 and 4.30 at 2 degrees."""
+    gaps = {0: 0.9, 1: 2.0, 2: 3.1}
+    scores = Scores(
+        accuracy={"a": dict.fromkeys(gaps, 50.0), "b": {s: 50.0 + gap for s, gap in gaps.items()}}
+    )
+    for text in ("b > a", "a < b"):
+        (one,) = decide(scores, [parse_hypothesis(text)])
+        assert (one.verdict, one.by_one_side) == (Verdict.SUPPORTED, True)
+    (sure,) = decide(
+        Scores(accuracy={"a": around(50), "b": around(52, spread=0.2)}), [parse_hypothesis("b > a")]
+    )
+    assert (sure.verdict, sure.by_one_side) == (Verdict.SUPPORTED, False)
+    (wrong,) = decide(scores, [parse_hypothesis("b < a")])
+    assert (wrong.verdict, wrong.by_one_side) == (Verdict.NOT_SUPPORTED, False)
+
+
 def test_a_hypothesis_about_a_level_is_tested_on_its_clips() -> None:
     """Over all clips a and b are alike; at lag 5 a is 40 points above."""
     at_five = {"a": around(70), "b": around(30, 0.12)}

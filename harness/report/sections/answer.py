@@ -89,6 +89,8 @@ def _of_hypotheses(group: list[tuple[Hypothesis, Tested]], summary: Summary) -> 
         known = f": {signed(means[0])} to {signed(means[-1])} points" if means else ""
         if means and signed(means[0]) == signed(means[-1]):
             known = f": {signed(means[0])} points at each"
+    if any(one.by_one_side for _, one in group):
+        known += ", by a test of the stated side alone"
     verdict = str(tested.verdict)
     return f"{verdict[0].upper()}{verdict[1:]}: {_claim(stated)}{where}{known}."
 

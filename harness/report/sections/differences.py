@@ -19,6 +19,11 @@ HYPOTHESES = (
     "Every other comparison on this page is exploratory."
 )
 
+ONE_SIDED = (
+    "(1): p is of the stated side alone. The interval is to both sides, at the same level, and reaches beyond "
+    "what is claimed: had the study not named the side, it would not be shown."
+)
+
 DETAIL = (
     "Over seeds alone: a t interval, for these very clips. "
     "Over clips alone: these very networks on new clips, paired by clip; "
@@ -44,7 +49,9 @@ def _hypotheses(summary: Summary) -> list[Block]:
     rows = []
     for one in summary.hypotheses:
         gap = one.difference
-        rows.append([f"`{one.text}`", bare_points(gap) if gap.n else "-", p_value(one.p_holm), one.verdict])
+        mark = " (1)" if one.by_one_side else ""
+        shown = [bare_points(gap) if gap.n else "-", p_value(one.p_holm), f"{one.verdict}{mark}"]
+        rows.append([f"`{one.text}`", *shown])
     table = Table(
         header=["hypothesis", "left minus right [points]", "p (Holm)", "verdict"],
         rows=rows,
@@ -52,7 +59,8 @@ def _hypotheses(summary: Summary) -> list[Block]:
         label="hypotheses",
         caption=f"Hypotheses that `{summary.record.name}` stated beforehand, corrected together (Holm).",
     )
-    return [Heading(3, "Hypotheses stated beforehand"), table, Paragraph(HYPOTHESES, "note")]
+    note = f"{HYPOTHESES} {ONE_SIDED}" if any(one.by_one_side for one in summary.hypotheses) else HYPOTHESES
+    return [Heading(3, "Hypotheses stated beforehand"), table, Paragraph(note, "note")]
 
 
 def _pairs(summary: Summary) -> list[Block]:
