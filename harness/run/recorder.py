@@ -113,7 +113,7 @@ def whole(job: Job, record: TrialRecord) -> TrialRecord:
     try:
         saved_result(job.folder)
     except DamagedError as error:
-        reason = f"{_damaged(job, error)}; asked again, the trial is run again"
+        reason = f"{_damaged(job, error)}; give the same command to run the trial again"
         return failed(job, reason, record.environment)
     return record
 

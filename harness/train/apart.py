@@ -150,9 +150,7 @@ def _next_limit(work: Work, begin: float, heard: float) -> float:
 
 def _limit_in_words(work: Work, begin: float) -> str:
     if work.time_limit and time.monotonic() >= begin + 60 * work.time_limit:
-        return (
-            f"not done after {work.time_limit:g} min (train.time_limit); asked again, it goes on from there"
-        )
+        return f"not done after {work.time_limit:g} min (train.time_limit); give the same command to go on from there"
     return f"no step for {work.stall_limit:g} min (train.stall_limit); traceback.txt says where it stood"
 
 

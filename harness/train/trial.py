@@ -325,7 +325,7 @@ def reason_of(error: BaseException, settings: Settings, ranks: int = 1) -> str:
     if isinstance(error, SystemExit):
         return f"its code called sys.exit({printable(repr(error.code))})"
     if disk := disk_error(error):
-        return f"{disk}; asked again, the trial goes on from its last epoch"
+        return f"{disk}; give the same command to go on from its last epoch"
     words = words_of(error)
     out_of_memory = isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in words
     if out_of_memory or isinstance(error, MemoryError):

@@ -77,7 +77,7 @@ def test_a_trial_that_cannot_save_its_checkpoint_says_where(ready: Workplace) ->
     assert (stopped.returncode, stopped.stderr) == (1, "")
     for trial in ready.load().trials:
         file = ready.data / "trials" / trial.trial_id / "checkpoint.pt"
-        assert trial.reason == f"{file}: File too large; asked again, the trial goes on from its last epoch"
+        assert trial.reason == f"{file}: File too large; give the same command to go on from its last epoch"
     assert ready.run(study).code == 0
 
 
@@ -91,5 +91,5 @@ def test_whoever_writes_a_file_is_told_which_one(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     settings = next(iter(load_study(ROOT / "studies" / "smoke.yaml").variants.values()))
-    assert reason_of(caught.value, settings).startswith(f"{file}: File too large; asked again")
+    assert reason_of(caught.value, settings).startswith(f"{file}: File too large; give the same command")
     assert list(tmp_path.iterdir()) == []

@@ -148,7 +148,7 @@ def test_a_trial_that_takes_too_long_is_ended_and_goes_on_when_asked_again(
     monkeypatch.setenv("HANG", "1")
     assert ready.run(study, "--unchecked").code == 1
     (trial,) = ready.load().trials
-    reason = "not done after 0.1 min (train.time_limit); asked again, it goes on from there"
+    reason = "not done after 0.1 min (train.time_limit); give the same command to go on from there"
     assert (trial.status, trial.reason) == ("failed", reason)
     monkeypatch.delenv("HANG")
     study = ready.study(variants=variants, baseline="slow", train=train | {"time_limit": 10})
