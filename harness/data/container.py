@@ -40,6 +40,9 @@ text file too."""
 VIDEO_SUFFIXES = frozenset(suffix for several in FORMATS.values() for suffix in several)
 
 
+_OPEN = {"vp8", "vp9", "av1"}
+
+
 class Look(NamedTuple):
     """What a look at a file finds.
 
@@ -47,11 +50,14 @@ class Look(NamedTuple):
         PyAV return the same pixels.
     frames: how many the container's index counts and shows; 0 where it has no index that can be relied on.
     hidden: how many more its index counts, which only serve to decode others.
+    conceals: damage may be painted over, and no index tells that it is there: of AVI and Matroska with a codec other
+        than VP8, VP9 and AV1, whose decoders paint nothing over.
     """
 
     ordinary: bool
     frames: int
     hidden: int
+    conceals: bool
 
 
 def look(path: str | Path) -> Look:
@@ -76,7 +82,11 @@ def look(path: str | Path) -> Look:
             first = _first(container, stream, hidden)
             if first is None:
                 raise DataError(f"{path}: the video has no frames")
-            return Look(alone and eight and begins and orientation(first, path) == UPRIGHT, frames, hidden)
+            ordinary = alone and eight and begins and orientation(first, path) == UPRIGHT
+            conceals = bool({"avi", "matroska"} & set(container.format.name.split(",")))
+            return Look(
+                ordinary, frames, hidden, conceals and stream.codec_context.codec.canonical_name not in _OPEN
+            )
     except (av.FFmpegError, OSError, ValueError):
         raise DataError(f"{path}: {why_not(path, 'video')}") from None
 

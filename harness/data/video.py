@@ -24,6 +24,7 @@ import numpy as np
 from harness.data.container import best_stream, hidden_frames, look, orientation
 from harness.data.contents import why_not
 from harness.data.orientation import upright
+from harness.data.parts import broken
 from harness.data.transforms import resize_short_side
 from harness.errors import DataError
 
@@ -50,7 +51,7 @@ class Counted(NamedTuple):
 
 
 def look_and_count(path: str | Path) -> Counted:
-    """What the container indexes and shows. A damaged file may decode to fewer frames.
+    """What the container indexes and shows. Where a decoder would paint damage over, all is decoded, to find it.
 
     Raises:
         DataError: the file is missing, empty, no video, or its end is missing.
@@ -61,6 +62,9 @@ def look_and_count(path: str | Path) -> Counted:
         return Counted(found.frames or sum(1 for _ in _decode_with_av(path, ())), SPECIAL)
     if not _for_decord(path):
         return Counted(sum(1 for _ in _decode_with_av(path, ())), 0)
+    if found.conceals:
+        for _ in _decode_with_av(path, (), strict=True):
+            pass
     try:
         if shown := len(_open(path)) - found.hidden:
             return Counted(shown, 0)
@@ -138,6 +142,12 @@ def _check(path: str | Path) -> None:
         raise DataError(f"{path}: no such video file")
     if os.path.getsize(path) == 0:
         raise DataError(f"{path}: the file is empty")
+    try:
+        wrong = broken(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    if wrong:
+        raise DataError(f"{path}: {wrong}")
 
 
 def _for_decord(path: str | Path, special: int | None = 0) -> bool:
@@ -260,22 +270,28 @@ def _av_chunks(path: str | Path, reason: str = "") -> Iterator[np.ndarray]:
         yield np.stack(chunk)
 
 
+_STRICT = {"err_detect": "crccheck+bitstream+buffer+explode"}
+
+
 def _decode_with_av(
-    path: str | Path, wanted: Container[int] | None, reason: str = ""
+    path: str | Path, wanted: Container[int] | None, reason: str = "", *, strict: bool = False
 ) -> Iterator[np.ndarray | None]:
     """Every frame in order, (H, W, 3); None in place of those that are not wanted.
 
     Args:
         wanted: frame numbers; None for all.
         reason: why decord could not read the file; told where PyAV cannot either.
+        strict: stop at whatever is damaged, in place of painting it over.
     """
     import av
 
     reason = reason or why_not(path, "video")
     count, first = 0, ("", 0)
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), options=_STRICT if strict else {}) as container:
             stream, _ = best_stream(container, path)
+            if strict:
+                stream.codec_context.options = _STRICT
             for frame in container.decode(stream):
                 if frame.is_corrupt:
                     raise DataError(f"{path}: frame {count} is damaged")
