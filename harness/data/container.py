@@ -47,7 +47,7 @@ class Look(NamedTuple):
     """What a look at a file finds.
 
     ordinary: one stream of pictures that are 8 bits a colour, opaque, and stored as they are shown. Of such, decord and
-        PyAV return the same pixels.
+        PyAV return the same pixels, at even sizes.
     frames: how many the container's index counts and shows; 0 where it has no index that can be relied on.
     hidden: how many more its index counts, which only serve to decode others.
     conceals: damage may be painted over, and no index tells that it is there: of AVI and Matroska with a codec other
