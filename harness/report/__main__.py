@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from harness.console import complain, say
 from harness.errors import StudyError, UserError
+from harness.files import default_data_dir
 from harness.options import Parser
 from harness.records import StudyRecord
 from harness.report.write import NUMBERS, write_comparison, write_index, write_study
@@ -64,7 +65,7 @@ def _write_all(store: Store, args: argparse.Namespace) -> bool:
     for name in names:
         try:
             record = store.load_study(name)
-            folder = write_study(record, args.out)
+            folder = write_study(record, args.out, args.data_dir)
             recorder.attach_report(name, folder)
             recorder.keep_variants(name, variant_runs(record))
             say("report", str(folder / "index.html"))
@@ -140,6 +141,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--tracking-uri", default="", metavar="URI", help="MLflow store (default: the one of a run)"
     )
+    data_dir = "the run's, for reports that show clips (default: %(default)s)"
+    parser.add_argument("--data-dir", type=Path, default=default_data_dir(), metavar="DIR", help=data_dir)
     return parser.parse_args(argv)
 
 

@@ -19,7 +19,6 @@ from harness.data.dataset import DataSet, find_data, located
 from harness.data.strip import strip
 from harness.data.views import PROTOCOLS, EvalConfig
 from harness.errors import UserError
-from harness.files import default_data_dir
 from harness.report.document.blocks import Block, Heading, Paragraph, Picture, one_line
 
 EACH, LOST, MOST = 2, 8, 16
@@ -29,12 +28,17 @@ HEIGHT, QUALITY = 64, 80
 """Pixels of a frame; of the jpg."""
 
 
-def section(summary: Summary, folder: Path) -> list[Block]:
-    """Draw the pictures into `folder`, and give the blocks that show them."""
+def section(summary: Summary, folder: Path, data_dir: Path) -> list[Block]:
+    """Draw the pictures into `folder`, and give the blocks that show them.
+
+    Args:
+        data_dir: where generated data sets lie.
+    """
     heading = Heading(2, "Clips")
-    data = _data(summary)
+    data = _data(summary, data_dir)
     if data is None:
-        return [heading, Paragraph("The data set is not on this machine, so no clips are shown.")]
+        words = "The data set was not found, so no clips are shown. After a run with `--data-dir`, give it here too."
+        return [heading, Paragraph(words)]
     folder.mkdir()
     blocks: list[Block] = [heading, Heading(3, "Examples of each class")]
     labels = [clip.label for clip in data.split("val").clips]
@@ -48,12 +52,12 @@ def section(summary: Summary, folder: Path) -> list[Block]:
     return [*blocks, *_lost(summary, data, folder)]
 
 
-def _data(summary: Summary) -> DataSet | None:
+def _data(summary: Summary, data_dir: Path) -> DataSet | None:
     record = summary.record
     raw = record.settings.get(record.baseline, {}).get("data", {})
     try:
         config = DataConfig(**{**raw, "test": EvalConfig(**raw.get("test", {}))})
-        return find_data(located(config), default_data_dir())
+        return find_data(located(config), data_dir)
     except (UserError, TypeError):  # a folder that cannot be read, or settings of another version
         return None
 

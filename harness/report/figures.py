@@ -284,7 +284,7 @@ def _curves(summary: Summary, shown: list[Row], folder: Path) -> list[Figure]:
         for b in summary.bands
         if b.variant in chosen
     ]
-    if not curves:
+    if not any(len(curve.epochs) > 1 for curve in curves):  # a point is no curve
         return []
     plots.learning_curves(folder / "learning_curves", curves, summary.record.baseline)
     caption = "Mean over the finished seeds (n); the band goes from the lowest seed to the highest."

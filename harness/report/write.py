@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import harness
 from harness.analysis.summary import Summary, summarize
 from harness.errors import StudyError, in_a_line
-from harness.files import replace_folder, restore_folder, write_whole
+from harness.files import default_data_dir, replace_folder, restore_folder, write_whole
 from harness.records import SCHEMA, StudyRecord, study_from_json
 from harness.report import export
 from harness.report.document.html import html
@@ -48,8 +48,11 @@ CODE = (
 """The folders and files of `harness/`, and `operators/` beside it, that decide a report's bytes."""
 
 
-def write_study(record: StudyRecord, out: Path) -> Path:
+def write_study(record: StudyRecord, out: Path, data_dir: Path | None = None) -> Path:
     """Write one study's report into `out/<name>`, in place of an earlier one.
+
+    Args:
+        data_dir: the data folder of its run, where the report shows clips; None: the usual one.
 
     Raises:
         StudyError: the folder cannot be written, or holds something that is no report.
@@ -57,8 +60,11 @@ def write_study(record: StudyRecord, out: Path) -> Path:
     summary = summarize(record)
     with _named_errors(out):
         target = _place(out, record.name)
-        if not _is_current(summary, target):  # else drawing the same bytes again would take seconds
-            replace_folder(target, lambda folder: _write_files(summary, folder))
+        # Drawing the same bytes again would take seconds; but whether clips are found, the record does not know.
+        if record.clips or not _is_current(summary, target):
+            replace_folder(
+                target, lambda folder: _write_files(summary, folder, data_dir or default_data_dir())
+            )
     return target
 
 
@@ -151,7 +157,7 @@ def _place(out: Path, name: str, numbers: str = NUMBERS) -> Path:
     return target
 
 
-def _write_files(summary: Summary, folder: Path) -> None:
+def _write_files(summary: Summary, folder: Path, data_dir: Path) -> None:
     from harness.report import figures
 
     (folder / "figures").mkdir()
@@ -159,7 +165,7 @@ def _write_files(summary: Summary, folder: Path) -> None:
     if summary.record.clips:
         from harness.report import clips  # with torch, which no other report needs
 
-        pictures = clips.section(summary, folder / "clips")
+        pictures = clips.section(summary, folder / "clips", data_dir)
     export.write_pages(page(summary, drawn, pictures), folder)
     export.write_csv(folder / "results.csv", [export.variant_numbers(summary, row) for row in summary.rows])
     export.write_csv(folder / "trials.csv", export.trial_numbers(summary))

@@ -168,7 +168,7 @@ def _carry_out(study: Study, request: Request, done: Mapping[str, str], store: S
     record = store.load_study(study.name)
     Recorder(store).keep_variants(study.name, variant_runs(record))
     results = plan.results(record)
-    printer.show_results(record, results, stopped=bool(stopped))
+    printer.show_results(record, results, request, stopped=bool(stopped))
     return stopped or int(any(trial.status != "done" for trial in results))
 
 

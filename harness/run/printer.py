@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,12 +11,15 @@ from typing import Any
 from harness.console import bars, console, duration, say
 from harness.cost import cache
 from harness.data.dataset import missing_data
+from harness.files import default_data_dir
 from harness.records import NOTE, CostRecord, StudyRecord, TrialRecord
 from harness.report.format import plural
 from harness.report.terminal import final_table, time_spent
 from harness.run.plan import Plan
+from harness.run.request import Request
 from harness.study.study import Study, Trial
 from harness.study.tuning import HOLDOUT, SEED
+from harness.tracking.connection import without_secrets
 from harness.train.trial import Job
 from harness.units import geometry
 
@@ -111,11 +115,14 @@ def show_costs(costs: Mapping[str, CostRecord], seconds: float) -> None:
     say("cost", f"{geometry(costs.values())}, {seconds:.0f} s")
 
 
-def show_results(record: StudyRecord, results: Sequence[TrialRecord], *, stopped: bool) -> None:
+def show_results(
+    record: StudyRecord, results: Sequence[TrialRecord], request: Request, *, stopped: bool
+) -> None:
     """Print the comparison and the next step.
 
     Args:
         results: of the trials that this call was to see done.
+        request: what was asked for: the next step finds the same store and data.
         stopped: by a signal.
     """
     table, lines = final_table(record)
@@ -130,7 +137,17 @@ def show_results(record: StudyRecord, results: Sequence[TrialRecord], *, stopped
         count = f"{done} done, {failed} failed, {len(results) - done - failed} still to run"
         say("stopped", f"{count}; the same command goes on from here", must=True)
     else:
-        say("next", "python -m harness.report --out reports/   or browse: make ui")
+        say("next", _next_step(record, request))
+
+
+def _next_step(record: StudyRecord, request: Request) -> str:
+    report, browse = "python -m harness.report --out reports/", "make ui"
+    if record.clips and request.data_dir != default_data_dir().absolute():
+        report += f" --data-dir {shlex.quote(str(request.data_dir))}"
+    if uri := request.tracking_uri:
+        store = f" --tracking-uri {shlex.quote(without_secrets(uri, uri))}"
+        report, browse = report + store, f"python -m harness.ui{store}"
+    return f"{report}   or browse: {browse}"
 
 
 class Printer:

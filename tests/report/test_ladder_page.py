@@ -97,6 +97,11 @@ def test_what_is_stated_of_several_levels_alike_is_one_sentence() -> None:
     )
 
 
+def test_that_nothing_stated_is_supported_is_said_so() -> None:
+    text = answer(summarize(stairs(hypotheses=["ks3 > ks5", "ks3 > ks7"])))
+    assert text.startswith("None of the 2 hypotheses that the study stated beforehand is supported. Not supp")
+
+
 def test_the_answer_says_which_horizons_are_the_predicted_ones() -> None:
     text = answer(summarize(stairs()))
     assert text.startswith(
@@ -107,6 +112,8 @@ def test_the_answer_says_which_horizons_are_the_predicted_ones() -> None:
     assert wrong.startswith(
         "Of 4 rows, the measured horizon of 3 is the predicted one; not so `ks3` (2 [2, 2], not 1)."
     )
+    farther = answer(summarize(stairs(horizons={**HORIZONS, "ks3": 7})))
+    assert "not so `ks3` (2 [2, 2], not ≥ 3)." in farther  # of which 3 is all that was tried
 
 
 def test_a_mismatch_is_marked_in_the_table_and_warned_of(tmp_path: Path, no_figures: None) -> None:

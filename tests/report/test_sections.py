@@ -13,6 +13,7 @@ from builders.studies import (
     row_of,
     small_study,
     study,
+    table_of,
     text_of,
     trial,
 )
@@ -67,6 +68,21 @@ def test_the_answer_names_the_best_its_interval_and_the_runner_up(full_page: str
 
 def test_a_complete_study_misses_nothing(full_page: str) -> None:
     assert "Nothing: all 30 trials of the plan finished." in full_page
+
+
+def test_classes_stand_in_rows_unless_there_are_more_variants(full_page: str, tmp_path: Path) -> None:
+    header, _, first, *_ = table_of(full_page.split("## Accuracy per class")[1].split("\n\n", 1)[1], "")
+    assert header == ["variant", "left to right (short)", "right to left (short)", "red \\| blue (static)"]
+    assert first[0] == "`tsn`"
+    few = text_of(small_study(), tmp_path).split("## Accuracy per class")[1]
+    assert "| class | group | `tsn` | `ks3` |" in few
+    assert "| left to right | short | 22.0 ± 5.0 | 73.0 ± 7.5 |" in few  # t of 2 degrees: 4.303 * 2 / sqrt(3)
+
+
+def test_one_epoch_is_no_curve(tmp_path: Path) -> None:
+    last = [trial("tsn", seed, 22.0, history=[{"epoch": 3.0, "val/top1": 22.0}]) for seed in (0, 1, 2)]
+    folder = write_study(study(last, ["tsn"]), tmp_path)
+    assert not (folder / "figures" / "learning_curves.svg").exists()
 
 
 def test_figures_of_the_full_study_are_all_there(full_report: Path) -> None:

@@ -17,9 +17,8 @@ from harness.report.write import write_study
 
 
 @pytest.fixture
-def record(tiny_data: Path, monkeypatch: pytest.MonkeyPatch) -> StudyRecord:
+def record(tiny_data: Path) -> StudyRecord:
     """tsn is right about every clip, ks3 about all but the first two, which it takes for the class after theirs."""
-    monkeypatch.setenv("MIXTBENCH_DATA_DIR", str(tiny_data))
     data = find_data(DataConfig(**TINY["data"]), tiny_data)
     assert data is not None
     clips = data.split("val").clips
@@ -41,9 +40,9 @@ def record(tiny_data: Path, monkeypatch: pytest.MonkeyPatch) -> StudyRecord:
 
 
 def test_examples_and_lost_clips_stand_in_the_page_itself(
-    record: StudyRecord, tmp_path: Path, no_figures: None
+    record: StudyRecord, tmp_path: Path, tiny_data: Path, no_figures: None
 ) -> None:
-    folder = write_study(record, tmp_path)
+    folder = write_study(record, tmp_path, tiny_data)
     page = (folder / "index.html").read_text(encoding="utf-8")
     pictures = sorted(file.name for file in (folder / "clips").iterdir())
     assert page.count('src="data:image/jpeg;base64,') == len(pictures)
@@ -58,16 +57,19 @@ def test_examples_and_lost_clips_stand_in_the_page_itself(
 
 
 def test_no_frame_leaves_the_data_set_where_a_study_does_not_ask(
-    record: StudyRecord, tmp_path: Path, no_figures: None
+    record: StudyRecord, tmp_path: Path, tiny_data: Path, no_figures: None
 ) -> None:
-    folder = write_study(dataclasses.replace(record, clips=False), tmp_path)
+    folder = write_study(dataclasses.replace(record, clips=False), tmp_path, tiny_data)
     assert not (folder / "clips").exists()
     assert "data:image" not in (folder / "index.html").read_text(encoding="utf-8")
 
 
-def test_without_the_data_set_the_page_says_so(
-    record: StudyRecord, tmp_path: Path, no_figures: None, monkeypatch: pytest.MonkeyPatch
+def test_without_the_data_set_the_page_says_so_until_it_is_found(
+    record: StudyRecord, tmp_path: Path, tiny_data: Path, no_figures: None
 ) -> None:
-    monkeypatch.setenv("MIXTBENCH_DATA_DIR", str(tmp_path / "nothing"))
-    text = (write_study(record, tmp_path) / "README.md").read_text(encoding="utf-8")
-    assert "The data set is not on this machine, so no clips are shown." in text
+    words = "The data set was not found, so no clips are shown."
+    folder = write_study(record, tmp_path, tmp_path / "nothing")
+    assert words in (folder / "README.md").read_text(encoding="utf-8")
+    write_study(record, tmp_path, tiny_data)
+    assert words not in (folder / "README.md").read_text(encoding="utf-8")
+    assert (folder / "clips" / "lost.jpg").exists()

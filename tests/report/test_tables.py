@@ -199,7 +199,7 @@ def test_costs_at_another_geometry_are_not_held_against_the_paper(tmp_path: Path
 
 
 def test_class_names_cannot_break_a_table(full_page: str) -> None:
-    assert "| red \\| blue | static | 97.0 |" in full_page
+    assert "| red \\| blue (static) |" in full_page
 
 
 def test_a_study_that_stated_nothing_is_called_exploratory(full_page: str) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 import time
 
 import pytest
 from builders.place import ROOT, Workplace
+from builders.studies import small_study
+
+from harness.run.printer import _next_step
+from harness.run.request import read
 
 
 def refused(place: Workplace, *args: object) -> str:
@@ -83,6 +88,20 @@ def test_an_unknown_part_is_one_line(place: Workplace) -> None:
     outcome = place.run(place.study(parts={"low": {}}), "--parts", "lwo")
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
     assert "parts: no part 'lwo'; did you mean 'low'?" in outcome.err
+
+
+def test_the_next_step_finds_the_store_and_the_clips_of_the_run() -> None:
+    plain, elsewhere = (
+        read(["smoke"]),
+        read(["smoke", "--data-dir", "/d d", "--tracking-uri", "http://u:pw@h"]),
+    )
+    shown = dataclasses.replace(small_study(), clips=True)
+    assert _next_step(shown, plain) == "python -m harness.report --out reports/   or browse: make ui"
+    store = "--tracking-uri 'http://u:***@h'"
+    assert _next_step(shown, elsewhere) == (
+        f"python -m harness.report --out reports/ --data-dir '/d d' {store}   or browse: python -m harness.ui {store}"
+    )
+    assert "--data-dir" not in _next_step(small_study(), elsewhere)
 
 
 def test_help_answers_before_anything_heavy_is_imported() -> None:

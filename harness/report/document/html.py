@@ -86,7 +86,8 @@ def _block(block: Block, figures: Path | None, headings: Mapping[int, tuple[str,
     if isinstance(block, Figure):
         drawing = _drawing(block, figures) if figures else ""
         caption = f'<figcaption id="about-{block.stem}">{_inline(block.caption)}</figcaption>'
-        return f'<figure>\n<div class="drawing">{drawing}</div>\n{caption}\n</figure>'
+        kind = "drawing tall" if _is_tall(drawing) else "drawing"
+        return f'<figure>\n<div class="{kind}">{drawing}</div>\n{caption}\n</figure>'
     if isinstance(block, Picture):
         return _picture(block, figures)
     return _table(block)
@@ -111,6 +112,12 @@ def _drawing(figure: Figure, folder: Path) -> str:
     label = f"{figure.title}: {figure.alt}" if figure.alt else figure.title
     words = f'role="img" aria-label="{_text(label)}" aria-describedby="about-{figure.stem}"'
     return svg.replace("<svg ", f"<svg {words} ", 1)
+
+
+def _is_tall(svg: str) -> bool:
+    """Higher than wide: on paper it needs a page, not half of one."""
+    box = re.search(r'viewBox="[\d.]+ [\d.]+ ([\d.]+) ([\d.]+)"', svg)
+    return box is not None and float(box[2]) > float(box[1])
 
 
 def _table(table: Table) -> str:

@@ -66,10 +66,11 @@ figcaption { font-size: .87rem; color: var(--soft); max-width: 46rem; margin-top
   .facts td + td { padding: 0 0 .7rem; } .facts td:first-child { font-weight: 600; } .facts th { display: none; } }
 @media print { :root { --page: #fff; --ink: #000; --soft: #333; --line: #bbb; --tint: #f4f4f4; --accent: #000; }
   body { max-width: none; padding: 0; font-size: 10pt; display: block; } .contents, .links { display: none; }
-  table { font-size: 7pt; } th, td { padding: .15rem .3rem; overflow-wrap: anywhere; } td.n { white-space: normal; }
+  table { font-size: 7pt; } th, td { padding: .15rem .3rem; } td.n { white-space: normal; }
+  .facts td { overflow-wrap: anywhere; }
   pre { white-space: pre-wrap; overflow-wrap: anywhere; }
   .scroll, .drawing { overflow: visible; } .drawing svg { filter: none; max-width: 100%;
-  max-height: 105mm; }
+  max-height: 105mm; } .tall svg { max-height: 215mm; }
   figure, tr { break-inside: avoid; } h2, h3 { break-after: avoid; }
   th:first-child, td:first-child { position: static; }
   details::details-content { content-visibility: visible; display: block; height: auto; } }

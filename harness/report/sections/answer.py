@@ -54,6 +54,8 @@ def _count_of_stated(summary: Summary) -> str:
     order = (Verdict.SUPPORTED, Verdict.NOT_SUPPORTED, Verdict.TOO_FEW)
     if len(counts) == 1:
         (verdict,) = counts
+        if len(summary.hypotheses) > 1 and verdict == Verdict.NOT_SUPPORTED:
+            return f"None of the {len(summary.hypotheses)} hypotheses that the study stated beforehand is supported."
         who = "All hypotheses" if len(summary.hypotheses) > 1 else "The hypothesis"
         verb = "are" if len(summary.hypotheses) > 1 else "is"
         if verdict == Verdict.TOO_FEW:

@@ -105,7 +105,11 @@ def _horizon(horizon: Horizon | None, ladder: Ladder) -> list[str]:
 
 def _measured(horizon: Horizon, ladder: Ladder) -> str:
     """The largest level tried is a horizon that may be larger."""
-    return f"{'≥ ' * (horizon.measured == ladder.levels[-1])}{horizon.measured:g}"
+    return _or_more(horizon.measured, ladder)
+
+
+def _or_more(level: float, ladder: Ladder) -> str:
+    return f"{'≥ ' * (level == ladder.levels[-1])}{level:g}"
 
 
 def _resampled(horizon: Horizon) -> str:
@@ -208,8 +212,10 @@ def _horizons_sentence(ladder: Ladder) -> list[str]:
     for curve in ladder.mismatches:
         horizon = curve.horizon
         assert horizon is not None
+        assert horizon.expected is not None
         wrong.append(
-            f"`{curve.variant}` ({_measured(horizon, ladder)}{_resampled(horizon)}, not {horizon.expected:g})"
+            f"`{curve.variant}` ({_measured(horizon, ladder)}{_resampled(horizon)}, "
+            f"not {_or_more(horizon.expected, ladder)})"
         )
     return [
         f"Of {len(known)} rows, the measured horizon of {agree} is the predicted one; not so {', '.join(wrong)}."
