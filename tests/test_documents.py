@@ -42,3 +42,14 @@ def test_the_row_that_is_explained_is_one_of_a_committed_report() -> None:
     )
     report = ROOT / "reports" / "reference" / "lips" / "README.md"
     assert row in report.read_text(encoding="utf-8").splitlines()
+
+
+def test_every_line_of_a_page_fits_a_terminal() -> None:
+    """Outside tables, code and what a command prints; a line that one link or picture fills may be longer."""
+    long = []
+    for path in [ROOT / "README.md", *DOCS.glob("*.md")]:
+        made = r"^```.*?^```|^<!-- (?:table|written by).*?^<!-- end"
+        prose = re.sub(made, "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+        lines = (line for line in prose.splitlines() if not re.match(r"\||!\[| {4}|<!--", line))
+        long += [f"{path.name}: {line}" for line in lines if len(re.sub(r"\]\([^)]*\)", "]", line)) >= 100]
+    assert long == []
