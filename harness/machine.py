@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import hashlib
 import os
 import platform
 import subprocess
@@ -100,6 +101,16 @@ def commit() -> str:
         return git("rev-parse", "HEAD")[:12] + ("+changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+
+
+def code_digest() -> str:
+    """Of all source files of this project: two machines with the same one run the same code."""
+    project = Path(__file__).parent.parent
+    digest = hashlib.sha256()
+    for file in sorted((*project.glob("harness/**/*.py"), *project.glob("operators/**/*.py"))):
+        digest.update(f"{file.relative_to(project).as_posix()} {file.stat().st_size} ".encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # mallopt's names, from glibc's malloc.h

@@ -53,7 +53,23 @@ def source_files(*names: str) -> dict[str, str]:
     Returns:
         SHA-256 by module; empty for the zoo's operators.
     """
-    found: dict[str, str] = {}
+    files = _own_files(*names)
+    return {module: hashlib.sha256(file.read_bytes()).hexdigest() for module, file in files.items()}
+
+
+def copy_sources(folder: Path, *names: str) -> bool:
+    """Lay copies of `source_files` into a folder from which they can be imported. False where there are none."""
+    files = _own_files(*names)
+    for module, file in files.items():
+        place = folder.joinpath(*module.split("."))
+        copy = place / "__init__.py" if file.name == "__init__.py" else place.with_suffix(".py")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(file.read_bytes())
+    return bool(files)
+
+
+def _own_files(*names: str) -> dict[str, Path]:
+    found: dict[str, Path] = {}
     for name in names:
         made_by = at_path(name, "code") if "." in name else find_operator(name)
         if not is_ours(made_by):
@@ -61,9 +77,9 @@ def source_files(*names: str) -> dict[str, str]:
     return found
 
 
-def _files_of(made_by: Any) -> dict[str, str]:
+def _files_of(made_by: Any) -> dict[str, Path]:
     """Of a class or a function."""
-    found: dict[str, str] = {}
+    found: dict[str, Path] = {}
     todo = [made_by.__module__]
     while todo:
         module = todo.pop(0)
@@ -74,7 +90,7 @@ def _files_of(made_by: Any) -> dict[str, str]:
             file = Path(inspect.getfile(made_by))
         if file is None or not (source := file.read_bytes()).strip():
             continue
-        found[module] = hashlib.sha256(source).hexdigest()
+        found[module] = file
         todo += _imported(module, source, is_package=file.name == "__init__.py")
     first = made_by.__module__
     return {module: found[module] for module in [first, *sorted(found.keys() - {first})]}

@@ -41,7 +41,7 @@ ORDER = [  # from the ground up: a room may know those on lines before its own
 ]
 
 DOORS = {  # package -> the modules that may import it
-    "ray": {"harness.run.schedule", "harness.run.actor"},
+    "ray": {"harness.run.schedule", "harness.run.actor", "harness.run.nodes"},
     "mlflow": {
         "harness.tracking.connection",
         "harness.tracking.recorder",

@@ -63,10 +63,15 @@ def missing_data(config: DataConfig) -> str:
 
 def located(config: DataConfig) -> DataConfig:
     """With the data set's root as it is found here: another process may have another folder and environment."""
-    source = config.source()
-    if isinstance(source, GeneratedConfig):
+    if (folder := data_folder(config)) is None:
         return config
-    return dataclasses.replace(config, dataset=with_name(config.dataset) | {"root": str(source.folder())})
+    return dataclasses.replace(config, dataset=with_name(config.dataset) | {"root": str(folder)})
+
+
+def data_folder(config: DataConfig) -> Path | None:
+    """Where a data set lies; None of the generated ones, which are made in the data folder."""
+    source = config.source()
+    return None if isinstance(source, GeneratedConfig) else source.folder()
 
 
 class DataSet:

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from harness.data.dataset import missing_data
+from harness.data.dataset import data_folder, missing_data
 from harness.errors import DataError, Problems, StudyError, nearest
 from harness.machine import usable_cpus
 from harness.model import weights
 from harness.outside import import_from
-from harness.run import schedule
+from harness.run import nodes, schedule
 from harness.run.contract import check_operators
 from harness.run.request import Request
 from harness.shipped import study_file
 from harness.study import tuning
 from harness.study.load import load_studies
 from harness.study.study import Study
+from harness.train import apart
 from operators import stencil
+
+_PATIENCE = 150  # seconds for a cluster to answer
 
 
 def checked_studies(request: Request) -> list[Study]:
@@ -50,7 +54,24 @@ def checked_studies(request: Request) -> list[Study]:
         _check_writable(request.data_dir)
     if not request.unchecked:
         check_operators(studies, request.variants, trains=not request.dry_run)
+    if request.address and not request.dry_run:
+        _check_nodes(studies, request)
     return studies
+
+
+def _check_nodes(studies: Sequence[Study], request: Request) -> None:
+    """Refuse a cluster whose nodes are not as this machine, as far as a result depends on it."""
+    each = [study.resources.resolved() for study in studies]
+    settings = [settings for study in studies for settings in study.variants.values()]
+    paths = {weights.find(*named) for one in settings for named in one.model.starts().values()}
+    paths |= {folder for one in settings if (folder := data_folder(one.data))}
+    with nodes.needs(request.data_dir, sorted(paths)) as needs:
+        try:
+            lines = apart.answer(schedule.lacking, request.address, each, needs, seconds=_PATIENCE)
+        except apart.NoAnswerError as error:
+            lines = [f"its nodes cannot be asked what they have: {error}"]
+    if lines:
+        raise StudyError("\n".join(f"--address {request.address}: {line}" for line in lines))
 
 
 def _check_possible(study: Study, address: str) -> None:

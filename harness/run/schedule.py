@@ -15,12 +15,15 @@ import secrets
 import shutil
 import signal
 import socket
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from harness.errors import StudyError
+from harness.outside import copy_sources
 from harness.records import TrialRecord
+from harness.run import nodes
 from harness.study.resources import ResolvedResources
 from harness.train import apart
 from harness.train.trial import Job, record_of, work_of
@@ -42,16 +45,26 @@ def run_serial(jobs: Sequence[Job], observer: Observer) -> None:
     """One trial after the other, each in a process of its own, without Ray."""
     for job in jobs:
         observer.started(job)
+        heard = _Heard(job, observer)
         with contextlib.closing(apart.run(work_of(job))) as told:
             for said in told:
-                _pass_on(job, said, observer)
+                heard.hear(said)
 
 
-def _pass_on(job: Job, said: apart.Said, observer: Observer) -> None:
-    if "entry" in said:
-        observer.epoch(job, said["entry"])
-    else:
-        observer.ended(job, record_of(job, said))
+class _Heard:
+    """What is heard of a trial is passed on; why an attempt ended is kept for its record."""
+
+    def __init__(self, job: Job, observer: Observer) -> None:
+        self.job, self._observer = job, observer
+        self.attempts: list[str] = []
+
+    def hear(self, said: apart.Said) -> None:
+        if "entry" in said:
+            self._observer.epoch(self.job, said["entry"])
+        elif "again" in said:
+            self.attempts.append(said["again"])
+        else:
+            self._observer.ended(self.job, record_of(self.job, said, self.attempts))
 
 
 def run_on_ray(
@@ -67,27 +80,24 @@ def run_on_ray(
         run: what a worker does with the work of a trial.
 
     Raises:
-        StudyError: a trial asks for more than there is, or there is no cluster at `address`.
+        StudyError: a trial asks for more than any machine has, or there is no cluster at `address`.
     """
-    _quiet()
-    _alone(here=not address)
-    apart.close()  # each worker of Ray has a server of its own
-    import ray
+    _before_ray(address)
     from ray import tune
 
     from harness.run.actor import Actor
 
-    on_sigterm = signal.getsignal(signal.SIGTERM)
-    try:
-        _start(address)
-        signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own prints a stack and aborts
-        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-        there = ray.cluster_resources()
+    with (
+        _removed(scratch),
+        _joined(address, _own_code(jobs)),
+        nodes.needs(jobs[0].data_dir) if address else contextlib.nullcontext() as needs,
+    ):
         each = ResolvedResources(cpus=jobs[0].cpus, gpus=jobs[0].gpus, ranks=jobs[0].ranks)
-        each.check({"cpus": there.get("CPU", 0), "gpus": there.get("GPU", 0)})
+        nodes.able(each)
         watcher = _watcher(jobs, observer)
+        works = [work_of(job) for job in jobs]
         trainable = tune.with_resources(
-            tune.with_parameters(Actor, works=[work_of(job) for job in jobs], run=run),
+            tune.with_parameters(Actor, works=works, run=run, needs=needs),
             {"cpu": each.cpus, "gpu": each.gpus},
         )
         tuner = tune.Tuner(
@@ -105,7 +115,7 @@ def run_on_ray(
                 callbacks=[watcher],
                 stop=lambda trial_id, result: watcher.error is not None,
                 failure_config=tune.FailureConfig(
-                    max_failures=max(job.settings.train.retries for job in jobs)  # of workers and nodes
+                    max_failures=max(work.retries for work in works)  # until a trial is known to be a job
                 ),
                 # Tune's own, of an actor that keeps nothing: asked for one, it would fail and not be used again.
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
@@ -114,9 +124,52 @@ def run_on_ray(
         tuner.fit()
         if watcher.error is not None:
             raise watcher.error
+
+
+@contextlib.contextmanager
+def _removed(scratch: Path) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _own_code(jobs: Sequence[Job]) -> list[str]:
+    return sorted({name for job in jobs for name in job.settings.model.own_code})
+
+
+@contextlib.contextmanager
+def _joined(address: str, code: Sequence[str] = ()) -> Iterator[None]:
+    """Meanwhile this process drives a cluster, or a Ray of its own.
+
+    Args:
+        code: dotted paths, which the nodes of a cluster may have to be given the files of.
+    """
+    import ray
+
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+    try:
+        with tempfile.TemporaryDirectory(prefix="mixtbench-") as folder:
+            given = bool(address) and copy_sources(Path(folder), *code)
+            _start(address, folder if given else "")  # which sends them, whole
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own prints a stack and aborts
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+        yield
     finally:
         ray.shutdown()
-        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def lacking(address: str, each: Sequence[ResolvedResources], needs: nodes.Needs) -> list[str]:
+    """What keeps the nodes of a cluster from running trials, in lines; none where all are as this one.
+
+    In a process of its own (`apart.answer`): this one stays as it is.
+    """
+    _before_ray(address)
+    try:
+        with _joined(address):
+            return nodes.lacking(needs, each)
+    except StudyError as error:
+        return [str(error).removeprefix(f"--address {address}: ")]
 
 
 def check_address(address: str) -> None:
@@ -133,12 +186,18 @@ def check_address(address: str) -> None:
             raise StudyError(f"--address {address}: no Ray cluster there ({error})") from None
 
 
-def _start(address: str) -> None:
+def _start(address: str, sent: str = "") -> None:
+    """sent: a folder; every worker has what is in it, as its working directory, whatever its machine sees."""
     import ray
 
     try:
         if address:
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+            ray.init(
+                address=address,
+                log_to_driver=False,
+                logging_level="ERROR",
+                runtime_env={"working_dir": sent} if sent else None,
+            )
         else:
             ray.init(
                 address="local",  # else Ray joins whatever cluster runs on this machine
@@ -152,6 +211,13 @@ def _start(address: str) -> None:
         raise StudyError(f"{what} ({' '.join(str(error).split())[:200]})") from None
 
 
+def _before_ray(address: str) -> None:
+    """Ray reads all that is set here when it is imported."""
+    _quiet()
+    _alone(here=not address)
+    apart.close()  # each worker of Ray has a server of its own
+
+
 def _quiet() -> None:
     """No banners, no tables, no files of Ray's own, and the working directory stays the user's."""
     settings = {
@@ -162,13 +228,14 @@ def _quiet() -> None:
         "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
         "RAY_CHDIR_TO_TRIAL_DIR": "0",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "RAY_DEDUP_LOGS_SKIP_REGEX": "^",  # matches all of what Ray would print of a node that is lost
     }
     for key, value in settings.items():
         os.environ.setdefault(key, value)
 
 
 def _alone(here: bool) -> None:
-    """Before Ray is imported: on this machine alone it is to be reached from nowhere else, and nobody else on it is to
+    """On this machine alone it is to be reached from nowhere else, and nobody else on it is to
     read the token that lets in.
 
     Ray has no setting for the first; the one by which it keeps to the loopback address on other systems does it here.
@@ -189,11 +256,27 @@ def _alone(here: bool) -> None:
                 file.write(secrets.token_hex(32))
 
 
-def _lost(error: Exception | None) -> str:
-    """However a trial's own process ends, it is said; this is the end of the worker of Ray that watches it."""
-    words = " ".join(str(error).split())
+def _why(trial: Any, taken: Any) -> str:
+    """Why a worker of Ray has ended; however a trial's own process ends, the worker says so itself.
+
+    Args:
+        trial: Tune's.
+        taken: the future of what `Actor.take` returns; None where the worker had not begun.
+    """
+    import ray
+
+    node = ""
+    with contextlib.suppress(ray.exceptions.RayError, ray.exceptions.GetTimeoutError):
+        node = ray.get(taken, timeout=0) if taken is not None else ""
+    if name := nodes.lost(node):
+        return f"node lost: {name} has left the Ray cluster"
+    words = ""
+    if trial.error_file:  # Tune's `get_pickled_error` looks elsewhere, where it is only later
+        words = " ".join(Path(trial.error_file).read_text().rpartition("Failure #")[2].split())
     if re.search(r"\b(its|the) node (has )?(died|was)\b", words):
-        return "node lost: the machine that it ran on has left the Ray cluster"
+        return "node lost: the machine that it was on has left the Ray cluster"
+    if missing := re.search(r"No module named '([\w.]+)'", words):
+        return f"the node that it was to run on lacks the Python module {missing[1]}"
     memory = "; Ray ends workers where memory is short (see resources.cpus)"
     return f"the Ray worker that watched it was ended{memory}"
 
@@ -211,47 +294,50 @@ def _watcher(jobs: Sequence[Job], observer: Observer) -> Any:
         def __init__(self) -> None:
             self.error: BaseException | None = None
             self._waiting = iter(range(len(jobs)))
-            self._index: dict[str, int] = {}  # by Tune's id of the trial
+            self._places: dict[str, int] = {}
+            self._heard: dict[str, _Heard] = {}  # by Tune's id of the trial, as all these
             self._ended: set[str] = set()
-            self._attempts: dict[str, list[str]] = {}  # why they ended, where Tune began again
+            self._taken: dict[str, Any] = {}  # futures of the ids of their nodes
+            self._early: dict[str, list[str]] = {}  # why attempts ended before a worker could be asked
 
         def __reduce__(self) -> Any:
             return object, ()  # Tune saves its set-up to restore it; ours starts anew from the store
 
         def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-            trial.temporary_state.ray_actor.take.remote(self._next(trial))
+            heard = self._job(trial)
+            take = trial.temporary_state.ray_actor.take
+            self._taken[trial.trial_id] = take.remote(self._places[trial.trial_id], len(heard.attempts))
 
         def on_trial_result(
             self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
         ) -> None:
-            if "entry" not in result["said"]:
+            said, heard = result["said"], self._job(trial)
+            if apart.is_last(said):
                 self._ended.add(trial.trial_id)
-            self._tell(trial, result["said"])
+            self._pass(heard.hear, said)
+            if "again" in said:  # the worker counts its attempts, and Tune those of workers
+                trial.max_failures -= 1
 
         def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-            self._attempts.setdefault(trial.trial_id, []).append(_lost(trial.get_pickled_error()))
+            heard = self._heard.get(trial.trial_id)
+            attempts = heard.attempts if heard else self._early.setdefault(trial.trial_id, [])
+            attempts.append(_why(trial, self._taken.pop(trial.trial_id, None)))
 
         def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-            self._next(trial)  # of one whose worker did not even start
+            heard = self._job(trial)  # also of one whose worker did not even start
             if trial.trial_id not in self._ended:
-                # However a trial's own process ends, it is said; this is the end of the one that watches it.
                 self._ended.add(trial.trial_id)
-                self._tell(trial, {"died": _lost(trial.get_pickled_error())})
+                self._pass(heard.hear, {"died": _why(trial, self._taken.pop(trial.trial_id, None))})
 
-        def _next(self, trial: Any) -> int:
-            """The place in the list of the job that a trial of Tune's is from now on, or is already."""
-            if trial.trial_id not in self._index:
-                self._index[trial.trial_id] = next(self._waiting)
-                self._pass(observer.started, self._job(trial))
-            return self._index[trial.trial_id]
-
-        def _job(self, trial: Any) -> Job:
-            return jobs[self._index[trial.trial_id]]
-
-        def _tell(self, trial: Any, said: apart.Said) -> None:
-            if "entry" not in said and (attempts := self._attempts.get(trial.trial_id)):
-                said = said | {"attempts": [*attempts, *said.get("attempts", ())]}
-            self._pass(_pass_on, self._job(trial), said, observer)
+        def _job(self, trial: Any) -> _Heard:
+            """What is heard of the job that a trial of Tune's is from now on, or is already."""
+            if trial.trial_id not in self._heard:
+                place = self._places[trial.trial_id] = next(self._waiting)
+                heard = self._heard[trial.trial_id] = _Heard(jobs[place], observer)
+                heard.attempts += self._early.pop(trial.trial_id, [])
+                trial.max_failures = heard.job.settings.train.retries
+                self._pass(observer.started, heard.job)
+            return self._heard[trial.trial_id]
 
         def _pass(self, call: Any, *args: Any) -> None:
             if self.error is not None:

@@ -68,7 +68,14 @@ class Connection:
             sqlite.check_file(file, uri, create)
             file = file.resolve()
             uri = f"sqlite:///{file}"
-        elif urlparse(uri).scheme not in ("http", "https", "postgresql", "mysql", "mssql", "databricks"):
+        elif urlparse(uri).scheme.partition("+")[0] not in (
+            "http",
+            "https",
+            "postgresql",
+            "mysql",
+            "mssql",
+            "databricks",
+        ):
             shown = without_secrets(uri, uri)
             raise TrackingError(f"--tracking-uri {shown}: use sqlite:///FILE or http://HOST:PORT")
         mlflow = _import_mlflow()

@@ -70,21 +70,25 @@ def run(work: Work) -> Generator[Said, None, None]:
 
     Yields:
         What the work says, its "record" last; where there is none, {"died": why, "peak_memory_mib": a number}, which
-        lacks the number where it is not known. That last one has the "attempts" too, where there were earlier ones:
-        why they ended.
+        lacks the number where it is not known. {"again": why}, where an attempt has ended and another one begins.
     """
-    attempts: list[str] = []
+    left = work.retries
     while True:
         with contextlib.closing(_attempt(work)) as told:
             for said in told:
                 why = said.get("died") or _reason(said.get("record"))
-                if may_be_luck(why) and len(attempts) < work.retries:
-                    attempts.append(why)
+                if may_be_luck(why) and left > 0:
+                    left -= 1
+                    yield {"again": why}
                     break
-                last = attempts and "entry" not in said
-                yield said | {"attempts": attempts} if last else said
+                yield said
             else:
                 return
+
+
+def is_last(said: Said) -> bool:
+    """Whether nothing more will be said of the work."""
+    return "record" in said or "died" in said
 
 
 def _reason(record: Any) -> str:

@@ -11,7 +11,7 @@ import pickle
 import signal
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -72,15 +72,19 @@ def work_of(job: Job) -> Work:
     )
 
 
-def record_of(job: Job, said: Mapping[str, Any]) -> TrialRecord:
-    """The trial's record, from the last that was said of its work."""
+def record_of(job: Job, said: Mapping[str, Any], attempts: Sequence[str] = ()) -> TrialRecord:
+    """The trial's record, from the last that was said of its work.
+
+    Args:
+        attempts: why earlier ones ended.
+    """
     if "record" in said:
         record = TrialRecord(**said["record"])
     else:
         peak = said.get("peak_memory_mib")
         memory = {} if peak is None else {"peak_memory_mib": f"{peak:.0f}"}
         record = failed(job, said["died"], dict(job.environment) | memory)
-    notes = [f"attempt {number}: {why}" for number, why in enumerate(said.get("attempts", ()), 1)]
+    notes = [f"attempt {number}: {why}" for number, why in enumerate(attempts, 1)]
     if not notes:
         return record
     notes += [record.environment[NOTE]] if NOTE in record.environment else []

@@ -6,6 +6,7 @@ import copy
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,12 +73,16 @@ class Workplace:
             code = int(stop.code or 0)
         return Outcome(code, *self._capsys.readouterr())
 
-    def start(self, *args: object) -> subprocess.Popen[str]:
-        """`harness.run` in a process of its own, the head of its own group."""
+    def start(self, *args: object, path: Sequence[Path] = ()) -> subprocess.Popen[str]:
+        """`harness.run` in a process of its own, the head of its own group.
+
+        Args:
+            path: more folders from which it can import.
+        """
         return subprocess.Popen(
             [sys.executable, "-u", "-m", "harness.run", *self.command(*args)],
             cwd=self.folder,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (ROOT, *path)))},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -7,6 +7,17 @@ import time
 from pathlib import Path
 
 
+def in_session(group: int) -> dict[int, str]:
+    """The commands of all processes of a session, by their ids."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            fields = (folder / "stat").read_text().rsplit(")", 1)[1].split()
+            if int(fields[3]) == group and fields[0] != "Z":
+                found[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ")
+    return found
+
+
 def leftovers(group: int) -> list[str]:
     """Processes that are still in the session of an ended command, a moment granted to those that are ending.
 
@@ -14,13 +25,7 @@ def leftovers(group: int) -> list[str]:
     """
     deadline = time.monotonic() + 20
     while True:
-        alive = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                fields = (folder / "stat").read_text().rsplit(")", 1)[1].split()
-                command = (folder / "cmdline").read_text().replace("\0", " ")
-                if int(fields[3]) == group and fields[0] != "Z" and "Agent" not in command:
-                    alive.append(command[:100])
+        alive = [command[:100] for command in in_session(group).values() if "Agent" not in command]
         if not alive or time.monotonic() > deadline:
             return alive
         time.sleep(0.2)

@@ -5,17 +5,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from builders.clusters import answers, head
 from builders.place import ROOT, TINY
 
 from harness.data.config import DataConfig
@@ -160,45 +158,8 @@ def test_a_store_that_fails_under_ray_ends_the_run_with_its_error(tmp_path: Path
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
     """The address of a Ray cluster of one node with 4 CPUs and 2 GPUs, whether or not this machine has them."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        sys.executable,
-        "-m",
-        "ray.scripts.scripts",
-        "start",
-        "--head",
-        "--block",
-        "--num-cpus=4",
-        "--num-gpus=2",
-        "--node-ip-address=127.0.0.1",
-        f"--port={port}",
-        "--include-dashboard=false",
-        f"--object-store-memory={80 * 2**20}",
-    ]
-    head = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    try:
-        yield f"127.0.0.1:{port}"
-    finally:
-        os.killpg(head.pid, signal.SIGTERM)
-        try:
-            head.wait(5)
-        except subprocess.TimeoutExpired:
-            os.killpg(head.pid, signal.SIGKILL)
-            head.wait()
-
-
-def answers(address: str) -> None:
-    end = time.monotonic() + 60
-    while True:
-        try:
-            return schedule.check_address(address)
-        except StudyError:
-            assert time.monotonic() < end, "Ray does not start"
-            time.sleep(0.5)
+    with head("--num-cpus=4", "--num-gpus=2") as address:
+        yield address
 
 
 @pytest.mark.slow

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from builders.clusters import free_port, mlflow_server, up
 from builders.place import TINY, Workplace
 
 from harness.errors import StoreAwayError, TrackingError
@@ -111,54 +105,13 @@ def test_a_number_of_minutes_is_one(place: Workplace) -> None:
     assert "argument --wait-for-store: 'soon' is no number of minutes, 0 or more" in result.err
 
 
-@contextlib.contextmanager
-def served(folder: Path, port: int) -> Iterator[None]:
-    """An MLflow server with a store of its own, killed at the end."""
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--workers",
-        "1",
-    ]
-    command += [
-        "--backend-store-uri",
-        f"sqlite:///{folder / 'server.db'}",
-        "--artifacts-destination",
-        str(folder),
-    ]
-    server = subprocess.Popen(
-        command,
-        env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        end = time.monotonic() + 120
-        while time.monotonic() < end:
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/health"):
-                break
-            time.sleep(0.2)
-        yield
-    finally:
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
-
-
 @pytest.mark.slow
 def test_a_server_that_is_killed_and_comes_back_has_all_of_the_study(ready: Workplace) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     ready.uri = f"http://127.0.0.1:{port}"
     study = ready.study(train={**TINY["train"], "epochs": 4})
-    with served(ready.folder, port):
+    with mlflow_server(ready.folder, port):
+        up(port)
         process = ready.start(study, "--serial")
         end = time.monotonic() + 120
         while time.monotonic() < end:
@@ -169,7 +122,7 @@ def test_a_server_that_is_killed_and_comes_back_has_all_of_the_study(ready: Work
             time.sleep(0.1)
     time.sleep(15)
     assert process.poll() is None, process.communicate()
-    with served(ready.folder, port):
+    with mlflow_server(ready.folder, port):
         out, err = process.communicate(timeout=300)
         assert (process.returncode, err) == (0, ""), out
         assert "waiting for it: trials go on, results wait in the data folder" in out
