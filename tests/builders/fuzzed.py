@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
@@ -40,7 +40,7 @@ def refused_or_read(
     except refusals as error:
         lines = str(error).split("\n")
         for line in lines:
-            short = line.replace(str(Path.cwd().parent), "")  # where the tests happen to run
+            short = re.sub(r"(?<![\w.\\])/[^\s:;,'\"]{10,}", "", line)  # absolute paths do not count
             assert 0 < len(short) <= LONGEST, line
             assert line.isprintable(), line
             assert any(name in line for name in names), line
