@@ -9,6 +9,7 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -54,7 +55,11 @@ def section(summary: Summary, folder: Path, data_dir: Path) -> list[Block]:
 
 def _data(summary: Summary, data_dir: Path) -> DataSet | None:
     record = summary.record
-    raw = record.settings.get(record.baseline, {}).get("data", {})
+    kept = record.settings.get(record.baseline, {}).get("data", {})
+    raw: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value  # JSON has lists where settings have tuples
+        for key, value in kept.items()
+    }
     try:
         config = DataConfig(**{**raw, "test": EvalConfig(**raw.get("test", {}))})
         return find_data(located(config), data_dir)

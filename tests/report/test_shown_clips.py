@@ -10,9 +10,11 @@ from builders.place import TINY
 from builders.studies import study, trial
 from PIL import Image
 
+from harness.analysis.summary import summarize
 from harness.data.config import DataConfig
-from harness.data.dataset import find_data
+from harness.data.dataset import find_data, open_data
 from harness.records import StudyRecord
+from harness.report.clips import _data
 from harness.report.write import write_study
 
 
@@ -73,3 +75,12 @@ def test_without_the_data_set_the_page_says_so_until_it_is_found(
     write_study(record, tmp_path, tiny_data)
     assert words not in (folder / "README.md").read_text(encoding="utf-8")
     assert (folder / "clips" / "lost.jpg").exists()
+
+
+def test_settings_of_a_kept_record_find_the_data_too(tmp_path: Path) -> None:
+    """JSON has lists where settings have tuples, which the ladder's tasks compare with."""
+    source = {"name": "generated", "task": "strobe", "levels": [1], "train_clips": 2, "val_clips": 2}
+    data = {"dataset": source, "num_frames": 8, "short_side": 16, "crop": 16, "scales": [1.0]}
+    open_data(DataConfig(**{**data, "scales": (1.0,)}), tmp_path)
+    kept = study([], ["tsn"], settings={"tsn": {"data": data}})
+    assert _data(summarize(kept), tmp_path) is not None
