@@ -39,10 +39,10 @@ from harness.study.reading import (
     settings_of,
 )
 from harness.study.resources import Resources
-from harness.study.study import ReportConfig, Study
+from harness.study.study import ReportConfig, Study, deciding
 from harness.study.sweep import check_alone, placed, read_sweep
 from harness.study.tuning import Tuning, check_not_held_out, read_tuning
-from harness.train.settings import Settings, plain
+from harness.train.settings import Settings
 from operators.base import find_operator
 
 _SECTIONS = ("model", "data", "train")
@@ -393,12 +393,12 @@ def _check_levels(head: Head, variants: dict[str, Settings], source: Source) -> 
 
 
 def _check_distinct(variants: dict[str, Settings], where: str) -> None:
-    """Two rows with the same settings would be one trial, shown twice."""
+    """Two rows with the same settings, but for such as change no result, would be one trial, shown twice."""
     first: dict[str, str] = {}
     for name, settings in variants.items():
-        other = first.setdefault(json.dumps(plain(settings), sort_keys=True), name)
+        other = first.setdefault(json.dumps(deciding(settings), sort_keys=True), name)
         if other != name:
-            rule = f"has the same settings as {other}; every row must differ"
+            rule = f"differs from {other} in no setting that can change a result; every row must"
             raise StudyError(f"{where}: variants.{name}: {rule}")
 
 

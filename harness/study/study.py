@@ -172,14 +172,20 @@ class Study:
         return {name: {key: one[key] for key in varying if key in one} for name, one in flat.items()}
 
 
+def deciding(settings: Settings) -> dict[str, Any]:
+    """The settings that can change a result, as plain values."""
+    found = plain(settings)
+    for section, key in _NOT_DECISIVE:
+        found[section].pop(key, None)
+    return found
+
+
 def trial_id(settings: Settings, seed: int, fingerprint: str, ranks: int = 1) -> str:
     """A hash of all that decides a trial's result: the settings (see `ADDED_SINCE`), the seed, the data, the code's
     results version, the content of the weights that it starts from, the number of processes among which a batch is
     shared out (each takes batch norm over its own part), the source of an operator and of a backbone of the user's own,
     and the version of the package that a backbone is from."""
-    decisive = plain(settings)
-    for section, key in _NOT_DECISIVE:
-        decisive[section].pop(key, None)
+    decisive = deciding(settings)
     for name, as_before in ADDED_SINCE.items():
         section, key = name.split(".")
         if decisive[section].get(key) == as_before:

@@ -225,7 +225,12 @@ WRONG = {
     "the same row twice": (
         "variants/again",
         {"model.operator": {"name": "identity"}},
-        "tiny.yaml: variants.again: has the same settings as tsn; every row must differ",
+        "tiny.yaml: variants.again: differs from tsn in no setting that can change a result; every row must",
+    ),
+    "the same row twice, but for how often it may be tried": (
+        "variants/again",
+        {"model.operator": {"name": "identity"}, "train.retries": 3},
+        "tiny.yaml: variants.again: differs from tsn in no setting that can change a result; every row must",
     ),
 }
 
