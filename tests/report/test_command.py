@@ -106,7 +106,7 @@ def test_a_report_that_is_stopped_leaves_nothing_half_written(
     number: signal.Signals,
     code: int,
 ) -> None:
-    def half(summary: object, folder: Path) -> None:
+    def half(summary: object, folder: Path, data_dir: Path) -> None:
         (folder / "half").touch()
         os.kill(os.getpid(), number)
 

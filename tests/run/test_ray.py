@@ -22,7 +22,7 @@ own +\d+\.\d \(n=2\)( +\d+\.\d){4} +[+-]\d+\.\d \(n=2\) too few seeds to tell +n
 ± and \[ \]: 95 % interval, paired by seed; .*
 MACs at resnet_tiny, 32x32, 4 frames
 time     a trial takes \d+\.\d s: \w+ \d+ %, .*
-next     python -m harness.report --out reports/ (--tracking-uri \S+)   or browse: python -m harness.ui \2
+next     python -m harness.report --out reports/ (?P<s>--tracking-uri \S+)   or browse: python -m harness.ui (?P=s)
 """
 
 
