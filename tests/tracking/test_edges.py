@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import shutil
 import socket
@@ -100,6 +101,23 @@ def test_a_kill_after_any_call_leaves_nothing_running_and_nothing_twice(
                 assert len(steps) == len(set(steps)), (what, name)
         (trial,) = [trial for trial in ready.load("pair").trials if trial.status == "done"]
         assert trial.history == TRIAL.history, what
+
+
+def test_a_trial_that_was_begun_keeps_its_cost_where_the_latency_was_measured_anew(
+    recorder: Recorder, ready: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = dataclasses.replace(COST, latency_ms=[40.0, 41.0, 42.0])
+    with killed_after(2, monkeypatch) as made, pytest.raises(KilledError):  # with its cost, and not more yet
+        again = Recorder(Store.open(ready.uri))
+        again._experiment_id = recorder._experiment_id
+        again.start_trial("a0", "tsn", 0, SETTINGS, first, {})
+    assert made == ["create_run", "log_batch"]
+    anew = dataclasses.replace(COST, latency_ms=[30.0, 31.0, 32.0])
+    recorder.start_trial("a0", "tsn", 0, SETTINGS, anew, {})
+    (run,) = [run for run in ready.runs() if run.data.tags.get("mixtbench.trial_id") == "a0"]
+    told = {name: ready.client().get_metric_history(run.info.run_id, name) for name in run.data.metrics}
+    assert told
+    assert {name: len(points) for name, points in told.items()} == dict.fromkeys(told, 1)
 
 
 def test_a_process_that_has_the_number_of_a_driver_is_not_it(recorder: Recorder, ready: Workplace) -> None:
