@@ -114,7 +114,7 @@ def test_a_trial_that_was_begun_keeps_its_cost_where_the_latency_was_measured_an
     assert made == ["create_run", "log_batch"]
     anew = dataclasses.replace(COST, latency_ms=[30.0, 31.0, 32.0])
     recorder.start_trial("a0", "tsn", 0, SETTINGS, anew, {})
-    (run,) = [run for run in ready.runs() if run.data.tags.get("mixtbench.trial_id") == "a0"]
+    (run,) = ready.runs("pair")
     told = {name: ready.client().get_metric_history(run.info.run_id, name) for name in run.data.metrics}
     assert told
     assert {name: len(points) for name, points in told.items()} == dict.fromkeys(told, 1)
