@@ -92,7 +92,10 @@ WRONG: dict[str, tuple[Any, str]] = {
         "ablate.a: model.operator.dilations is not set by the study; ",
     ),
     "no such setting": ({"a": {"model.place": "inner"}}, "variants.without_a.model.place: unknown key"),
-    "no change": ({"a": {"model.placement": "head"}}, "variants.without_a: has the same settings as full"),
+    "no change": (
+        {"a": {"model.placement": "head"}},
+        "variants.without_a: differs from full in no setting that can change a result",
+    ),
     "a study's key": ({"a": {"seeds": [1]}}, "variants.without_a.seeds: unknown key"),
     "no name": ({"a b": {"model.placement": "inner"}}, "variants: 'without_a b' is no name"),
 }
