@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -14,6 +13,8 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from builders.processes import free_port
 
 from harness.tracking.store import Store
 from harness.tracking.view import TRIALS, VIEW
@@ -65,9 +66,7 @@ def phone(page: Path, width: int = 390, height: int = 6000) -> str:
 @contextmanager
 def served(uri: str) -> Iterator[str]:
     """The MLflow pages of a store, as `harness.ui` serves them; gives their address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "harness.ui", "--port", str(port), "--tracking-uri", uri]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{port}"

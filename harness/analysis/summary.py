@@ -118,6 +118,17 @@ class Summary:
         costs = [row.cost for row in self.rows if row.cost]
         return len({cost.params_total - cost.params_added for cost in costs}) <= 1
 
+    def macs(self, row: Row) -> int | None:
+        """The multiply-adds that compare rows: those that operators add, or of networks of their own all; None where
+        not known."""
+        cost = row.cost
+        return None if cost is None else cost.macs_added if self.one_network else cost.macs_total
+
+    def parameters(self, row: Row) -> int | None:
+        """The same of parameters."""
+        cost = row.cost
+        return None if cost is None else cost.params_added if self.one_network else cost.params_total
+
     @property
     def missing(self) -> list[TrialRecord]:
         """Trials of the plan that did not finish."""

@@ -129,8 +129,7 @@ class ECO(Network):
             self.layer3, self.layer4 = Stage3d(sizes[1], sizes[2]), Stage3d(sizes[2], sizes[3])
             self.dropout = SeededDropout(config.dropout)
             self.fc = nn.Linear(sizes[3] + (now if self.whole else 0), num_classes)
-            if not self.fc.weight.is_meta:
-                start.draw(self)
+            start.draw(self)
         if config.weights:
             self._load_2d(config.weights)
         if config.weights_3d:

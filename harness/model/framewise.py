@@ -72,8 +72,7 @@ class Framewise(Network):
             features = self.build(config)
             self.dropout = SeededDropout(config.dropout, num_frames)
             self.fc = nn.Linear(features, num_classes)
-            if not self.fc.weight.is_meta:  # shapes alone: drawing there imports a second's worth of torch
-                self.draw()
+            self.draw()
         if config.weights:
             self.load(weights.find(config.weights, config.backbone))
         self.head: MultiScaleTRN | TimeceptionHead | None = None

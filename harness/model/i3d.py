@@ -93,8 +93,7 @@ class I3D(Network):
                     self.pool2 = nn.MaxPool3d((3, 1, 1), (2, 1, 1), (1, 0, 0))
             self.dropout = SeededDropout(config.dropout)
             self.fc = nn.Linear(now, num_classes)
-            if not self.fc.weight.is_meta:
-                start.draw(self)
+            start.draw(self)
         for module in self.modules():
             if isinstance(module, NonLocal3d):
                 module.start()

@@ -21,12 +21,14 @@ APART = ("fc.", "head.")
 
 def draw(model: nn.Module, convolutions: bool = True) -> None:
     """He et al.'s start of every convolution, unless they have one of their own; TSN's of the classifier, which is the
-    layer `fc`."""
+    layer `fc`. Of shapes alone nothing: drawing there imports a second's worth of torch."""
+    classifier = model.get_submodule("fc")
+    assert isinstance(classifier, nn.Linear)
+    if classifier.weight.is_meta:
+        return
     for module in model.modules() if convolutions else ():
         if isinstance(module, nn.Conv2d | nn.Conv3d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-    classifier = model.get_submodule("fc")
-    assert isinstance(classifier, nn.Linear)
     nn.init.normal_(classifier.weight, 0, 0.001)
     nn.init.zeros_(classifier.bias)
 

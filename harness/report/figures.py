@@ -86,32 +86,23 @@ class _Cost:
         return self.high < other.low and not self.doubtful and not other.doubtful
 
 
-def _added_macs(row: Row) -> _Cost | None:
-    return _Cost(row.cost.macs_added / 1e9) if row.cost and row.cost.macs_added is not None else None
-
-
-def _added_parameters(row: Row) -> _Cost | None:
-    return _Cost(row.cost.params_added / 1e6) if row.cost else None
-
-
-def _total_macs(row: Row) -> _Cost | None:
-    return _Cost(row.cost.macs_total / 1e9) if row.cost and row.cost.macs_total is not None else None
-
-
-def _total_parameters(row: Row) -> _Cost | None:
-    return _Cost(row.cost.params_total / 1e6) if row.cost else None
-
-
 def _counted(summary: Summary) -> list[tuple[str, str, str, Callable[[Row], _Cost | None]]]:
-    """The costs that are counted: stem of the figure, name, unit. Of rows with networks of their own, in all."""
-    if summary.one_network:
-        return [
-            ("accuracy_macs", "added MACs", "added MACs [G]", _added_macs),
-            ("accuracy_parameters", "added parameters", "added parameters [million]", _added_parameters),
-        ]
+    """The costs that are counted: stem of the figure, name, unit, and what a row's is."""
+
+    def in_units(count: int | None, unit: float) -> _Cost | None:
+        return None if count is None else _Cost(count / unit)
+
+    macs, parameters = (
+        ("added MACs", "added parameters") if summary.one_network else ("total MACs", "all parameters")
+    )
     return [
-        ("accuracy_macs", "total MACs", "total MACs [G]", _total_macs),
-        ("accuracy_parameters", "all parameters", "all parameters [million]", _total_parameters),
+        ("accuracy_macs", macs, f"{macs} [G]", lambda row: in_units(summary.macs(row), 1e9)),
+        (
+            "accuracy_parameters",
+            parameters,
+            f"{parameters} [million]",
+            lambda row: in_units(summary.parameters(row), 1e6),
+        ),
     ]
 
 

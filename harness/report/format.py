@@ -80,6 +80,11 @@ def first_in_code(words: str) -> str:
     return f"`{name}`{space}{rest}"
 
 
+def letter(place: int) -> str:
+    """What marks a note: `a`, `b`, ..."""
+    return chr(ord("a") + place)
+
+
 def p_value(p: float | None) -> str:
     """`0.031`; `< 0.001`; `0.0496`, which else would read as the level itself; `-` where nothing was tested."""
     if p is None:

@@ -121,10 +121,8 @@ class Recorder:
             self._runs[trial_id] = run_id
             self._steps[trial_id] = int(run.data.metrics.get(EPOCH, 0))
             if not run.data.params:  # new, or left by a process that was killed just here
-                costs = cost_metrics(cost)
-                if (
-                    not run.data.metrics.keys() & metric_names(costs).values()
-                ):  # they may be measured anew since
+                costs = cost_metrics(cost)  # which may have been measured anew since it was begun
+                if run.data.metrics.keys().isdisjoint(metric_names(costs).values()):
                     self._log(run_id, costs, step=0)
                 self._client.log_text(run_id, yaml.safe_dump(settings, sort_keys=False), "settings.yaml")
                 if data is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,17 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from builders.place import ROOT
-from builders.processes import in_session
+from builders.processes import free_port, in_session
 from harness.errors import StudyError
 from harness.run import schedule
 
 _STORE = f"--object-store-memory={80 * 2**20}"
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 @contextlib.contextmanager

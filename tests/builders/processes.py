@@ -1,10 +1,18 @@
-"""Commands that run in a process of their own: what is left of them."""
+"""Commands that run in a process of their own: a port for them, and what is left of them."""
 
 from __future__ import annotations
 
 import contextlib
+import socket
 import time
 from pathlib import Path
+
+
+def free_port() -> int:
+    """One on the loopback address that nobody listens on now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def in_session(group: int) -> dict[int, str]:

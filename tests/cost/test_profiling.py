@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from typing import Any
 import pytest
 from builders.costs import CPU, TINY, VARIANTS, take
 from builders.place import ROOT
+from builders.processes import free_port
 
 from harness.cost import latency, profiling, timeline
 from harness.cost.counting import count_by_torch
@@ -91,9 +91,7 @@ def test_timeline_shows_its_operations_in_a_browser(profiled: profiling.Profile,
 @pytest.mark.slow
 def test_tensorboard_plugin_lists_the_operators_of_a_trace(tmp_path: Path) -> None:
     take(tmp_path, tmp_path / "profiles" / "tiny")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [
         sys.executable,
         "-m",

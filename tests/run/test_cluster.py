@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from builders.clusters import free_port, head, mlflow_server, node, raylet, up
+from builders.clusters import head, mlflow_server, node, raylet, up
 from builders.place import ROOT, TINY, Workplace
+from builders.processes import free_port
 
 from harness.errors import StudyError
 from harness.outside import copy_sources

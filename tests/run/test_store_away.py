@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 
 import pytest
-from builders.clusters import free_port, mlflow_server, up
+from builders.clusters import mlflow_server, up
 from builders.place import TINY, Workplace
+from builders.processes import free_port
 
 from harness.errors import StoreAwayError, TrackingError
 from harness.run import outbox

@@ -108,7 +108,7 @@ def test_a_trial_that_was_begun_keeps_its_cost_where_the_latency_was_measured_an
 ) -> None:
     first = dataclasses.replace(COST, latency_ms=[40.0, 41.0, 42.0])
     gone = Recorder(Store.open(ready.uri))
-    gone._experiment_id = recorder._experiment_id
+    gone.begin_study(PLAN)
     with killed_after(2, monkeypatch) as made, pytest.raises(KilledError):  # with its cost, and not more yet
         gone.start_trial("a0", "tsn", 0, SETTINGS, first, {})
     assert made == ["create_run", "log_batch"]

@@ -8,7 +8,7 @@ from harness.analysis.summary import Row, Summary
 from harness.published import added_gmacs
 from harness.records import CostRecord
 from harness.report.document.blocks import Block, Cell, Heading, Items, Paragraph, Table, one_line
-from harness.report.format import listed, milliseconds
+from harness.report.format import letter, listed, milliseconds
 from harness.stats.estimates import percentile
 from harness.units import geometry_on_page, macs
 
@@ -51,7 +51,7 @@ def _costs(summary: Summary) -> list[Block]:
         if summary.reference:
             printed, mark = row.paper.get("gmacs"), ""
             if row.reproduced is False and cost:
-                mark = f" ({chr(ord('a') + len(marks))})"
+                mark = f" ({letter(len(marks))})"
                 marks.append(_not_reproduced(summary.reference, row, cost, mark))
             cells.append(f"{printed} G{mark}" if printed is not None else "-")
         rows.append(cells)

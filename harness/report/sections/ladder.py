@@ -228,11 +228,7 @@ def _cheapest_reach(summary: Summary, ladder: Ladder) -> list[str]:
     farthest = max((curve.horizon.measured for curve in ladder.curves if curve.horizon), default=0.0)
     variants = [c.variant for c in ladder.curves if farthest and c.horizon and c.horizon.measured == farthest]
     costs = {
-        row.variant: macs
-        for row in summary.rows
-        if row.variant in variants
-        and row.cost
-        and (macs := row.cost.macs_added if summary.one_network else row.cost.macs_total)
+        row.variant: macs for row in summary.rows if row.variant in variants and (macs := summary.macs(row))
     }
     if len(costs) < 2 or len(set(costs.values())) < 2:
         return []

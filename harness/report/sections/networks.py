@@ -9,7 +9,7 @@ from harness.analysis.summary import Summary
 from harness.published import agrees
 from harness.records import CostRecord
 from harness.report.document.blocks import Block, Heading, Items, Paragraph, Table, one_line
-from harness.report.format import listed
+from harness.report.format import letter, listed
 
 NOTE = (
     "Computed: this project's own networks, counted from shapes alone, one clip; one multiply-add is 1 MAC. Printed: "
@@ -36,9 +36,9 @@ def table(costed: Mapping[str, CostRecord], reference: Mapping[str, Any]) -> lis
         macs = sum(part.macs_total or 0 for part in parts) / 1e9 if parts else None
         differs = not agrees(printed.get("params_m"), params) or not agrees(printed.get("gmacs"), macs)
         mark = " (?)" if differs else ""
-        if why := printed.get("why"):
-            reasons.setdefault(one_line(why), []).append(name)
-            mark = f" ({_letter(list(reasons).index(one_line(why)))})"
+        if why := one_line(printed.get("why", "")):
+            reasons.setdefault(why, []).append(name)
+            mark = f" ({letter(list(reasons).index(why))})"
         frames = printed.get("frames") or "+".join(str(part.geometry["num_frames"]) for part in parts)
         sizes = {part.geometry["size"] for part in parts}
         rows.append(
@@ -55,12 +55,8 @@ def table(costed: Mapping[str, CostRecord], reference: Mapping[str, Any]) -> lis
     header = ["network", "frames", "size", "parameters [M]", "printed", "MACs [G]", "printed"]
     classes = sorted({record.geometry["num_classes"] for record in costed.values()})
     note = f"{NOTE} With {' or '.join(map(str, classes))} classes."
-    said = [f"({_letter(i)}) {listed(names)}: {why}." for i, (why, names) in enumerate(reasons.items())]
+    said = [f"({letter(i)}) {listed(names)}: {why}." for i, (why, names) in enumerate(reasons.items())]
     return [Table(header=header, rows=rows), Paragraph(note, "note"), *([Items(said)] if said else [])]
-
-
-def _letter(place: int) -> str:
-    return chr(ord("a") + place)
 
 
 def _number(value: float | None, form: str) -> str:
