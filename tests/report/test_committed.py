@@ -10,6 +10,8 @@ import pytest
 from builders.place import ROOT
 
 from harness.report import read_record, write_study
+from harness.tracking import sqlite
+from harness.tracking.connection import DEFAULT_URI
 
 REPORTS = sorted(path.parent for path in (ROOT / "reports" / "reference").glob("*/results.json"))
 
@@ -27,7 +29,7 @@ def test_a_committed_report_is_written_again_byte_for_byte(report: Path, tmp_pat
     assert mine == theirs
 
 
-def test_what_a_run_writes_into_reports_leaves_the_clone_clean() -> None:
+def test_what_a_run_writes_leaves_the_clone_clean() -> None:
     assert REPORTS
     if not (ROOT / ".git").exists():
         pytest.skip("not a clone")
@@ -37,4 +39,8 @@ def test_what_a_run_writes_into_reports_leaves_the_clone_clean() -> None:
 
     assert ignored("reports/kernel_sizes-reach/README.md")
     assert ignored("reports/index.html")
+    store = sqlite.sqlite_file(DEFAULT_URI)
+    assert store is not None
+    assert ignored(str(store))
+    assert ignored(str(sqlite.lock_file(store)))
     assert not ignored("reports/reference/kernel_sizes-reach/README.md")
