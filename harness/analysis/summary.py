@@ -309,12 +309,12 @@ def _labelled(difference: Difference, stated: set[frozenset[str]]) -> Difference
 def _cheapest(scores: Scores, rows: list[Row]) -> list[Cheapest]:
     """By MACs, and by latency where one was measured that is not doubtful; nothing without a margin."""
     macs = {row.variant: float(row.cost.macs_total) for row in rows if row.cost and row.cost.macs_total}
-    latency = {row.variant: row.latency_ms.median for row in rows if row.latency_ms and not row.doubtful}
+    latency = {row.variant: row.latency_ms for row in rows if row.latency_ms and not row.doubtful}
     if not scores.margin:
         return []
     corrected = close_enough(scores)
-    kinds = (("MACs", macs), ("latency", latency))
-    return [cheapest(scores, costs, by, corrected) for by, costs in kinds if costs]
+    found = [cheapest(scores, macs, "MACs", corrected)] if macs else []
+    return [*found, cheapest(scores, latency, "latency", corrected)] if latency else found
 
 
 def operator_settings(record: StudyRecord, variant: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from harness.stats.differences import holm
 from harness.stats.distributions import ALPHA
+from harness.stats.estimates import Quartiles
 from harness.stats.scores import Scores
 
 
@@ -14,15 +15,16 @@ from harness.stats.scores import Scores
 class Cheapest:
     """The cheapest variants shown to be at most `margin` points below every other one, the best among them.
 
-    by: "MACs" or "latency". cost: in MACs, or the median in ms. variants: several where their cost is the same;
-        empty where that is shown of none. p_holm: the largest of theirs, corrected over all variants.
-    cheaper: how many variants cost less. unknown: those whose cost is not known. tested: whether there were enough
-        seeds to show it of any.
+    by: "MACs" or "latency". variants: several where their cost is the same, or none is measured to cost less;
+        empty where that is shown of none. cost, highest: the lowest and highest of theirs, MACs or a median in ms.
+    p_holm: the largest of theirs, corrected over all variants. cheaper: how many variants cost less. unknown:
+        those whose cost is not known. tested: whether there were enough seeds to show it of any.
     """
 
     by: str
     variants: tuple[str, ...]
     cost: float | None
+    highest: float | None
     margin: float
     p_holm: float | None
     cheaper: int
@@ -49,26 +51,40 @@ def close_enough(scores: Scores) -> dict[str, float]:
 
 
 def cheapest(
-    scores: Scores, costs: Mapping[str, float], by: str, corrected: Mapping[str, float] | None = None
+    scores: Scores,
+    costs: Mapping[str, float | Quartiles],
+    by: str,
+    corrected: Mapping[str, float] | None = None,
 ) -> Cheapest:
     """The cheapest variants shown to be at most the margin below every other variant.
 
     Args:
-        costs: MACs or ms, of the variants where it is known.
+        costs: MACs, or the quartiles of what was measured in ms, of the variants where it is known. What is measured
+            differs from one run to the next, so variants whose quartiles overlap share the place.
         by: "MACs" or "latency".
         corrected: what `close_enough` says, where it is known already.
     """
     corrected = close_enough(scores) if corrected is None else corrected
     shown = [v for v, p in corrected.items() if p < ALPHA and v in costs]
-    cost = min((costs[v] for v in shown), default=None)
-    chosen = tuple(v for v in shown if costs[v] == cost)
+    surely = min((_spread(costs[v]).q3 for v in shown), default=None)
+    chosen = tuple(v for v in shown if surely is not None and _spread(costs[v]).q1 <= surely)
+    medians = [_spread(costs[v]).median for v in chosen]
+    cost = min(medians, default=None)
     return Cheapest(
         by=by,
         variants=chosen,
         cost=cost,
+        highest=max(medians, default=None),
         margin=scores.margin,
         p_holm=max((corrected[v] for v in chosen), default=None),
-        cheaper=sum(cost is not None and v in costs and costs[v] < cost for v in scores.accuracy),
+        cheaper=sum(
+            cost is not None and v in costs and _spread(costs[v]).median < cost for v in scores.accuracy
+        ),
         unknown=tuple(v for v in scores.accuracy if v not in costs),
         tested=bool(corrected),
     )
+
+
+def _spread(cost: float | Quartiles) -> Quartiles:
+    """A count is the same every time."""
+    return cost if isinstance(cost, Quartiles) else Quartiles(q1=cost, median=cost, q3=cost, n=1)

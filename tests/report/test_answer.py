@@ -13,6 +13,7 @@ from harness.analysis.summary import summarize
 from harness.records import StudyRecord, TrialRecord
 from harness.report.sections.answer import answer, cheapest_answer
 from harness.stats.cheapest import cheapest
+from harness.stats.estimates import Quartiles
 from harness.stats.scores import Scores
 
 
@@ -144,6 +145,16 @@ def test_the_cheapest_is_named_with_its_cost_and_the_cheaper_ones_that_will_not_
     )
     assert cheapest_answer(cheapest(FOUR, costs | {"high": 3e9}, "MACs")).startswith(
         "By MACs: `high` and `alike` (3.00 G MACs) are the cheapest shown"
+    )
+
+
+def test_latencies_that_cannot_be_told_apart_are_named_together() -> None:
+    costs = {
+        "high": Quartiles(q1=440.0, median=445.0, q3=457.0, n=5),
+        "alike": Quartiles(q1=452.0, median=463.2, q3=472.0, n=5),
+    }
+    assert cheapest_answer(cheapest(FOUR, costs, "latency")).startswith(
+        "By latency: `high` and `alike` (medians 445.0 to 463.2 ms; their quartiles overlap) are the cheapest shown"
     )
 
 

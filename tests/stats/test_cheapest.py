@@ -5,6 +5,7 @@ from __future__ import annotations
 from builders.scores import FOUR
 
 from harness.stats.cheapest import cheapest
+from harness.stats.estimates import Quartiles
 from harness.stats.scores import Scores
 
 
@@ -24,6 +25,27 @@ def test_a_variant_that_may_be_much_worse_is_not_called_cheap_enough() -> None:
     )
     found = cheapest(results, {"a": 5.0, "b": 6.0}, "latency")
     assert (found.variants, found.cost, found.p_holm, found.cheaper) == ((), None, None, 0)
+
+
+def test_latencies_whose_quartiles_overlap_share_the_place_whichever_median_is_lower() -> None:
+    """Two runs of one machine: the medians change places, and what is named stays the same."""
+    for high, alike in ((420.0, 411.0), (445.0, 463.0)):
+        costs = {
+            "high": Quartiles(q1=high - 5, median=high, q3=high + 20, n=5),
+            "alike": Quartiles(q1=alike - 2, median=alike, q3=alike + 9, n=5),
+        }
+        found = cheapest(FOUR, costs, "latency")
+        assert found.variants == ("high", "alike")
+        assert (found.cost, found.highest) == (min(high, alike), max(high, alike))
+
+
+def test_a_latency_that_is_surely_higher_does_not_share_the_place() -> None:
+    costs = {
+        "high": Quartiles(q1=440.0, median=445.0, q3=450.0, n=5),
+        "alike": Quartiles(q1=410.0, median=411.0, q3=439.0, n=5),
+    }
+    found = cheapest(FOUR, costs, "latency")
+    assert (found.variants, found.cost, found.highest) == (("alike",), 411.0, 411.0)
 
 
 def test_a_cheapest_names_the_variants_whose_cost_is_not_known() -> None:

@@ -128,13 +128,20 @@ def cheapest_answer(found: Cheapest) -> str:
     if found.cost is None:
         why = f"of none is it shown that it is {within}" if found.tested else "too few seeds"
         return f"By {found.by}: no cheapest variant can be named yet, {why}."
-    names = " and ".join(f"`{variant}`" for variant in found.variants)
-    amount = giga(found.cost, unit=" G MACs") if found.by == "MACs" else f"median {found.cost:.1f} ms"
-    verb = "is" if len(found.variants) == 1 else "are"
+    *others, last = found.variants
+    names = f"{listed(others)} and `{last}`" if others else f"`{last}`"
+    amount = giga(found.cost, unit=" G MACs") if found.by == "MACs" else _latencies(found)
+    verb = "are" if others else "is"
     cheaper = f"; of the {found.cheaper} cheaper it is not shown" if found.cheaper else ""
     doubtful = " or doubtful" if found.by == "latency" else ""
     unknown = f"; {found.by} not known{doubtful}: {listed(found.unknown)}" if found.unknown else ""
     return f"By {found.by}: {names} ({amount}) {verb} the cheapest shown to be {within}{cheaper}{unknown}."
+
+
+def _latencies(found: Cheapest) -> str:
+    if len(found.variants) == 1:
+        return f"median {found.cost:.1f} ms"
+    return f"medians {found.cost:.1f} to {found.highest:.1f} ms; their quartiles overlap"
 
 
 def _verdict_sentence(summary: Summary) -> str:
