@@ -98,8 +98,7 @@ class Recorder:
             self._refuse_if_running(left, variant, seed)
             if left:
                 run = left[0]
-                for key, value in now_said.items():
-                    self._client.set_tag(run.info.run_id, key, value)
+                self._client.log_batch(run.info.run_id, tags=_tags(now_said))
                 self._client.update_run(run.info.run_id, status="RUNNING")
             else:
                 tags = {
@@ -151,8 +150,6 @@ class Recorder:
             self.log_epoch(record.trial_id, entry)
         run_id = self._runs[record.trial_id]
         with self._connection.named_errors():
-            for key, value in record.environment.items():
-                self._client.set_tag(run_id, key, value)
             if record.status == "done":
                 self._keep_result(run_id, record, folder, classes, network)
             else:
@@ -256,7 +253,7 @@ class Recorder:
                 self._client.set_terminated(run.info.run_id, "KILLED")
 
     def _keep_failure(self, run_id: str, record: TrialRecord, folder: Path) -> None:
-        self._client.set_tag(run_id, REASON, record.reason)
+        self._client.log_batch(run_id, tags=_tags(record.environment | {REASON: record.reason}))
         traceback = folder / "traceback.txt"
         if traceback.exists() and traceback.stat().st_size:  # a process that is killed leaves it empty
             self._client.log_artifact(run_id, str(traceback))
@@ -275,7 +272,8 @@ class Recorder:
         single |= {f"time/{name}_s": seconds for name, seconds in record.spent.items()}
         single["memory/peak_mib"] = float(record.environment.get("peak_memory_mib", "nan"))
         single |= {f"class/{name}": value for name, value in record.per_class.items()}
-        self._log(run_id, single, step=0, known=self._client.get_run(run_id).data.metrics)
+        known = self._client.get_run(run_id).data.metrics
+        self._log(run_id, single, step=0, known=known, tags=record.environment)
         with tempfile.TemporaryDirectory() as scratch:
             artifacts.write_trial(Path(scratch), dataclasses.replace(record, run_id=run_id), folder, classes)
             self._client.log_artifacts(run_id, scratch)
@@ -308,9 +306,14 @@ class Recorder:
         return self._connection.runs(self._experiment_id, query)
 
     def _log(
-        self, run_id: str, values: dict[str, float], step: int, known: Mapping[str, float] | None = None
+        self,
+        run_id: str,
+        values: dict[str, float],
+        step: int,
+        known: Mapping[str, float] | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Log values under names of their own, in one call.
+        """Log values under names of their own, and tags, in one call: each takes its time.
 
         Args:
             known: what the run has by name: the same again is left out.
@@ -322,13 +325,19 @@ class Recorder:
         batch = [
             Metric(name, value, when, step) for name, value in pairs if not _same(known.get(name), value)
         ]
-        self._client.log_batch(run_id, metrics=batch)
+        self._client.log_batch(run_id, metrics=batch, tags=_tags(tags or {}))
 
     def _log_params(self, run_id: str, params: dict[str, Any]) -> None:
         from mlflow.entities import Param
 
         cut = [Param(key, str(value)[:6000]) for key, value in params.items()]  # MLflow takes no longer one
         self._client.log_batch(run_id, params=cut)
+
+
+def _tags(words: Mapping[str, str]) -> list[Any]:
+    from mlflow.entities import RunTag
+
+    return [RunTag(key, str(value)) for key, value in words.items()]
 
 
 def _same(known: float | None, value: float) -> bool:
