@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from harness.errors import visible
+
 __all__ = ["Table", "bar", "bars", "complain", "console", "duration", "quieten", "say"]
 
 # Judged by the stream alone: a CI server that asks for colours still keeps a log, which has no edge to fold at.
@@ -33,13 +35,16 @@ def quieten(on: bool) -> None:
 def say(label: str, text: str, *, column: int = 8, must: bool = False) -> None:
     """`plan     6 trials`: a label and words, wrapped at words on a terminal, one line in a log.
 
+    Nothing in them can steer a terminal.
+
     Args:
         label: "" for words alone. column: its width.
         must: said also where the user asked for quiet.
     """
     if must or not _quiet:
         head = f"{label:<{column}} " if label else ""
-        print(_wrapped(f"{head}{text}", console.is_terminal, " " * len(head)))
+        lines = "\n".join(map(visible, f"{head}{text}".split("\n")))
+        print(_wrapped(lines, console.is_terminal, " " * len(head)))
 
 
 def complain(error: BaseException) -> None:

@@ -146,8 +146,7 @@ def printable(text: str) -> str:
     Values in it are clipped in their middle, the longest first; where that is not enough, the line is. Absolute paths
     do not count, within reason: else what is said would depend on where somebody works.
     """
-    some = _clip(text, 20 * LONGEST)  # before every letter of a file is looked at
-    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in some)
+    line = visible(_clip(text, 20 * LONGEST))  # before every letter of a file is looked at
     room = LONGEST + min(LONGEST, sum(map(len, _PATH.findall(line))))
     excess = len(line) - room
     for start, end in sorted(_values(line), key=lambda span: span[0] - span[1]) if excess > 0 else ():
@@ -155,6 +154,11 @@ def printable(text: str) -> str:
         shorter = _clip(value, max(_CLIPPED, len(value) - max(excess, 0)))
         line, excess = line.replace(value, shorter, 1), excess - len(value) + len(shorter)
     return _clip(line, room)
+
+
+def visible(text: str) -> str:
+    """One line in which nothing can steer a terminal: what cannot be printed is written out, as in `\\x1b`."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _clip(text: str, most: int) -> str:

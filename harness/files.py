@@ -12,7 +12,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from harness.errors import DataError
 
@@ -131,6 +131,17 @@ def write_once(
                 except OSError:
                     if not is_whole(final):  # else another process, without a lock, was faster
                         raise
+
+
+def csv_cell(value: Any) -> Any:
+    """What stands for a value in a CSV: a spreadsheet would run a text that begins as a formula, so it gets a `'`."""
+    if not isinstance(value, str) or not value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 _SEAL = b"\ncrc32 %08x\n"

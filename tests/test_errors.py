@@ -6,6 +6,7 @@ import pickle
 
 import pytest
 
+from harness.console import say
 from harness.errors import DataError, Problems, StudyError
 
 
@@ -40,6 +41,11 @@ def test_absolute_paths_do_not_count_within_reason() -> None:
 def test_a_line_stays_one_and_can_be_printed_anywhere() -> None:
     line = str(StudyError("a\nb\x1b[31m\ud800\u2028 é"))
     assert line == "a\\nb\\x1b[31m\\ud800\\u2028 é"
+
+
+def test_what_is_printed_cannot_steer_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    say("study", "\x1b]0;title\x07 é\nand more")
+    assert capsys.readouterr().out == "study    \\x1b]0;title\\x07 é\nand more\n"
 
 
 def test_several_things_are_a_line_each() -> None:

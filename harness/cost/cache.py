@@ -19,7 +19,7 @@ from harness.cost import latency, profiling, timeline
 from harness.cost.config import CostConfig
 from harness.cost.counting import counted
 from harness.cost.latency import TimedNetwork, Variants
-from harness.files import write_whole
+from harness.files import csv_cell, write_whole
 from harness.model.config import ModelConfig
 from harness.records import CostRecord, cost_from_json, to_json
 
@@ -208,7 +208,13 @@ def _show(profiles: Path, taken: Mapping[str, profiling.Profile], records: Mappi
     for name, profile in taken.items():
         for row in profile.kernels:
             rows.writerow(
-                [name, row["kernel"], f"{row['calls']:g}", f"{row['ms']:.4f}", f"{row['share']:.5f}"]
+                [
+                    name,
+                    csv_cell(row["kernel"]),
+                    f"{row['calls']:g}",
+                    f"{row['ms']:.4f}",
+                    f"{row['share']:.5f}",
+                ]
             )
     write_whole(profiles / OPERATORS, table.getvalue())
 

@@ -25,7 +25,7 @@ def page(title: str, note: str, profiles: Mapping[str, Profile]) -> str:
         TEMPLATE.read_text(encoding="utf-8")
         .replace("@TITLE@", html.escape(title))
         .replace("@NOTE@", html.escape(note))
-        .replace("@DATA@", data.replace("</", "<\\/"))
+        .replace("@DATA@", data.replace("<", "\\u003c"))
     )
 
 

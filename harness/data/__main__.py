@@ -18,7 +18,7 @@ import numpy as np
 import yaml
 
 from harness.console import bar, complain, say
-from harness.errors import DataError, UserError
+from harness.errors import DataError, UserError, visible
 from harness.options import Parser
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _sheet(args: argparse.Namespace) -> int:
 def _show(problems: Sequence[Problem]) -> None:
     for problem in problems[:SHOWN]:
         where = "" if problem.text.startswith(problem.place) else f"{problem.place}: "
-        print(f"{problem.kind}: {problem.clip or '-'}: {where}{problem.text}")
+        print(visible(f"{problem.kind}: {problem.clip or '-'}: {where}{problem.text}"))
     if len(problems) > SHOWN:
         print(f"{problems[0].kind}: and {len(problems) - SHOWN:,} more")
 

@@ -37,6 +37,9 @@ FORMATS = {
 """Containers that are read, by FFmpeg's names, and how their files end. FFmpeg would make a video of a picture or a
 text file too."""
 
+OPENED = {"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "file"}
+"""FFmpeg's options for whatever is opened: else a file that is a list of others, whatever its name, opens those."""
+
 VIDEO_SUFFIXES = frozenset(suffix for several in FORMATS.values() for suffix in several)
 
 
@@ -69,7 +72,7 @@ def look(path: str | Path) -> Look:
     import av
 
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), options=OPENED) as container:
             stream, alone = best_stream(container, path)
             frames = hidden = 0
             begins = True
@@ -166,7 +169,7 @@ def hidden_frames(path: str | Path) -> int:
     import av
 
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), options=OPENED) as container:
             return sum(entry.is_discard for entry in best_stream(container, path)[0].index_entries)
     except (av.FFmpegError, OSError, ValueError):
         return 0  # who reads it says what is wrong

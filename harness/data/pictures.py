@@ -7,6 +7,7 @@ JPEGs are the very ones that Pillow returns, and take half its time.
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def read_picture(file: Path) -> tuple[np.ndarray, int]:
     from PIL import Image, UnidentifiedImageError  # here: clips that are no pictures can be read without it
 
     try:
-        data = file.read_bytes()
+        data = _content(file)
         return _jpeg(data) if data.startswith(_JPEG) else _other(data)
     except FileNotFoundError:
         raise DataError(f"{file}: no such picture") from None
@@ -49,11 +50,19 @@ def read_picture(file: Path) -> tuple[np.ndarray, int]:
         raise DataError(f"{file}: cannot be read as a picture ({error})") from None
 
 
+def _content(file: Path) -> bytes:
+    if not os.path.isfile(file) and os.path.exists(file):  # a pipe would be waited for
+        raise OSError("it is no file")
+    return file.read_bytes()
+
+
 def picture_orientation(file: Path) -> int:
     """How a picture is to be turned, 1 to 8; 1 where it cannot be read, which is said when it is."""
     from PIL import Image
 
     try:
+        if not os.path.isfile(file):
+            return UPRIGHT
         with open(file, "rb", buffering=0) as opened:
             start = opened.read(_START)
             return _orientation(start if start.startswith(_JPEG) else start + opened.readall())

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.data.container import best_stream, hidden_frames, look, orientation
+from harness.data.container import OPENED, best_stream, hidden_frames, look, orientation
 from harness.data.contents import why_not
 from harness.data.orientation import upright
 from harness.data.parts import broken
@@ -288,7 +288,7 @@ def _decode_with_av(
     reason = reason or why_not(path, "video")
     count, first = 0, ("", 0)
     try:
-        with av.open(str(path), options=_STRICT if strict else {}) as container:
+        with av.open(str(path), options=OPENED | (_STRICT if strict else {})) as container:
             stream, _ = best_stream(container, path)
             if strict:
                 stream.codec_context.options = _STRICT

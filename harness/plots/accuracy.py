@@ -86,7 +86,7 @@ def accuracy_against(
                 top.plot([point.x], [point.y], marker="$?$", color="white", markersize=4, zorder=4)
         label_points(top, points)
 
-    save(path, draw)
+    save(path, draw, math=True)  # the question mark of a doubtful latency
 
 
 def _apart(cheap: Point, dear: Point) -> bool:
@@ -263,6 +263,7 @@ def _accuracy_axes(figure: Figure, points: Sequence[Point], baseline: Point | No
             ha="right",
             va="bottom",
             fontsize=9,
+            parse_math=False,
             color="#444444",
         )
     return top, foot

@@ -51,4 +51,4 @@ def roofline(
         axis.set_title(f"Forward passes under the measured roofs: {where}", fontsize=10)
         legend_below(figure, handles)
 
-    save(path, draw)
+    save(path, draw, math=True)  # the scales' powers of ten

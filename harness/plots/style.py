@@ -63,14 +63,19 @@ class Point:
     seeds: tuple[float, ...] = ()
 
 
-def save(path: Path, draw: Callable[[Figure], None]) -> None:
+def save(path: Path, draw: Callable[[Figure], None], *, math: bool = False) -> None:
     """Draw on a fresh figure that belongs to no window and no global state, and write it as SVG and as PNG; as PNG
-    alone where `path` says so."""
+    alone where `path` says so.
+
+    Args:
+        math: what stands between dollars is a formula, as matplotlib's own scales and markers write it. Without it
+            a class may be called `$5 or $10`.
+    """
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **RC}):
+    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **RC, "text.parse_math": math}):
         figure = Figure(layout="constrained")
         FigureCanvasAgg(figure)
         draw(figure)
@@ -129,6 +134,7 @@ def label_points(axis: Axes, points: Sequence[Point]) -> None:
                     ha="left" if dx > 0 else "right" if dx < 0 else "center",
                     va="bottom" if dy > 0 else "top" if dy < 0 else "center",
                     fontsize=9,
+                    parse_math=False,
                     arrowprops=arrow if distance > 16 else None,
                 )
                 box = text.get_window_extent().padded(1.0)

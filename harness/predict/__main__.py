@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.console import complain
-from harness.errors import DataError, UserError
+from harness.errors import DataError, UserError, visible
 from harness.options import Parser
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _watch(trained: TrainedNetwork, device: torch.device, args: argparse.Namespa
                 best = int(likely.argmax())
                 spent.append(seen.milliseconds)
                 remembered = max(remembered, seen.state_bytes)
-                shown = f"{100 * likely[best]:5.1f} %  {watcher.classes[best]}"
+                shown = f"{100 * likely[best]:5.1f} %  {visible(watcher.classes[best])}"
                 print(f"  frame {seen.number:6}  {seen.milliseconds:7.1f} ms  {shown}", flush=True)
         except DataError as error:
             print(f"error: {error}", file=sys.stderr)
@@ -103,7 +103,7 @@ def _show(video: Path, found: Prediction, classes: Sequence[str]) -> None:
     sampled = "; ".join(" ".join(map(str, clip)) for clip in found.times.tolist())
     print(f"{video}: {found.frames} frames, seen: {sampled}")
     for place in found.probabilities.argsort()[::-1][:SHOWN]:
-        print(f"  {100 * found.probabilities[place]:5.1f} %  {classes[place]}")
+        print(f"  {100 * found.probabilities[place]:5.1f} %  {visible(classes[place])}")
 
 
 def _write(found: Prediction, out: Path, stem: str, taken: set[str]) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from harness.report.document.blocks import Cell, Document, Paragraph, Table, one_line
 
@@ -17,7 +18,8 @@ def index(studies: Sequence[tuple[str, str, str]], suffix: str) -> Document:
         suffix: the page of a report, "README.md" or "index.html".
     """
     rows: list[list[str | Cell]] = [
-        [Cell(name, href=f"{name}/{suffix}"), one_line(question), words] for name, question, words in studies
+        [Cell(name, href=f"{quote(name)}/{suffix}"), one_line(question), words]
+        for name, question, words in studies
     ]
     intro = "One folder a study: the page, its tables as LaTeX, its numbers as CSV and JSON, its figures."
     table = Table(header=["study", "question", "answer"], rows=rows, words=range(3))

@@ -145,8 +145,10 @@ def _place(out: Path, name: str, numbers: str = NUMBERS) -> Path:
     """Where a report goes; an earlier replacement that was killed halfway is undone.
 
     Raises:
-        StudyError: what stands there is no report.
+        StudyError: what stands there is no report, or the name leads elsewhere.
     """
+    if name in ("", ".", "..") or Path(name).name != name:  # of a record that somebody else wrote
+        raise StudyError(f"{name!r} is no name of a report's folder")
     target = out / name
     out.mkdir(parents=True, exist_ok=True)
     restore_folder(target)

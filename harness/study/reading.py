@@ -136,7 +136,7 @@ def coerce(value: Any, wanted: Any, path: str, source: Source) -> Any:
     if wanted is float:
         try:
             number = float("nan") if isinstance(value, bool) else float(value)  # YAML reads 1e-3 as text
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             raise wrong("a number") from None
         if not math.isfinite(number):
             raise wrong("a number")

@@ -11,6 +11,11 @@ DEEPEST = 32
 MOST_VALUES = 100_000
 """With every alias written out, as a program that walks over them meets them."""
 
+LARGEST = 2**63
+"""A whole number from here on is refused: Python writes none of some thousand digits, and no setting needs it."""
+
+_LONGEST_NUMBER = 100  # characters: of a number in base 60, as YAML has them, a megabyte takes minutes
+
 
 class _Loader(yaml.SafeLoader):
     """SafeLoader that refuses a key given twice, which YAML would silently let win."""
@@ -26,13 +31,23 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        kind = node.tag.rpartition(":")[2]
+        quotes = "put it in quotes if it is text"
+        if kind in ("int", "float") and len(node.value) > _LONGEST_NUMBER:
+            raise _wrong(f"a number of {len(node.value):,} characters; {quotes}", node)
         try:
-            return super().construct_object(node, deep)
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError):  # PyYAML lets them through
-            kind = node.tag.rpartition(":")[2]
-            raise _wrong(
-                f"{str(node.value)[:60]!r} is no {kind}; put it in quotes if it is text", node
-            ) from None
+            value = super().construct_object(node, deep)
+        except (
+            ValueError,
+            TypeError,
+            LookupError,
+            AttributeError,
+            ArithmeticError,
+        ):  # PyYAML lets them through
+            raise _wrong(f"{str(node.value)[:60]!r} is no {kind}; {quotes}", node) from None
+        if isinstance(value, int) and not -LARGEST < value < LARGEST:
+            raise _wrong(f"{node.value} is too large a number; {quotes}", node)
+        return value
 
 
 def _wrong(problem: str, place: yaml.Node | yaml.Event) -> yaml.MarkedYAMLError:

@@ -7,6 +7,7 @@ import gzip
 import json
 from pathlib import Path
 
+from harness.files import csv_cell
 from harness.records import TrialRecord, to_json
 
 
@@ -26,7 +27,8 @@ def write_trial(out: Path, record: TrialRecord, folder: Path, classes: list[str]
         rows.writerow(["clip", "label", "predicted", "right"])
         p = record.predictions
         for clip, label, predicted in zip(p["clip"], p["label"], p["predicted"], strict=True):
-            rows.writerow([clip, classes[label], classes[predicted], int(label == predicted)])
+            names = map(csv_cell, (clip, classes[label], classes[predicted]))
+            rows.writerow([*names, int(label == predicted)])
             counts[label][predicted] += 1
     plots.confusion_matrix(out / "confusion_matrix.png", counts, classes)
     plots.curves(out / "curves.png", record.history)

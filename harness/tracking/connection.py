@@ -35,16 +35,25 @@ def default_uri() -> str:
 
 
 def without_secrets(text: str, uri: str = "") -> str:
-    """Any text to be shown: passwords in addresses are starred out, that of `uri` wherever it stands.
+    """Any text to be shown: passwords in addresses are starred out, those of `uri` wherever they stand.
 
     A user name stays; so do all addresses without a password.
     """
     with suppress(ValueError):
         parts = urlsplit(uri)
-        for secret in (parts.password, parts.username if parts.password is None else None):
+        secrets = [value for _, value in _ASKED.findall(parts.query)]
+        secrets += [parts.password, parts.username if parts.password is None else None]
+        for secret in secrets:
             if secret and len(secret) > 3:  # a token may stand where the user's name does
                 text = text.replace(secret, "***").replace(unquote(secret), "***")
+    text = _ASKED.sub(r"\1***", text)
     return re.sub(r"(\w+://[^\s:/@]*):[^\s/@]+@", r"\1:***@", text)
+
+
+_ASKED = re.compile(
+    r"((?:^|[?&;\s])\w*(?:passw|pwd|secret|token|api_?key|access_?key)\w*=)([^\s&;'\"]+)", re.IGNORECASE
+)
+"""A secret in the query of an address, as drivers of databases take it: `?password=...`."""
 
 
 class Connection:

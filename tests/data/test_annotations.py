@@ -1,5 +1,7 @@
 """What can be wrong in the annotations of a data set, each said in one line with its place."""
 
+import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from harness.data.sources.annotations import (
     Entry,
     checked,
     classes_csv,
+    classes_json,
     clips_json,
     clips_list,
     id_problem,
@@ -65,6 +68,23 @@ def test_a_wrong_annotation_is_one_line_with_its_place(what: str, own: Callable[
         assert message in str(caught.value)
         assert str(root) in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["\x1b[2J", "\ud800", " ", "\x9b2J"])
+def test_a_class_that_would_steer_a_terminal_or_is_no_text_is_refused(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "labels.json"
+    file.write_text(json.dumps({"a": "0", name: "1"}))
+    with pytest.raises(DataError) as caught:
+        classes_json(file, refuse)
+    assert str(caught.value).startswith(f"{file}: class {name!a} ")
+
+
+def test_an_annotation_that_is_a_pipe_is_not_waited_for(own: Callable[[str], Path]) -> None:
+    root = own("jester")
+    (root / "jester-v1-train.csv").unlink()
+    os.mkfifo(root / "jester-v1-train.csv")
+    with pytest.raises(DataError, match="cannot be read: it is no file"):
+        open_("jester", root)
 
 
 def test_a_byte_order_mark_and_windows_line_ends_are_no_part_of_the_words(own: Callable[[str], Path]) -> None:

@@ -1,5 +1,6 @@
 """Clips that are folders of pictures."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from harness.data.clips import ClipDataset, TrainKey
 from harness.data.config import DataConfig
 from harness.data.frames import read_clip
 from harness.data.index import Clip, Index
+from harness.data.pictures import picture_orientation
 from harness.data.views import PROTOCOLS
 from harness.errors import DataError
 
@@ -31,6 +33,15 @@ def test_pictures_come_back_in_the_order_asked_for(tmp_path: Path) -> None:
         frames = read_clip(clip, np.array(wanted), 15)
         assert frames.shape == (len(wanted), 15, 25, 3)
         assert np.abs(frames.mean(axis=(1, 2, 3)) - 10 * np.array(wanted)).max() < 2
+
+
+def test_a_picture_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    clip = picture_clip(tmp_path / "7", 1)
+    clip.picture(0).unlink()
+    os.mkfifo(clip.picture(0))
+    with pytest.raises(DataError, match="it is no file"):
+        read_clip(clip, np.array([0]), 15)
+    assert picture_orientation(clip.picture(0)) == 1
 
 
 def test_pictures_equal_those_that_pillow_decodes(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Clips that cannot be read: an error that names them, or left out, counted and named."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ import torch
 from builders.datasets import LABELS, moving_bar, open_, write_pictures, write_webm
 
 from harness.data.batches import TrainBatches, eval_batches
+from harness.data.video import count_frames
 from harness.errors import DataError
 
 
@@ -42,6 +44,14 @@ def spoil(root: Path, what: str) -> tuple[str, str]:
         videos.write_text("no video" * 100)
         return "101", "101.webm: cannot be "
     raise AssertionError(what)
+
+
+def test_a_video_that_is_a_list_of_files_opens_none_of_them(tmp_path: Path) -> None:
+    """The one in the list is a pipe, which whoever opens it waits for."""
+    os.mkfifo(tmp_path / "other.mp4")
+    (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile other.mp4\n")
+    with pytest.raises(DataError, match="it is text"):
+        count_frames(tmp_path / "list.mp4")
 
 
 SPOILED = {"jester": ("no folder", "no pictures", "a gap", "no first", "a file")}

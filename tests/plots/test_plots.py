@@ -169,6 +169,15 @@ def test_a_single_kernel_size_among_mixed_ones_is_drawn(tmp_path: Path) -> None:
     plots.accuracy_by_kernel_size(tmp_path / "x", POINTS[2:3], POINTS[5:7], BASELINE)
 
 
+def test_a_class_with_dollars_is_no_formula(tmp_path: Path, figures: list[Any]) -> None:
+    names = ["$\\evil$", "$$", "$5 to $10"]
+    plots.confusion_matrix(tmp_path / "x", [[1, 0, 0], [0, 1, 0], [0, 0, 1]], names)
+    for name in names:
+        assert f">{name}</text>" in (tmp_path / "x.svg").read_text()
+    plots.accuracy_against(tmp_path / "y", [Point("$$", 1, 90.0, doubtful=True)], None, "Cost", "MACs")
+    assert ">$$</text>" in (tmp_path / "y.svg").read_text()
+
+
 def test_174_classes_are_drawn_without_labels(tmp_path: Path) -> None:
     plots.confusion_matrix(tmp_path / "x", np.eye(174), [f"class {i}" for i in range(174)])
     assert (tmp_path / "x.png").stat().st_size < 1_000_000

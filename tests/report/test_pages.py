@@ -108,6 +108,27 @@ def test_a_whole_study_is_exactly_this_latex(tmp_path: Path) -> None:
     ]
 
 
+HOSTILE = Document(
+    "d",
+    [
+        Paragraph("``a` `<img src=//evil>`\n# no heading\n\n[x]: //evil", "question"),
+        Table(header=["*a", "[b"], rows=[["*c", "d"]], words=(0, 1), label="x", caption="c"),
+        Code("run '```\n![i](//evil)'"),
+    ],
+)
+
+
+def test_markdown_of_hostile_texts_has_no_markup_of_theirs() -> None:
+    """Code spans by CommonMark's rule: a run of backticks ends at the next run of the same length."""
+    question, *_ = markdown(HOSTILE).removeprefix("# d\n\n").split("\n\n|")
+    assert question == "**\\``a` `<img src=//evil>` # no heading  [x]: //evil**"
+    assert "\n````\nrun '```\n![i](//evil)'\n````\n" in markdown(HOSTILE)
+
+
+def test_a_cell_of_a_latex_table_is_no_argument_of_the_line_before_it() -> None:
+    assert "\n{*}a & {[}b \\\\\n\\midrule\n{*}c & d \\\\\n" in latex("s", HOSTILE.tables)
+
+
 def test_html_escapes_what_users_write_and_needs_no_network() -> None:
     page = html(SAMPLE)
     assert "<i>" not in page

@@ -57,6 +57,30 @@ def test_json_and_csv_hold_whatever_the_page_says(tmp_path: Path, no_figures: No
     assert float(row["p_margin_holm"]) < 0.05
 
 
+def test_a_record_of_somebody_else_writes_nothing_elsewhere(tmp_path: Path) -> None:
+    for name in ("../up", str(tmp_path / "there"), "..", ""):
+        with pytest.raises(StudyError, match="is no name of a report's folder"):
+            write_study(dataclasses.replace(small_study(), name=name), tmp_path / "out")
+    assert [file.name for file in tmp_path.rglob("*")] == []
+
+
+def test_a_folder_of_any_name_is_linked_as_a_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "javascript:alert(1)"
+    folder.mkdir()
+    (folder / "results.json").write_text("{}")
+    write_index(tmp_path)
+    for page in ("index.html", "README.md"):
+        assert "javascript%3Aalert%281%29/" in (tmp_path / page).read_text()
+
+
+def test_no_spreadsheet_takes_a_text_for_a_formula(tmp_path: Path, no_figures: None) -> None:
+    record = small_study()
+    failed = dataclasses.replace(record.trials[0], status="failed", reason="=cmd|'/c calc'!A0", last={})
+    folder = write_study(dataclasses.replace(record, trials=[failed, *record.trials[1:]]), tmp_path)
+    with (folder / "trials.csv").open(newline="", encoding="utf-8") as file:
+        assert next(csv.DictReader(file))["reason"] == "'=cmd|'/c calc'!A0"
+
+
 def test_the_csv_of_trials_gives_the_means_of_the_table(tmp_path: Path, no_figures: None) -> None:
     folder = write_study(full_study(), tmp_path)
     with (folder / "trials.csv").open(newline="") as file:

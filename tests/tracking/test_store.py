@@ -189,6 +189,8 @@ def test_a_server_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPat
         ("https://tokentoken@host/", "https://***@host/"),
         ("sqlite:////a/b@c.db", "sqlite:////a/b@c.db"),
         ("http://host:5000", "http://host:5000"),
+        ("postgresql://db/x?user=me&password=s3c%2Fret&x=1", "postgresql://db/x?user=me&password=***&x=1"),
+        ("https://host/?access_token=abc", "https://host/?access_token=***"),
     ],
 )
 def test_a_password_in_an_address_is_never_shown(uri: str, shown: str) -> None:

@@ -85,6 +85,8 @@ def classes_json(path: Path, report: Report) -> list[str]:
     if content and sorted(numbered) != list(range(len(content))):
         report(Problem("annotation", str(path), "the classes are not numbered from 0, each number once"))
         return list(content)
+    for label in numbered.values():
+        _check_class(label, str(path), report)
     return [numbered[index] for index in sorted(numbered)]
 
 
@@ -122,8 +124,14 @@ def _distinct(lines: Iterable[tuple[str, str]], report: Report) -> Iterator[str]
         if line in seen:
             report(Problem("annotation", place, f"class {line!r} is listed twice"))
         else:
+            _check_class(line, place, report)
             seen.add(line)
             yield line
+
+
+def _check_class(name: str, place: str, report: Report) -> None:
+    if rule := _unprintable(name):
+        report(Problem("annotation", place, f"class {name!a} {rule}"))
 
 
 # --- Clip lists ---------------------------------------------------------------------------------------------
@@ -232,14 +240,23 @@ def id_problem(id_: str) -> str:
     """Why an id cannot name a file under the data set's root; "" where it can."""
     if id_.isalnum():
         return ""
-    if not id_.strip() or any(ord(letter) < 32 for letter in id_):
-        return "is empty or holds control characters"
-    if any("\ud800" <= letter <= "\udfff" for letter in id_):  # Python's stand-ins for bytes that are no text
-        return "is not UTF-8 text"
+    if rule := _unprintable(id_):
+        return rule
     if "\\" in id_ or id_.startswith(("/", "~")) or re.match(r"[A-Za-z]:", id_):
         return "is not a path relative to the data set's root"
     if any(part in ("", ".", "..") for part in id_.split("/")):
         return "leaves the data set's root or goes in circles; it may not hold '.', '..' or '//'"
+    return ""
+
+
+def _unprintable(name: str) -> str:
+    """Why a name is none that every file and terminal takes; "" where it is."""
+    if not name.strip() or any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in name):
+        return "is empty or holds control characters"
+    if any(
+        "\ud800" <= letter <= "\udfff" for letter in name
+    ):  # Python's stand-ins for bytes that are no text
+        return "is not UTF-8 text"
     return ""
 
 
@@ -287,6 +304,9 @@ def _json(path: Path, kind: type, report: Report, keys: Collection[str] = ()) ->
 
 def _text(path: Path, report: Report) -> str:
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            report(Problem("annotation", str(path), "cannot be read: it is no file"))
+            return ""
         data = path.read_bytes()
         found = what_is(data[:512])
         if found.startswith(("a Git LFS", "a web page", "a zip", "a gzip")):

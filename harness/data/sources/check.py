@@ -21,7 +21,7 @@ from harness.data.sources.layout import agreed
 from harness.data.sources.readers import ReaderConfig
 from harness.data.video import CHUNK_FRAMES, frame_chunks
 from harness.errors import DataError
-from harness.files import writable, write_whole
+from harness.files import csv_cell, writable, write_whole
 
 KINDS = (
     "missing",
@@ -80,7 +80,7 @@ class Findings:
         with file.open("w", encoding="utf-8", errors="backslashreplace", newline="") as opened:
             writer = csv.writer(opened, lineterminator="\n")
             writer.writerow(Problem._fields)
-            writer.writerows(self.problems)
+            writer.writerows(map(csv_cell, problem) for problem in self.problems)
 
     def _write_json(self, file: Path) -> None:
         """Problem by problem: of 200,000 the text would take more than they do. A file's name need not be text."""

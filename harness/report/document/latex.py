@@ -28,7 +28,7 @@ def latex(study: str, tables: Sequence[Table]) -> str:
 def _table(study: str, table: Table) -> str:
     columns = "".join("l" if column in table.words else "r" for column in range(len(table.header)))
     rows = [
-        " & ".join(_inline(title) for title in table.header) + r" \\",
+        " & ".join(_cell(Cell(title)) for title in table.header) + r" \\",
         r"\midrule",
         *(" & ".join(_cell(as_cell(cell)) for cell in row) + r" \\" for row in table.rows),
     ]
@@ -52,8 +52,8 @@ def _table(study: str, table: Table) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    # A text that starts with a bracket would be the optional argument of the line's \\ before it.
-    text = re.sub(r"^\[", "{[}", _inline(cell.text))
+    # A text that starts with a bracket or a star would be an argument of the line's \\ before it.
+    text = re.sub(r"^[\[*]", r"{\g<0>}", _inline(cell.text))
     return rf"\textbf{{{text}}}" if cell.strong else text
 
 

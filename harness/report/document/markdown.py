@@ -38,7 +38,8 @@ def _block(block: Block) -> str:
     if isinstance(block, Items):
         return "\n".join(f"- {_inline(text)}" for text in block.texts)
     if isinstance(block, Code):
-        return f"```{block.language}\n{block.text}\n```"
+        fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", block.text))])
+        return f"{fence}{block.language}\n{block.text}\n{fence}"
     if isinstance(block, Figure):
         image = f"![{_inline(block.title)}](figures/{block.stem}.png)"
         return f"{image}\n\n{_inline(block.caption)} ([SVG](figures/{block.stem}.svg))"
@@ -74,7 +75,8 @@ def _inline(text: str, *, table: bool = False) -> str:
         if code:
             parts.append(f"`{part.replace('|', chr(92) + '|') if table else part}`")
         else:
-            escaped = re.sub(r"([\\*])", r"\\\1", part).replace("<", "&lt;")
+            # A backtick alone would begin code elsewhere than `spans` does; a line's first letters can mean anything.
+            escaped = re.sub(r"([\\*`])", r"\\\1", " ".join(part.split("\n"))).replace("<", "&lt;")
             # Links, pictures and what they refer to; brackets alone, as of intervals, stay readable.
             escaped = re.sub(r"\](?=[(\[])|(?<=^\[)([^\]]*)\](?=:)", r"\1\]", escaped)
             parts.append(escaped.replace("|", "\\|") if table else escaped)

@@ -21,7 +21,9 @@ def section(record: StudyRecord) -> list[Block]:
         "`tables.tex` the tables for a paper."
     )
     beginning = "From the beginning, where the study file is still the same:"
-    command = f"{_command(record)}\npython -m harness.report --out reports/ --study {record.name}"
+    command = (
+        f"{_command(record)}\npython -m harness.report --out reports/ --study {shlex.quote(record.name)}"
+    )
     if record.predictions:
         beginning, command = "From the files, where they are still the same:", _of_predictions(record)
     return [
