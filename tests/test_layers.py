@@ -17,11 +17,11 @@ ORDER = [  # from the ground up: a room may know those on lines before its own
         "harness.seeds",
         "harness.records",
         "harness.metrics",
-        "harness.console",
         "harness.options",
         "harness.shipped",
     },
     {
+        "harness.console",
         "harness.files",
         "harness.machine",
         "harness.outside",
