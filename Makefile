@@ -7,7 +7,7 @@ PORT ?= 5000
 KILLS ?= 100
 EXAMPLES ?= 3000
 
-.PHONY: study faults fuzz test test-all check ui tensorboard bench bench-gpu gpu docs setup clean
+.PHONY: study faults fuzz overhead test test-all check ui tensorboard bench bench-gpu gpu docs setup clean
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "make test     the tests; test-all adds the slow ones"
 	@echo "make faults   kill the driver at random, ask again, compare; writes docs/reliability.md (KILLS=$(KILLS))"
 	@echo "make fuzz     try $(EXAMPLES) wrong files of each kind, others every time, and count (EXAMPLES=...)"
+	@echo "make overhead   what a run takes beside training: 16 and 200 trials of an epoch, serial and under Ray"
 	@echo "make check    lint, format and types"
 	@echo "make docs     the documents as a site: site/index.html"
 
@@ -35,6 +36,9 @@ test-all: setup
 
 faults: setup
 	$(BIN)/python tests/faults.py --kills $(KILLS)
+
+overhead: setup
+	$(BIN)/python tests/overhead.py
 
 fuzz: setup
 	EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/fuzz --hypothesis-profile=long --hypothesis-show-statistics --timeout=0
