@@ -15,13 +15,16 @@ import numpy as np
 
 from harness.data.contents import why_not
 from harness.data.orientation import UPRIGHT, upright
-from harness.errors import DataError
+from harness.errors import DataError, first_line
 
 _JPEG = b"\xff\xd8\xff"
 _START = 4096
 """Bytes within which a JPEG says that it has EXIF, if it does."""
 
 _ORIENTATION = 0x0112
+
+_FORMATS = ("PNG", "TIFF", "WEBP", "BMP", "DIB", "JPEG", "JPEG2000", "GIF", "PPM", "AVIF", "TGA")
+"""What Pillow opens, whatever a file's name says: it would read PostScript too, by a program that runs it."""
 
 _OPAQUE = {"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr"}
 _SEE_THROUGH = {"LA", "La", "PA", "RGBA", "RGBa"}
@@ -37,7 +40,7 @@ def read_picture(file: Path) -> tuple[np.ndarray, int]:
     Raises:
         DataError: it is missing, no picture, damaged, transparent in places, or of numbers without a given range.
     """
-    from PIL import Image, UnidentifiedImageError  # here: clips that are no pictures can be read without it
+    from PIL import UnidentifiedImageError  # here: clips that are no pictures can be read without it
 
     try:
         data = _content(file)
@@ -46,8 +49,10 @@ def read_picture(file: Path) -> tuple[np.ndarray, int]:
         raise DataError(f"{file}: no such picture") from None
     except UnidentifiedImageError:
         raise DataError(f"{file}: {why_not(file, 'picture')}") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{file}: cannot be read as a picture ({error})") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders of damaged files raise anything
+        raise DataError(f"{file}: cannot be read as a picture ({first_line(error)})") from None
 
 
 def _content(file: Path) -> bytes:
@@ -58,15 +63,13 @@ def _content(file: Path) -> bytes:
 
 def picture_orientation(file: Path) -> int:
     """How a picture is to be turned, 1 to 8; 1 where it cannot be read, which is said when it is."""
-    from PIL import Image
-
     try:
         if not os.path.isfile(file):
             return UPRIGHT
         with open(file, "rb", buffering=0) as opened:
             start = opened.read(_START)
             return _orientation(start if start.startswith(_JPEG) else start + opened.readall())
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except Exception:  # as in `read_picture`
         return UPRIGHT
 
 
@@ -77,9 +80,7 @@ def _orientation(data: bytes) -> int:
             return UPRIGHT
     elif data.startswith(b"\x89PNG") and b"eXIf" not in data:
         return UPRIGHT
-    from PIL import Image
-
-    with Image.open(io.BytesIO(data)) as picture:
+    with _opened(data) as picture:
         return _stated(picture)
 
 
@@ -123,16 +124,19 @@ def _unusual_jpeg(data: bytes) -> np.ndarray:
 
 
 def _by_pillow(data: bytes) -> np.ndarray:
-    from PIL import Image
-
-    with Image.open(io.BytesIO(data)) as picture:
+    with _opened(data) as picture:
         return np.asarray(picture.convert("RGB"))
 
 
-def _other(data: bytes) -> tuple[np.ndarray, int]:
+def _opened(data: bytes) -> Any:
     from PIL import Image
 
-    with Image.open(io.BytesIO(data)) as picture:
+    Image.init()
+    return Image.open(io.BytesIO(data), formats=[name for name in _FORMATS if name in Image.OPEN])
+
+
+def _other(data: bytes) -> tuple[np.ndarray, int]:
+    with _opened(data) as picture:
         turn = _stated(picture)
         pixels = _eight_bits(picture)
         left = _stated(picture)  # a TIFF is turned by Pillow itself, and then no longer says that it is to be

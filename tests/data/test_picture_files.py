@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from builders.place import ROOT
-from PIL import Image
+from PIL import Image, features
 
-from harness.data.pictures import _unusual_jpeg, read_picture
+from harness.data.pictures import _unusual_jpeg, picture_orientation, read_picture
 from harness.errors import DataError
 
 RAMP = np.arange(64)
@@ -116,6 +116,27 @@ def test_a_jpeg_is_read_no_slower_than_by_pillow(tmp_path: Path) -> None:
 
     pairs = [(seconds(lambda: read_picture(file)), seconds(by_pillow)) for _ in range(5)]
     assert min(ours for ours, _ in pairs) < 1.3 * min(theirs for _, theirs in pairs)
+
+
+@pytest.mark.parametrize("kind", ["DDS", "EPS"])
+def test_a_picture_of_a_kind_that_no_film_has_is_not_opened(kind: str, tmp_path: Path) -> None:
+    """PostScript is a program, which Pillow has another program run."""
+    Image.fromarray(noise()).save(tmp_path / "a.png", kind)
+    with pytest.raises(DataError, match="cannot be read as a picture"):
+        read_picture(tmp_path / "a.png")
+    assert picture_orientation(tmp_path / "a.png") == 1
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
+def test_whatever_a_decoder_raises_of_a_damaged_picture_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "a.avif"
+    Image.fromarray(noise()).save(file)
+    assert read_picture(file)[0].shape == (120, 160, 3)
+    content = file.read_bytes()
+    file.write_bytes(content.replace(b"av01", b"av00"))  # RuntimeError
+    with pytest.raises(DataError, match=r"a\.avif: cannot be read as a picture"):
+        read_picture(file)
+    assert picture_orientation(file) == 1
 
 
 # --- Not 8-bit RGB ------------------------------------------------------------------------------------------
