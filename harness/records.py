@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import types
 import typing
@@ -230,6 +231,9 @@ def trial_from_json(data: Any, place: str = "record") -> TrialRecord:
         raise ValueError(f"{place}.status: {record.status!r} is none of {', '.join(STATUSES)}")
     if len({len(column) for column in record.predictions.values()}) > 1:
         raise ValueError(f"{place}.predictions: its lists differ in length")
+    for entry in record.history:
+        if not math.isfinite(entry.get("epoch") or math.nan):
+            raise ValueError(f"{place}.history: {entry!r} is of no epoch")
     return record
 
 

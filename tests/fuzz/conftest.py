@@ -30,6 +30,11 @@ settings.register_profile(
 settings.load_profile("suite")  # the option --hypothesis-profile comes later, and wins
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Else that a file is long, which hypothesis minds in place of what it broke, would hide the error."""
+    config.addinivalue_line("filterwarnings", "ignore:Generating overly large repr")
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The working directory, so that paths in messages are short; with our studies in it, which others may be like."""
