@@ -193,9 +193,17 @@ def _named_errors(uri: str) -> Iterator[None]:
         raise TrackingError(without_secrets(f"tracking store {uri}: {missing}", uri)) from None
     except (MlflowException, SQLAlchemyError, OSError) as error:
         text = " ".join(str(error).split("\n[SQL")[0].split())
-        words = _newer_than_this(text) or text[:300]
+        words = _newer_than_this(text) or _of_a_request(text) or text[:300]
         kind = StoreAwayError if _may_pass(error) else TrackingError
         raise kind(without_secrets(f"tracking store {uri}: {words}", uri)) from None
+
+
+def _of_a_request(text: str) -> str:
+    """Why a server was asked in vain, which stands behind all that was asked of it."""
+    if failed := re.search(r"too many (\d+) error responses", text):
+        return f"the server cannot do it (HTTP {failed[1]}); its own log says why"
+    found = re.search(r"\(Caused by \w+\(['\"]?(?:(?:\w+\(host=[^)]*\)|<[^>]*>): )?(.*?)['\"]?\)\)", text)
+    return found[1] if found else ""
 
 
 def _newer_than_this(text: str) -> str:

@@ -8,13 +8,15 @@ import json
 import math
 import shutil
 import sqlite3
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 from builders.place import Workplace
 from builders.tracked import PLAN, TRIAL, finish
 
-from harness.errors import TrackingError
+from harness.errors import StoreAwayError, TrackingError
 from harness.records import SCHEMA
 from harness.report.__main__ import main
 from harness.tracking.connection import without_secrets
@@ -177,8 +179,32 @@ def test_a_server_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(TrackingError) as error:
         Store.open("http://127.0.0.1:9")
-    assert str(error.value).startswith("tracking store http://127.0.0.1:9: ")
-    assert "\n" not in str(error.value)
+    assert str(error.value).startswith(
+        "tracking store http://127.0.0.1:9: Failed to establish a new connection"
+    )
+    assert str(error.value).endswith("Connection refused")
+
+
+def test_a_server_that_fails_says_where_the_reason_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one without boto3 does that keeps its artifacts in S3."""
+
+    class Failing(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_error(500)
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    with HTTPServer(("127.0.0.1", 0), Failing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        uri = f"http://127.0.0.1:{server.server_port}"
+        with pytest.raises(StoreAwayError) as error:
+            Store.open(uri)
+        server.shutdown()
+    assert (
+        str(error.value) == f"tracking store {uri}: the server cannot do it (HTTP 500); its own log says why"
+    )
 
 
 @pytest.mark.parametrize(
