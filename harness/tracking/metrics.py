@@ -37,7 +37,12 @@ def metric_names(names: Iterable[str]) -> dict[str, str]:
     return given
 
 
-EPOCH = metric_name("epoch")
+EPOCH, TOP1 = metric_name("epoch"), metric_name("val/top1")
+
+
+def digest(fingerprint: str) -> str:
+    """A data set's fingerprint, as long as MLflow allows it."""
+    return fingerprint[:36]
 
 
 def rounded(value: float) -> float:

@@ -20,7 +20,7 @@ from harness.tracking import artifacts, models, sqlite
 from harness.tracking.connection import KIND, REASON, TRIAL_ID
 from harness.tracking.descriptions import NOTE, describe_study, describe_trial
 from harness.tracking.drivers import DRIVER, SEEN, Heartbeat, is_alive, now, this_driver
-from harness.tracking.metrics import EPOCH, cost_metrics, metric_names, rounded
+from harness.tracking.metrics import EPOCH, cost_metrics, digest, metric_names, rounded
 from harness.tracking.store import Store
 from harness.tracking.variants import VariantRun, colour
 from harness.tracking.view import saved_views
@@ -357,7 +357,7 @@ def _data_input(data: dict[str, Any]) -> Any:
     identity = {key: data[key] for key in ("name", "fingerprint")}
     dataset = Dataset(
         name=data["name"],
-        digest=data["fingerprint"][:36],
+        digest=digest(data["fingerprint"]),
         source_type="mixtbench",
         source=json.dumps(identity),
         profile=json.dumps({key: value for key, value in data.items() if key not in identity}),

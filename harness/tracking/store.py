@@ -13,7 +13,7 @@ from harness.errors import TrackingError
 from harness.records import SCHEMA, SOURCES, StudyRecord, TrialRecord, study_from_json, trial_from_json
 from harness.tracking.connection import KIND, REASON, TRIAL_ID, Connection
 from harness.tracking.drivers import is_alive
-from harness.tracking.metrics import EPOCH
+from harness.tracking.metrics import EPOCH, TOP1, digest
 from harness.tracking.sqlite import path_of
 
 if TYPE_CHECKING:
@@ -64,6 +64,21 @@ class Store:
             finished = self.connection.finished()
         found = {run.data.tags[TRIAL_ID]: name for name, run in finished}
         return found | {run.data.tags[TRIAL_ID]: name for name, run in finished if name == study}
+
+    def alike(self, fingerprint: str) -> list[list[float]]:
+        """Top-1 of all finished trials on a data set, those together that differ in nothing but their seed."""
+        with self.connection.named_errors():
+            finished = self.connection.finished()
+        found: dict[tuple[str, ...], dict[str, float]] = {}
+        for _, run in finished:
+            data = {one.dataset.digest for one in run.inputs.dataset_inputs}
+            if digest(fingerprint) in data and TOP1 in run.data.metrics:
+                named = {
+                    key: value for key, value in run.data.params.items() if key not in ("variant", "seed")
+                }
+                same = (run.data.tags.get(SOURCES, ""), *(f"{key} {named[key]}" for key in sorted(named)))
+                found.setdefault(same, {})[run.data.tags[TRIAL_ID]] = run.data.metrics[TOP1]
+        return [list(one.values()) for one in found.values()]
 
     def sources(self, study: str) -> dict[str, str]:
         """Of a study's variants with an operator of the user's own, the sources that it had when last run."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from builders.place import Workplace
-from builders.tracked import PLAN, TRIAL, finish
+from builders.tracked import COST, PLAN, SETTINGS, TRIAL, finish
 
 from harness.errors import StoreAwayError, TrackingError
 from harness.records import SCHEMA
@@ -55,6 +55,28 @@ def test_a_lost_result_is_a_failure_that_says_what_to_do(
     file.write_text(damage) if damage else file.unlink()
     loaded = ready.load("pair").trials[0]
     assert (loaded.status, loaded.reason) == ("failed", f"its result.json {words}; run it again with --force")
+
+
+def test_trainings_on_a_data_set_that_differ_in_their_seed_alone_are_found_together(
+    recorder: Recorder, store: Store, ready: Workplace
+) -> None:
+    slower = {**SETTINGS, "train": {"milestones": [1, 3]}}
+    planned = [
+        ("a0", 0, SETTINGS, "d"),
+        ("a1", 1, SETTINGS, "d"),
+        ("b0", 0, slower, "d"),
+        ("c0", 2, SETTINGS, "e"),
+    ]
+    for number, (name, seed, settings, data) in enumerate(planned):
+        described = {"name": "generated", "fingerprint": data * 64, "classes": 2}
+        recorder.start_trial(name, name[0], seed, settings, COST, {}, described)
+        for epoch in (1.0, 2.0):
+            recorder.log_epoch(name, {"epoch": epoch, "val/top1": 10 * epoch + number})
+    for run in ready.runs("pair")[1:]:  # a0, by whose name the first goes, is still under way
+        ready.client().set_terminated(run.info.run_id)
+    assert sorted(store.alike("d" * 64)) == [[21.0], [22.0]]
+    ready.client().set_terminated(ready.runs("pair")[0].info.run_id)
+    assert sorted(store.alike("d" * 64)) == [[20.0, 21.0], [22.0]]
 
 
 def plan_file(ready: Workplace) -> Path:
