@@ -155,6 +155,12 @@ class Summary:
         ]
 
     @property
+    def unranked(self) -> list[str]:
+        """Variants with an accuracy and without a place among the ranked: trials of theirs failed."""
+        known = [row.variant for row in self.rows if row.accuracy["top1"].n]
+        return [variant for variant in known if self.ranked and variant not in self.ranked]
+
+    @property
     def against(self) -> str:
         """What rows are compared with, in words."""
         if self.sweep is None:
@@ -261,12 +267,13 @@ def _at_ceiling(row: Row, level_name: str) -> bool:
 def _common_seeds(top1: Mapping[str, Mapping[int, float]], trials: Sequence[TrialRecord]) -> set[int]:
     """Seeds that every variant has an accuracy for: means over other seeds would be of other luck.
 
-    A variant that lacks a seed because that trial failed keeps nobody else from it, and has no place among them.
+    A variant that lacks a seed because that trial failed keeps two or more others from nothing, and has no place among
+    them: see `Summary.unranked`.
     """
     failed = {trial.variant for trial in trials if trial.status == "failed"}
     known = {variant: set(one) for variant, one in top1.items() if one}
     whole = [seeds for variant, seeds in known.items() if variant not in failed]
-    return set.intersection(*(whole or known.values())) if known else set()
+    return set.intersection(*(whole if len(whole) > 1 else known.values())) if known else set()
 
 
 def _ranked(

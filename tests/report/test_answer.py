@@ -91,6 +91,25 @@ def test_a_variant_with_a_failed_trial_keeps_no_other_from_its_seeds() -> None:
     trials = [*seeds("tsn", 50.0, 51.0, 52.0), *seeds("ks3", 60.0, 62.0, 61.0), *seeds("ks5", 99.0, 99.0)]
     text = said(study([*trials, failed("ks5", 2)], ["tsn", "ks3", "ks5"]))
     assert text.startswith("`ks3` has the highest mean top-1: 61.0 ± 2.5 % (n=3), +10.0 points")
+    assert "Left out of that order, because trials of it failed: `ks5`." in text
+
+
+def test_of_two_variants_the_one_with_a_failed_trial_is_compared_on_the_seeds_that_both_have() -> None:
+    """It is 50 and 52 points ahead there: no word of nothing being better than the baseline."""
+    trials = [*seeds("tsn", 20.0, 22.0, 24.0), trial("ks3", 0, 70.0), failed("ks3", 1), trial("ks3", 2, 76.0)]
+    text = said(study(trials, ["tsn", "ks3"]))
+    assert text.startswith(
+        "`ks3` has the highest mean top-1: 73.0 % (n=2) on the seeds that all variants have, +51.0 points (n=2) "
+    )
+    assert "Left out" not in text
+
+
+def test_a_baseline_that_leads_only_those_without_failures_says_so() -> None:
+    trials = [*seeds("tsn", 50.0, 51.0, 52.0), *seeds("ks3", 40.0, 42.0, 41.0), *seeds("ks5", 99.0, 99.0)]
+    text = said(study([*trials, failed("ks5", 2)], ["tsn", "ks3", "ks5"]))
+    assert text.startswith(
+        "No variant with all its seeds scores above the baseline: `tsn` itself has the highest"
+    )
 
 
 def test_one_seed_gets_the_interval_over_clips_and_what_it_does_not_cover() -> None:

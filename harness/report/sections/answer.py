@@ -113,6 +113,10 @@ def _found(summary: Summary) -> list[str]:
     sentences = [*sweep.sentences(summary), *ladder.sentences(summary)]
     if not sentences:
         sentences.append(_verdict_sentence(summary))
+        if out := summary.unranked:
+            sentences.append(
+                f"Left out of that order, because trials of {'it' if len(out) == 1 else 'them'} failed: {listed(out)}."
+            )
         sentences += _count_of_verdicts(summary) if summary.usable else []
     if too_easy := ladder.ceiling(summary):
         sentences.append(too_easy)
@@ -162,7 +166,8 @@ def _verdict_sentence(summary: Summary) -> str:
             "nothing can be said about differences to it"
         )
     elif best.difference is None:
-        sentence = f"No variant scores above the baseline: `{best.variant}` itself {head}"
+        none = "No variant" if not summary.unranked else "No variant with all its seeds"
+        sentence = f"{none} scores above the baseline: `{best.variant}` itself {head}"
     else:
         against = _against(best.difference, f"the baseline `{baseline.variant}`")
         sentence = f"`{best.variant}` {head}, {against}"
