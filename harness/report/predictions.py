@@ -21,6 +21,8 @@ from harness.records import StudyRecord, TrialRecord
 
 NEEDED = ("clip", "label", "predicted", "seed")
 
+_OTHER_MARKS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+
 QUESTION = "Whose predictions are better?"
 
 
@@ -56,10 +58,7 @@ def record_of(
     for row in rows:
         mine = trials.setdefault((row.variant, row.seed), {})
         if row.clip in mine:
-            raise StudyError(
-                f"{row.place}: clip: {row.clip!r} stands twice for {row.variant} seed {row.seed}; "
-                f"first in {mine[row.clip].place}"
-            )
+            raise StudyError(_twice(row, mine[row.clip]))
         mine[row.clip] = row
         _check_same(row, known.setdefault(row.clip, row))
     variants = list(dict.fromkeys(row.variant for row in rows))
@@ -95,7 +94,8 @@ def _read(file: Path) -> Iterator[_Row]:
     try:
         with file.open(encoding="utf-8-sig", newline="") as opened:
             reader = csv.reader(opened, strict=True)
-            header = [name.strip() for name in next(reader, [])]
+            first: list[str] = next((cells for cells in reader if cells), [])
+            header = [name.strip() for name in first]
             _check_header(file, header)
             places = {name: header.index(name) for name in (*NEEDED, "cluster", "variant") if name in header}
             found = 0
@@ -112,10 +112,13 @@ def _read(file: Path) -> Iterator[_Row]:
     except OSError as error:
         raise StudyError(f"{file}: cannot be read: {error.strerror}") from None
     except (UnicodeDecodeError, csv.Error) as error:
-        raise StudyError(f"{file}: is no CSV in UTF-8: {error}") from None
+        raise StudyError(f"{file}: is no CSV in UTF-8: {error}; save it as one") from None
 
 
 def _check_header(file: Path, header: Sequence[str]) -> None:
+    for mark, called in _OTHER_MARKS.items():
+        if len(header) == 1 and header[0].count(mark) >= len(NEEDED) - 1:
+            raise StudyError(f"{file}:1: its columns stand apart by {called}; write commas")
     for name in NEEDED:
         if name not in header:
             hint = nearest(name, header) if header else "; the file is empty"
@@ -135,6 +138,14 @@ def _row(file: Path, place: str, cells: Mapping[str, str]) -> _Row:
         raise StudyError(f"{place}: seed: {cells['seed']!r} is not a whole number") from None
     variant, cluster = cells.get("variant", file.stem), cells.get("cluster")
     return _Row(place, variant, seed, cells["clip"], cells["label"], cells["predicted"], cluster)
+
+
+def _twice(row: _Row, first: _Row) -> str:
+    """That a clip has two predictions of one trial; of two files of one name, which they may come from, how."""
+    words = f"{row.place}: clip: {row.clip!r} stands twice for {row.variant} seed {row.seed}; first in {first.place}"
+    if row.place.rpartition(":")[0] != first.place.rpartition(":")[0]:
+        words += "; files of one name are one variant: rename one, or add a column `variant` to both"
+    return words
 
 
 def _check_same(row: _Row, first: _Row) -> None:

@@ -118,7 +118,9 @@ WRONG = {
     GOOD + "z,1,1,0\n": r"b.csv:4: clip: 'z' is not there for a seed 0; every seed",
     "clip,label,predicted,seed,cluster\nx,1,1,0,p\ny,2,1,0,p\n": r"b.csv:2: cluster: is given in one",
     "clip,label,predicted,seed\nx,1,1.0,0\ny,2,2.0,0\n": r"b.csv:2: predicted: '1.0', like every prediction",
-    'clip,label,predicted,seed\n"x,1,1,0\n': r"b.csv: is no CSV in UTF-8: ",
+    'clip,label,predicted,seed\n"x,1,1,0\n': r"b.csv: is no CSV in UTF-8: .*; save it as one",
+    GOOD.replace(",", ";"): r"b.csv:1: its columns stand apart by semicolons; write commas",
+    GOOD.replace(",", "\t"): r"b.csv:1: its columns stand apart by tabs; write commas",
 }
 
 
@@ -129,6 +131,28 @@ def test_a_wrong_file_is_one_line_with_file_row_and_column(text: str, tmp_path: 
     with pytest.raises(StudyError, match=WRONG[text]) as error:
         record_of([tmp_path / "a.csv", tmp_path / "b.csv"], name="x")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [b"\xef\xbb\xbf" + GOOD.encode(), GOOD.replace("\n", "\r\n").encode(), b"\n" + GOOD.encode()],
+    ids=["a mark of its encoding first", "lines as Windows ends them", "an empty line first"],
+)
+def test_what_spreadsheets_write_is_read_as_it_is_meant(written: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(GOOD)
+    (tmp_path / "b.csv").write_bytes(written)
+    one, other = record_of([tmp_path / "a.csv", tmp_path / "b.csv"], name="x").trials
+    assert (other.variant, other.predictions) == ("b", one.predictions)
+
+
+def test_files_of_one_name_in_two_folders_are_told_apart_by_whoever_made_them(tmp_path: Path) -> None:
+    files = [tmp_path / folder / "out.csv" for folder in ("mine", "theirs")]
+    for file in files:
+        file.parent.mkdir()
+        file.write_text(GOOD)
+    with pytest.raises(StudyError, match=r"theirs/out.csv:2: clip: 'x' stands twice") as error:
+        record_of(files, name="x")
+    assert "files of one name are one variant" in str(error.value)
 
 
 def test_what_is_no_comparison_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
