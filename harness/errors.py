@@ -66,20 +66,31 @@ class Problems:
 
 
 MEANT = {
-    "learning_rate": "lr",
-    "learningrate": "lr",
-    "bs": "batch_size",
-    "num_epochs": "epochs",
-    "n_epochs": "epochs",
-    "wd": "weight_decay",
-    "frames": "num_frames",
-    "num_segments": "num_frames",
-    "arch": "backbone",
-    "pretrained": "weights",
-    "experiments": "variants",
-    "dataset_name": "dataset",
+    "lr": "learning_rate learningrate base_lr init_lr max_lr",
+    "batch_size": "bs batch batches",
+    "epochs": "num_epochs n_epochs max_epochs total_epochs",
+    "weight_decay": "wd decay l2",
+    "optimizer": "opt optim solver",
+    "schedule": "scheduler lr_scheduler lr_schedule lr_policy",
+    "milestones": "lr_steps",
+    "clip_gradient": "grad_clip clip_grad gradient_clip gradient_clipping max_norm",
+    "precision": "amp fp16 mixed_precision dtype",
+    "workers": "num_workers n_workers",
+    "num_frames": "frames n_frames num_segments n_segments segments clip_len clip_length",
+    "crop": "crop_size input_size image_size img_size resolution",
+    "short_side": "resize short_edge",
+    "backbone": "arch architecture net network",
+    "weights": "pretrained pretrain checkpoint",
+    "operator": "op module mixer temporal",
+    "root": "data_root data_path data_folder",
+    "dataset": "dataset_name",
+    "gpus": "gpu num_gpus n_gpus",
+    "cpus": "cpu num_cpus n_cpus",
+    "seeds": "seed num_seeds",
+    "variants": "experiments models methods rows",
+    "question": "description title",
 }
-"""Words that people type for settings which are called something else here."""
+"""Settings, and the words that people type for them."""
 
 
 def setting(name: str, known: Iterable[str], everywhere: Iterable[str] = ()) -> str:
@@ -88,16 +99,12 @@ def setting(name: str, known: Iterable[str], everywhere: Iterable[str] = ()) -> 
     Args:
         known: keys at that place. everywhere: dotted names of all settings, of which the last word may be meant.
     """
-    names = list(known)
-    word = MEANT.get(str(name), str(name))
-    if word in names:
-        return f"; did you mean {word!r}?"
-    close = difflib.get_close_matches(word, names, n=1)
-    if not close:
-        paths = {path.rpartition(".")[2]: path for path in reversed(list(everywhere))}
-        found = difflib.get_close_matches(word, paths, n=1, cutoff=0.8)
-        if found:
-            return f"; did you mean {paths[found[0]]!r}?"
+    names, typed = list(known), str(name).lower().replace("-", "_").replace(" ", "_")
+    word = next((meant for meant, words in MEANT.items() if typed in words.split()), typed)
+    paths = {path.rpartition(".")[2]: path for path in reversed(list(everywhere))}
+    for there, cutoff in ((names, 0.85), (paths, 1.0), (names, 0.6), (paths, 0.8)):
+        if close := difflib.get_close_matches(word, there, n=1, cutoff=cutoff):
+            return f"; did you mean {(close[0] if there is names else paths[close[0]])!r}?"
     return nearest(word, names)
 
 

@@ -75,16 +75,21 @@ def _check_nodes(studies: Sequence[Study], request: Request) -> None:
 
 
 def _check_possible(study: Study, address: str) -> None:
-    if address:
-        schedule.check_address(address)
-    else:
-        study.resources.resolved().check({"cpus": usable_cpus(), "gpus": torch.cuda.device_count()})
-    check_recipes(study, elsewhere=bool(address))
+    problems = Problems()
+    with problems.collect():
+        if address:
+            schedule.check_address(address)
+        else:
+            study.resources.resolved().check({"cpus": usable_cpus(), "gpus": torch.cuda.device_count()})
+        check_recipes(study, elsewhere=bool(address))
     for settings in study.variants.values():
-        for named, network in settings.model.starts().values():
-            weights.find(named, network)
-        if gone := missing_data(settings.data):
-            raise DataError(gone)
+        with problems.collect():
+            for named, network in settings.model.starts().values():
+                weights.find(named, network)
+        with problems.collect():
+            if gone := missing_data(settings.data):
+                raise DataError(gone)
+    problems.raise_any()
 
 
 def check_recipes(study: Study, elsewhere: bool = False) -> None:

@@ -7,6 +7,7 @@ value, the rule and the nearest valid name.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import re
 import typing
@@ -85,6 +86,12 @@ class Head:
     sweep: Any = None
     tune: Any = None
     costed: dict[str, Any] = field(default_factory=dict)
+
+
+@functools.cache
+def _everywhere() -> list[str]:
+    """Dotted names of all settings of a study; those of a variant first."""
+    return [*settings_of(Settings), *settings_of(Head)]
 
 
 def load_studies(
@@ -200,7 +207,7 @@ def load_study(path: str | Path, *, preset: str = "", overrides: Sequence[str] =
     head, sweep = None, None
     tuned, values = "", dict[str, Any]()
     with problems.collect():
-        head = coerce(base, Head, "", source)
+        head = coerce(base, Head, "", source, _everywhere())
     with problems.collect():
         sweep = read_sweep(base.get("sweep"), variants, source)
         if sweep:
@@ -231,11 +238,16 @@ def load_study(path: str | Path, *, preset: str = "", overrides: Sequence[str] =
             costed[str(name)] = _variant(str(name), {}, change, where, source, under="costed")
     problems.raise_any()
     assert head is not None
-    _check_distinct(resolved, where)
-    _check_cost(head.cost, resolved, source)
-    _check_levels(head, resolved, source)
-    if tuned:
-        check_not_held_out(resolved, source)
+    with problems.collect():
+        _check_distinct(resolved, where)
+    with problems.collect():
+        _check_cost(head.cost, resolved, source)
+    with problems.collect():
+        _check_levels(head, resolved, source)
+    with problems.collect():
+        if tuned:
+            check_not_held_out(resolved, source)
+    problems.raise_any()
     stated = {item.name: getattr(head, item.name) for item in dataclasses.fields(Head)}
     stated |= {"baseline": next(iter(rows[head.baseline].values())), "sweep": sweep, "costed": costed}
     stated["tune"] = Tuning(key=tuned, tried=tried) if tuned else None
@@ -286,7 +298,7 @@ def _check_key(key: Any, where: str, without: Sequence[str] = ()) -> None:
         rule = "a study at another scale is called a preset now: write presets"
         raise StudyError(f"{where}: {key}: {rule}")
     if first not in known:
-        raise StudyError(f"{where}: {key}: unknown key{setting(first, known, settings_of(Settings))}")
+        raise StudyError(f"{where}: {key}: unknown key{setting(first, known, _everywhere())}")
 
 
 def _parse_override(override: str) -> tuple[str, Any]:
@@ -425,7 +437,7 @@ def _variant(
         return f"{place}.{path}" if any(overlap(path, key) for key in changed) else study_source(path)
 
     with problems.collect():
-        settings: Settings = coerce(merged(base, known), Settings, "", source)
+        settings: Settings = coerce(merged(base, known), Settings, "", source, _everywhere())
         operator = _checked_operator(settings, source)
         if settings.model.flow and under == "variants":
             rule = (

@@ -7,7 +7,7 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,19 +107,23 @@ def settings_of(kind: type, prefix: str = "") -> list[str]:
     return found
 
 
-def coerce(value: Any, wanted: Any, path: str, source: Source) -> Any:
-    """`value` as the annotated type, or a StudyError that names its place. Dataclasses are read strictly."""
+def coerce(value: Any, wanted: Any, path: str, source: Source, everywhere: Sequence[str] = ()) -> Any:
+    """`value` as the annotated type, or a StudyError that names its place. Dataclasses are read strictly.
+
+    Args:
+        everywhere: dotted names of all settings, one of which may be meant by a key that stands in the wrong section.
+    """
 
     def wrong(rule: str) -> StudyError:
         return StudyError(f"{source(path)}: {value!r} is not {rule}")
 
     if dataclasses.is_dataclass(wanted) and isinstance(wanted, type):
-        return _coerce_dataclass(value, wanted, path, source)
+        return _coerce_dataclass(value, wanted, path, source, everywhere)
     origin, arguments = typing.get_origin(wanted), typing.get_args(wanted)
     if origin in (typing.Union, types.UnionType):
         for option in arguments:
             try:
-                return coerce(value, option, path, source)
+                return coerce(value, option, path, source, everywhere)
             except StudyError:
                 continue
         raise wrong(" or ".join("nothing" if a is type(None) else a.__name__ for a in arguments))
@@ -158,7 +162,9 @@ def coerce(value: Any, wanted: Any, path: str, source: Source) -> Any:
     return value
 
 
-def _coerce_dataclass(value: Any, wanted: type, path: str, source: Source) -> Any:
+def _coerce_dataclass(
+    value: Any, wanted: type, path: str, source: Source, everywhere: Sequence[str] = ()
+) -> Any:
     prefix = f"{path}." if path else ""
     if not isinstance(value, dict):
         raise StudyError(f"{source(path)}: {value!r} is not a mapping")
@@ -168,8 +174,8 @@ def _coerce_dataclass(value: Any, wanted: type, path: str, source: Source) -> An
     for key, given in value.items():
         with problems.collect():
             if key not in fields:
-                raise StudyError(f"{source(f'{prefix}{key}')}: unknown key{setting(key, fields)}")
-            read[key] = coerce(given, hints[key], f"{prefix}{key}", source)
+                raise StudyError(f"{source(f'{prefix}{key}')}: unknown key{setting(key, fields, everywhere)}")
+            read[key] = coerce(given, hints[key], f"{prefix}{key}", source, everywhere)
     for name, item in fields.items():
         required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
         with problems.collect():

@@ -296,6 +296,19 @@ def test_what_is_wrong_in_several_parts_is_said_at_once(tmp_path: Path) -> None:
     [
         ("lr", "train.lr"),
         ("learning_rate", "train.lr"),
+        ("learning-rate", "train.lr"),
+        ("LR", "train.lr"),
+        ("batch-size", "train.batch_size"),
+        ("bs", "train.batch_size"),
+        ("weight-decay", "train.weight_decay"),
+        ("optim", "train.optimizer"),
+        ("lr_scheduler", "train.schedule"),
+        ("num_workers", "train.workers"),
+        ("num_segments", "data.num_frames"),
+        ("crop-size", "data.crop"),
+        ("pretrained", "model.weights"),
+        ("gpus", "resources.gpus"),
+        ("seed", "seeds"),
         ("epochs", "train.epochs"),
         ("batchsize", "train.batch_size"),
         ("frames", "data.num_frames"),
@@ -305,3 +318,29 @@ def test_what_is_wrong_in_several_parts_is_said_at_once(tmp_path: Path) -> None:
 def test_a_word_that_everybody_types_gets_the_settings_place(tmp_path: Path, typed: str, meant: str) -> None:
     expected = f"tiny.yaml: {typed}: unknown key; did you mean {meant!r}?"
     assert refusal(tmp_path, change(typed, 1)) == expected
+
+
+@pytest.mark.parametrize(
+    ("section", "typed", "meant"),
+    [
+        ("data", "batch_size", "train.batch_size"),
+        ("model", "learning_rate", "train.lr"),
+        ("train", "num_frames", "data.num_frames"),
+        ("train", "weight-decay", "weight_decay"),
+        ("cost", "gpu", "resources.gpus"),
+    ],
+)
+def test_a_setting_in_the_wrong_section_gets_its_own(
+    tmp_path: Path, section: str, typed: str, meant: str
+) -> None:
+    expected = f"tiny.yaml: {section}.{typed}: unknown key; did you mean {meant!r}?"
+    assert refusal(tmp_path, change(f"{section}/{typed}", 1)) == expected
+
+
+def test_what_is_wrong_between_settings_is_said_at_once_too(tmp_path: Path) -> None:
+    """Rows that are the same, and a level that no clip has, are seen when all settings are known."""
+    content = change("variants/again", {"model.operator": {"name": "identity"}})
+    content = change("hypotheses", ["ks13 > tsn at lag 5"], content)
+    same, level = refusals(tmp_path, content)
+    assert same.startswith("tiny.yaml: variants.again: differs from tsn in no setting")
+    assert level.startswith("tiny.yaml: hypotheses[0]: 'ks13 > tsn at lag 5': ")
