@@ -13,7 +13,7 @@ from rich.table import Table
 
 from harness.errors import visible
 
-__all__ = ["Table", "bar", "bars", "complain", "console", "duration", "quieten", "say"]
+__all__ = ["Table", "bar", "bars", "complain", "console", "duration", "quieten", "say", "show", "start"]
 
 # Judged by the stream alone: a CI server that asks for colours still keeps a log, which has no edge to fold at.
 _on_terminal = sys.stdout.isatty()
@@ -43,23 +43,53 @@ def say(label: str, text: str, *, column: int = 8, must: bool = False) -> None:
     """
     if must or not _quiet:
         head = f"{label:<{column}} " if label else ""
-        lines = "\n".join(map(visible, f"{head}{text}".split("\n")))
-        print(_wrapped(lines, console.is_terminal, " " * len(head)))
+        lines = "\n".join(map(visible, f"{head}{text}".rstrip().split("\n")))
+        print(wrapped(lines, console.is_terminal, " " * len(head)))
+
+
+def start(what: str, loads: str = "PyTorch") -> None:
+    """Say on a terminal that work on something begins, before what takes seconds is imported; in a log nobody waits."""
+    if console.is_terminal:
+        say("start", f"{what}; loading {loads}, which takes longer the first time")
 
 
 def complain(error: BaseException) -> None:
     """An error on stderr, a line for each thing that is wrong."""
     for line in str(error).splitlines():
-        print(_wrapped(f"error: {line}", sys.stderr.isatty(), " " * 7), file=sys.stderr)
+        print(wrapped(f"error: {line}", sys.stderr.isatty(), " " * 7), file=sys.stderr)
 
 
-def _wrapped(line: str, on_terminal: bool, indent: str) -> str:
+def wrapped(line: str, on_terminal: bool, indent: str = "") -> str:
+    """At words, to a terminal's width; elsewhere as it stands."""
     if not on_terminal:
         return line
     width = max(30, shutil.get_terminal_size().columns)
+    indent = indent if 2 * len(indent) <= width else " " * 4
     return textwrap.fill(
         line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
+
+
+def show(table: Table) -> None:
+    """A table of a title for each column and plain cells. Columns are folded between words alone; where a terminal is
+    too narrow even so, each row becomes lines of its own."""
+    texts = [[str(column.header), *map(str, column.cells)] for column in table.columns]
+    least = [max((len(word) for text in one for word in text.split()), default=0) for one in texts]
+    spare = console.width - 2 * (len(texts) - 1) - sum(least)
+    if spare >= 0:
+        wanted = [max(map(len, one)) - few for one, few in zip(texts, least, strict=True)]
+        for at in sorted(range(len(texts)), key=wanted.__getitem__):  # where little makes it whole first
+            more = min(spare, wanted[at])
+            table.columns[at].width = least[at] + more
+            spare -= more
+        console.print(table)
+        return
+    titles, *rows = zip(*texts, strict=True)
+    for name, *cells in rows:
+        print(wrapped(name, console.is_terminal))
+        for title, cell in zip(titles[1:], cells, strict=True):
+            if cell:
+                print(wrapped(f"  {title}: {cell}" if title else f"  {cell}", console.is_terminal, "    "))
 
 
 def bars(before: str, after: str, *, count: bool = False) -> Progress:

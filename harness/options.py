@@ -1,12 +1,28 @@
-"""What the command lines share: help with examples, complaints in one line, --version. Light: it is read first."""
+"""What the command lines share: help with examples, complaints in one line, --version, how they end. Light: it is
+read first."""
 
 from __future__ import annotations
 
 import argparse
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NoReturn
+
+from harness.errors import UserError
+
+STORE: dict[str, Any] = {
+    "default": "",
+    "metavar": "URI",
+    "help": "MLflow store (default: $MLFLOW_TRACKING_URI, or sqlite:///mlflow.db)",
+}
+"""How every command is told of the tracking store."""
+
+NETWORK: dict[str, Any] = {
+    "metavar": "RUN_OR_MODEL",
+    "help": "a run's id, a model's address (models:/m-...), STUDY/VARIANT, STUDY/VARIANT/SEED, or a model's folder",
+}
+"""How a command is told of a trained network."""
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -20,6 +36,24 @@ def installed_version() -> str:
         return version("mixtbench")
     except PackageNotFoundError:
         return "of a checkout that is not installed"
+
+
+def carried_out(work: Callable[[], int], stopped: str) -> int:
+    """The exit code of a command: what `work` returns; 2 where whoever asked can mend something; 130 after Ctrl-C.
+
+    Args:
+        stopped: what is said after Ctrl-C of what there is now.
+    """
+    from harness.console import complain, say  # rich: --help does without it
+
+    try:
+        return work()
+    except UserError as error:
+        complain(error)
+        return 2
+    except KeyboardInterrupt:
+        say("stopped", stopped, must=True)
+        return 130
 
 
 class Parser(argparse.ArgumentParser):

@@ -107,6 +107,14 @@ def changed_modules(before: str, now: str) -> list[str]:
     return sorted(module for module in one.keys() | other.keys() if one.get(module) != other.get(module))
 
 
+def file_of(module: str) -> str:
+    """The file of a module of the user's own, as one names it here; the module, where it has none any more."""
+    file, here = _own_file(module), Path.cwd()
+    if file is None:
+        return module
+    return str(file.relative_to(here) if file.is_relative_to(here) else file)
+
+
 def _imported(module: str, source: bytes, *, is_package: bool) -> list[str]:
     """Names of modules that a source file may import, and of the packages that they are in."""
     package = module if is_package else module.rpartition(".")[0]

@@ -14,7 +14,7 @@ from types import FrameType
 from harness.console import complain
 from harness.errors import TrackingError, UserError
 from harness.files import default_data_dir
-from harness.options import Parser
+from harness.options import STORE, Parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,8 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     add = parser.add_argument
     add("--port", type=int, default=5000, help="of the pages (default: %(default)s)")
-    uri = "MLflow store (default: $MLFLOW_TRACKING_URI, or sqlite:///mlflow.db)"
-    add("--tracking-uri", default="", metavar="URI", help=uri)
+    add("--tracking-uri", **STORE)
     tensorboard = (
         "show profiles in TensorBoard instead; DIR is what `harness.cost --profile --out DIR` was given, "
         "or its default"

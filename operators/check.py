@@ -56,7 +56,15 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m operators.check", description="Try every promise of an operator.")
+    parser = _Parser(
+        prog="python -m operators.check",
+        description="Try every promise of the contract on an operator, and print what was tried, or what was found and "
+        "what to do about it.",
+        epilog="examples:\n"
+        "  python -m operators.check depthwise --set kernel_size=5\n"
+        "  python -m operators.check my_op.MyOperator --channels 32",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("operator", help="a name of the zoo, or a dotted path such as my_op.MyOperator")
     parser.add_argument("--channels", type=_count, default=64, help="C (default: %(default)s)")
     parser.add_argument("--frames", type=_count, default=8, help="T (default: %(default)s)")

@@ -17,7 +17,6 @@ ORDER = [  # from the ground up: a room may know those on lines before its own
         "harness.seeds",
         "harness.records",
         "harness.metrics",
-        "harness.options",
         "harness.shipped",
     },
     {
@@ -29,7 +28,7 @@ ORDER = [  # from the ground up: a room may know those on lines before its own
         "harness.plots",
         "harness.units",
     },
-    {"harness.model", "harness.stats"},
+    {"harness.model", "harness.options", "harness.stats"},
     {"harness.data", "harness.analysis"},
     {"harness.train"},
     {"harness.cost"},

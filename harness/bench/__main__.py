@@ -23,11 +23,10 @@ from harness.bench.before import earlier
 from harness.bench.forms import DTYPES, FORMATS, PUBLISHED, SHAPES, Case, all_operators
 from harness.bench.network import NETWORKS, steps
 from harness.bench.page import save
-from harness.console import complain
-from harness.errors import DataError, UserError, nearest
+from harness.errors import DataError, nearest
 from harness.files import write_whole
 from harness.machine import Load, threads
-from harness.options import Parser
+from harness.options import Parser, carried_out
 from operators.base import find_operator
 from operators.stencil import PATHS
 
@@ -36,27 +35,30 @@ DEFAULT_SHAPES = (*SHAPES["tiny"], "256@56", "1024@14")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code: 0; 1 where something got slower or failed its check; 2 where the request cannot be met."""
+    """Exit code: 0; 1 something got slower or failed its check; 2 the request cannot be met; 130 stopped."""
     args = parse(argv)
-    try:
-        device = check(args)
-        if args.stream:
-            return stream(args, device)
-        old = compare.load(args.compare) if args.compare else None
-        with earlier(args.before) as more:
-            args.paths = [*more, *args.paths]
-            result = bench(args, device)
-        if args.json:
-            write_whole(args.json, json.dumps(result, indent=1) + "\n")
-        if args.out:
-            own = save(
-                args.out, result, shlex.join(["python", "-m", "harness.bench", *(argv or sys.argv[1:])])
-            )
-            print(f"written  {own}")
-        found = compare.slower(result, old) if old else []
-    except UserError as error:
-        complain(error)
-        return 2
+    typed = shlex.join(["python", "-m", "harness.bench", *(argv or sys.argv[1:])])
+    return carried_out(lambda: run(args, typed), "nothing was written")
+
+
+def run(args: argparse.Namespace, typed: str) -> int:
+    """Do what a command line asks for. Returns the exit code.
+
+    Args:
+        typed: the command line, for the page.
+    """
+    device = check(args)
+    if args.stream:
+        return stream(args, device)
+    old = compare.load(args.compare) if args.compare else None
+    with earlier(args.before) as more:
+        args.paths = [*more, *args.paths]
+        result = bench(args, device)
+    if args.json:
+        write_whole(args.json, json.dumps(result, indent=1) + "\n")
+    if args.out:
+        print(f"written  {save(args.out, result, typed)}")
+    found = compare.slower(result, old) if old else []
     if old is not None:
         print(
             "\n".join(["slower   " + line for line in found] or [f"nothing is slower than in {args.compare}"])
@@ -174,53 +176,34 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         ],
     )
     parser.add_argument("operators", nargs="*", help=f"names or dotted paths, or {PUBLISHED}; all by default")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
-    parser.add_argument(
-        "--dtype",
-        nargs="+",
-        choices=DTYPES,
-        default=["fp32", "bf16"],
-        help="of the clips, each as a case of its own (default: both)",
-    )
-    parser.add_argument(
-        "--format",
-        nargs="+",
-        choices=FORMATS,
-        default=list(FORMATS),
-        help="how a clip lies in memory (default: all)",
-    )
-    parser.add_argument(
-        "--shapes", nargs="+", help="resnet50, tiny, or single ones such as 256@56 (channels@pixels)"
-    )
-    parser.add_argument("--paths", nargs="+", choices=PATHS, help="all but reference by default")
-    parser.add_argument(
-        "--before", default="", metavar="COMMIT", help="the eager path of that commit too, as eager_before"
-    )
-    parser.add_argument("--clips", type=int, default=0, help="4 by default, 32 for tiny shapes, 8 on a GPU")
-    parser.add_argument(
-        "--frames", nargs="+", type=int, default=[8], metavar="T", help="of a clip (default: 8)"
-    )
-    parser.add_argument("--threads", nargs="+", type=int, default=[1], help="each as a case of its own")
-    parser.add_argument("--rounds", type=int, default=21, help="at least so many")
-    parser.add_argument("--seconds", type=float, default=2.0, help="of rounds for each case, at least")
-    parser.add_argument(
-        "--quick", action="store_true", help="two shapes, fp32, eager, 5 rounds: some seconds"
-    )
-    parser.add_argument("--network", action="store_true", help="training steps over TSN's too")
-    parser.add_argument(
-        "--stream",
-        action="store_true",
-        help="only this: a step of a stream over a frame of the plain network",
-    )
-    parser.add_argument(
-        "--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS), help="of --network (default: all)"
-    )
-    parser.add_argument("--network-rounds", type=int, default=7, help="of --network (default: %(default)s)")
-    parser.add_argument(
-        "--compare", type=Path, metavar="OLD.json", help="exit with 1 where something got slower"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write all results for this device there")
+    add = parser.add_argument_group("which cases").add_argument
+    add("--device", default="cpu", help="cpu, cuda or cuda:N")
+    dtypes = "of the clips, each as a case of its own (default: both)"
+    add("--dtype", nargs="+", choices=DTYPES, default=["fp32", "bf16"], help=dtypes)
+    formats = "how a clip lies in memory (default: all)"
+    add("--format", nargs="+", choices=FORMATS, default=list(FORMATS), help=formats)
+    add("--shapes", nargs="+", help="resnet50, tiny, or single ones such as 256@56 (channels@pixels)")
+    add("--paths", nargs="+", choices=PATHS, help="all but reference by default")
+    before = "the eager path of that commit too, as eager_before"
+    add("--before", default="", metavar="COMMIT", help=before)
+    add("--clips", type=int, default=0, help="4 by default, 32 for tiny shapes, 8 on a GPU")
+    add("--frames", nargs="+", type=int, default=[8], metavar="T", help="of a clip (default: 8)")
+    add("--threads", nargs="+", type=int, default=[1], help="each as a case of its own (default: 1)")
+    add = parser.add_argument_group("how long").add_argument
+    add("--rounds", type=int, default=21, help="of a case, at least (default: %(default)s)")
+    add("--seconds", type=float, default=2.0, help="of rounds for each case, at least (default: %(default)s)")
+    add("--quick", action="store_true", help="two shapes, fp32, eager, 5 rounds: some seconds")
+    add = parser.add_argument_group("whole networks").add_argument
+    add("--network", action="store_true", help="training steps over TSN's too")
+    only = "only this: a step of a stream over a frame of the plain network"
+    add("--stream", action="store_true", help=only)
+    networks = "of --network (default: all)"
+    add("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS), help=networks)
+    add("--network-rounds", type=int, default=7, help="of --network (default: %(default)s)")
+    add = parser.add_argument_group("what becomes of the figures").add_argument
+    add("--compare", type=Path, metavar="OLD.json", help="exit with 1 where something got slower")
+    add("--json", type=Path, metavar="FILE", help="write all figures there")
+    add("--out", type=Path, metavar="FOLDER", help="write all results for this device there")
     args = parser.parse_args(argv)
     if args.quick:
         args.shapes, args.dtype = args.shapes or list(QUICK_SHAPES), ["fp32"]

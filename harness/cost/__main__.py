@@ -1,6 +1,6 @@
 """python -m harness.cost STUDY: everything that the study's variants cost, beside what the paper prints.
 
-Exit code: 0 measured, 2 the request cannot be carried out.
+Exit code: 0 measured, 2 the request cannot be carried out, 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.console import Table, bar, complain, console, say
-from harness.errors import StudyError, UserError, nearest
+from harness.console import Table, bar, say, show, start
+from harness.errors import StudyError, nearest
 from harness.files import default_data_dir, write_whole
-from harness.options import Parser, names
+from harness.options import Parser, carried_out, names
 from harness.units import geometry, giga
 
 if TYPE_CHECKING:
@@ -28,23 +28,24 @@ COSTS = "costs.json"
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
-    try:
-        return _run(args)
-    except UserError as error:
-        complain(error)
-        return 2
+    return carried_out(lambda: _run(args), "nothing was written; the same command begins again")
 
 
 def _run(args: argparse.Namespace) -> int:
+    from harness.shipped import study_file
+    from harness.study.reading import read_yaml
+
+    file = study_file(args.study)
+    read_yaml(file)  # a mistyped name is said before anything heavy is imported
+    if file != Path(args.study):
+        say("study", f"no file {args.study} here; taking the one that comes with mixtbench: {file}")
+    start(args.study)
     from harness.outside import import_from
     from harness.published import load_reference
-    from harness.shipped import study_file
     from harness.study.load import load_studies
 
     import_from(Path.cwd())
     parts = [args.part] if args.part else []
-    if (file := study_file(args.study)) != Path(args.study):
-        say("study", f"no file {args.study} here; taking the one that comes with mixtbench: {file}")
     study = load_studies(file, preset=args.preset, overrides=args.set, parts=parts)[0]
     for name in args.variants or []:
         if name not in study.names:
@@ -55,10 +56,10 @@ def _run(args: argparse.Namespace) -> int:
     records = _measure(study, args, data_dir, folder)
     rows = [_against_paper(name, record, reference) for name, record in records.items()]
     _write(folder / COSTS, {"study": study.name, "reference": study.reference, "rows": rows}, args.out)
-    console.print(_counts_table(records, rows))
+    show(_counts_table(records, rows))
     for suffix, title in _ways(records).items() if study.cost.latency else ():
-        console.print()
-        console.print(_times_table(records, suffix, title, study.baseline))
+        print()
+        show(_times_table(records, suffix, title, study.baseline))
     _print_notes(records, reference)
     say("written", str(folder / COSTS))
     if args.profile:
@@ -122,7 +123,7 @@ def _counts_table(records: dict[str, CostRecord], rows: list[dict[str, Any]]) ->
         "kept [MiB]",
         "paper: MACs [G]",
     )
-    table.add_column("", no_wrap=True)
+    table.add_column("")
     for (name, r), row in zip(records.items(), rows, strict=True):
         refused = row["reproduced"] is False
         table.add_row(
@@ -155,11 +156,11 @@ def _times_table(records: dict[str, CostRecord], way: str, title: str, baseline:
     there = {key: word for key, word in kinds.items() if any(r.samples(key, way) for r in records.values())}
     table = _table(title)
     for word in there.values():
-        table.add_column(f"{word} p50, p95 [ms]", justify="right", no_wrap=True)
-        table.add_column("ratio", justify="right", no_wrap=True)
+        table.add_column(f"{word} p50, p95 [ms]", justify="right")
+        table.add_column("ratio", justify="right")
     extra = ["clips/s", "step clips/s", "peak [MiB]", "temporal: forward", "step"] if not way else []
     for word in extra:
-        table.add_column(word, justify="right", no_wrap=True)
+        table.add_column(word, justify="right")
     for name, record in records.items():
         cells, mark = [name], " ?" if record.doubts else ""
         for kind in there:
@@ -181,14 +182,14 @@ def _print_notes(records: dict[str, CostRecord], reference: dict[str, Any]) -> N
     from harness.cost.cache import warnings
 
     record = next(iter(records.values()))
-    print(f"\n{geometry([record])}, one clip; kept: for the backward pass. One multiply-add is 1 MAC.")
+    print()
+    say("", f"{geometry([record])}, one clip; kept: for the backward pass. One multiply-add is 1 MAC.")
     if record.measured_on:
-        print(", ".join(f"{key} {value}" for key, value in record.measured_on.items() if value))
+        say("", ", ".join(f"{key} {value}" for key, value in record.measured_on.items() if value))
     if reference:
-        print(
-            f"paper: {reference['paper']}, {reference['title']}, which counts from a plain network of "
-            f"{reference.get('added_to', '-')} G; compared is what a variant adds."
-        )
+        counts = f"which counts from a plain network of {reference.get('added_to', '-')} G"
+        paper = f"{reference['paper']}, {reference['title']}"
+        say("paper", f"{paper}, {counts}; compared is what a variant adds")
     for warning in warnings(records):
         say("warning", warning)
 
@@ -196,7 +197,7 @@ def _print_notes(records: dict[str, CostRecord], reference: dict[str, Any]) -> N
 def _table(*titles: str) -> Table:
     table = Table(box=None, pad_edge=False)
     for i, title in enumerate(titles):
-        table.add_column(title, justify="right" if i else "left", no_wrap=True)
+        table.add_column(title, justify="right" if i else "left")
     return table
 
 
@@ -224,13 +225,14 @@ def _parser() -> argparse.ArgumentParser:
         description="Measure all that the variants of a study cost, at the geometry under its key `cost`, and show "
         "it beside the paper's figures. Trains nothing. Leave the machine alone meanwhile.",
     )
-    add = parser.add_argument
-    add("study", help="a study file, such as studies/kernel_sizes.yaml")
-    add("--profile", action="store_true", help="write traces of profiled training steps, and a timeline")
-    add("--remeasure", action="store_true", help="measure again also what is known and not doubtful")
+    parser.add_argument(
+        "study", help="a study file, or the name of one that comes with the project: kernel_sizes"
+    )
+    add = parser.add_argument_group("which networks").add_argument
     add("--preset", default="", metavar="NAME", help="the study at another scale, as its file describes it")
     add("--part", default="", metavar="NAME", help="of a study in parts; its first part if none is named")
     add("--variants", type=names, metavar="A,B,...", help="only these variants")
+    add = parser.add_argument_group("what is measured").add_argument
     add(
         "--set",
         action="append",
@@ -238,6 +240,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help="change a setting: cost.repeats=10, or cost.latency=false to count only",
     )
+    add("--profile", action="store_true", help="write traces of profiled training steps, and a timeline")
+    add("--remeasure", action="store_true", help="measure again also what is known and not doubtful")
+    add = parser.add_argument_group("where things lie").add_argument
     add(
         "--out",
         type=Path,

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import yaml
 
-from harness.console import bar, complain, say
-from harness.errors import DataError, UserError, visible
-from harness.options import Parser
+from harness.console import bar, say
+from harness.errors import DataError
+from harness.options import Parser, carried_out
 
 if TYPE_CHECKING:
     from harness.data.sources.annotations import Problem
@@ -33,16 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):  # names and labels print in any encoding
         sys.stdout.reconfigure(errors="backslashreplace")
-    try:
-        code: int = args.command(args)
-    except UserError as error:
-        complain(error)
-        return 2
-    except KeyboardInterrupt:
-        kept = "videos that are extracted stay so; the same command does the others"
-        print(f"stopped: {kept if getattr(args, 'extract', None) is not None else 'nothing was written'}")
-        return 130
-    return code
+    kept = "videos that are extracted stay so; the same command does the others"
+    stopped = kept if getattr(args, "extract", None) is not None else "nothing was written"
+    return carried_out(lambda: args.command(args), stopped)
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -62,9 +55,8 @@ def _check(args: argparse.Namespace) -> int:
         found.save(args.out)
     say("format", f"{config.name} in {found.root}")
     looked = "every frame decoded" if args.decode else "frames counted, not decoded (--decode does)"
-    print(
-        f"clips    {sum(map(len, found.frames.values())):,} good, {looked}, {time.monotonic() - begin:.0f} s"
-    )
+    good = sum(map(len, found.frames.values()))
+    say("clips", f"{good:,} good, {looked}, {time.monotonic() - begin:.0f} s")
     say("classes", f"{len(found.classes)}, {len(found.unused)} of them without a training clip")
     print()
     print("\n".join(found.table()))
@@ -85,7 +77,7 @@ def _check_generated(folder: Path) -> int:
     count, changed = changed_clips(folder)
     say("clips", f"{count - len(changed):,} of {count:,} as they were written")
     for file in changed[:SHOWN]:
-        print(f"changed: {file}; rename the folder, and the next run makes all clips anew")
+        say("changed", f"{file}; rename the folder, and the next run makes all clips anew")
     return 0 if _check_decoded(folder) and not changed else 1
 
 
@@ -97,7 +89,7 @@ def _check_decoded(folder: Path) -> bool:
     if files:
         say("decoded", f"{len(files) - len(damaged)} of {len(files)} files as they were written")
     for file in damaged:
-        print(f"damaged: {file}; the next run decodes the videos anew")
+        say("damaged", f"{file}; the next run decodes the videos anew")
     return not damaged
 
 
@@ -115,7 +107,7 @@ def _prepare(args: argparse.Namespace) -> int:
         index = index_files.prepare(config, data_dir, advance, look_again=True)
     counts = ", ".join(f"{np.count_nonzero(in_split(index.clips, s)):,} {s}" for s in ("train", "val"))
     say("index", f"{config.name}: {counts} clips, {len(index.classes)} classes, in {index.folder}")
-    print(f"         fingerprint {index.fingerprint[:16]}")
+    say(" ", f"fingerprint {index.fingerprint[:16]}")
     unreadable = chosen(index.clips, np.flatnonzero(with_problem(index.clips)))
     problems = [Problem("unreadable", str(c.file), c.problem, c.split, c.id) for c in unreadable]
     root = config.folder()
@@ -134,9 +126,10 @@ def _prepare(args: argparse.Namespace) -> int:
         if config.name == "folders":
             dataset = {key: value for key, value in dataset.items() if key != "clips"} | {"root": str(out)}
             if left_out := len(index.clips) - len(videos) + len(bad):
-                print(
-                    f"warning  {left_out:,} clips are not in {out}, and a study on it will not know: "
-                    "folders of pictures, which must be copied or linked there, and videos that cannot be read"
+                which = "folders of pictures, which must be copied or linked there, and videos that cannot be read"
+                say(
+                    "warning",
+                    f"{left_out:,} clips are not in {out}, and a study on it will not know: {which}",
                 )
         else:  # within the root by its place there: a data set that moves stays the same one
             where = out.relative_to(root) if out.is_relative_to(root) else out
@@ -163,9 +156,9 @@ def _sheet(args: argparse.Namespace) -> int:
 def _show(problems: Sequence[Problem]) -> None:
     for problem in problems[:SHOWN]:
         where = "" if problem.text.startswith(problem.place) else f"{problem.place}: "
-        print(visible(f"{problem.kind}: {problem.clip or '-'}: {where}{problem.text}"))
+        say("", f"{problem.kind}: {problem.clip or '-'}: {where}{problem.text}")
     if len(problems) > SHOWN:
-        print(f"{problems[0].kind}: and {len(problems) - SHOWN:,} more")
+        say("", f"{problems[0].kind}: and {len(problems) - SHOWN:,} more")
 
 
 def _config(args: argparse.Namespace) -> ReaderConfig:
@@ -198,17 +191,40 @@ def _parser() -> argparse.ArgumentParser:
         ],
     )
     commands = parser.add_subparsers(required=True, metavar="check|prepare|sheet", parser_class=Parser)
-    check = commands.add_parser("check", help="read all annotations, look at all clips, list what is wrong")
-    prepare = commands.add_parser("prepare", help="make the index; with --extract, videos to jpg frames")
+    check = commands.add_parser(
+        "check",
+        help="read all annotations, look at all clips, list what is wrong",
+        description="Read all annotations of a data set, look at all its clips, and list what is wrong. Nothing is "
+        "written unless --out asks for it.",
+        examples=[
+            "python -m harness.data check ~/data/jester",
+            "python -m harness.data check ~/data/jester --decode --out problems.csv",
+        ],
+    )
+    prepare = commands.add_parser(
+        "prepare",
+        help="make the index; with --extract, videos to jpg frames",
+        description="Make the index of a data set, and print the line that a study needs; with --extract, write the "
+        "frames of its videos as jpg.",
+        examples=[
+            "python -m harness.data prepare ~/data/jester",
+            "python -m harness.data prepare ~/data/own --format folders --extract ~/data/own-frames",
+        ],
+    )
+    show = commands.add_parser(
+        "sheet",
+        help="draw a clip of every level of a generated task, frame by frame",
+        description="Draw a clip of every level of a generated task, frame by frame.",
+        examples=["python -m harness.data sheet strobe --out strobe.png"],
+    )
     check.set_defaults(command=_check)
     prepare.set_defaults(command=_prepare)
-    show = commands.add_parser("sheet", help="draw a clip of every level of a generated task, frame by frame")
     show.set_defaults(command=_sheet)
     show.add_argument("task", help="strobe, scenes and so on; docs/data.md has them all")
     show.add_argument("--out", type=Path, metavar="FILE", help="a PNG (default: <task>.png)")
     for command in (check, prepare):
         command.add_argument("root", type=Path, help="the folder with the annotations")
-        add = command.add_argument
+        add = command.add_argument_group("the data set").add_argument
         words = "something_v1, something_v2, jester, list or folders; guessed from the files without it"
         add("--format", default="", help=words)
         words = "a setting of the data set: clips=videos/{id}.webm"
@@ -223,10 +239,10 @@ def _parser() -> argparse.ArgumentParser:
         )
         words = "where the index and decoded frames are, as for harness.run (default: %(default)s)"
         add("--data-dir", type=Path, default=default_data_dir(), metavar="DIR", help=words)
-    add = check.add_argument
+    add = check.add_argument_group("how closely").add_argument
     add("--decode", action="store_true", help="decode every frame of every clip, which takes long")
     add("--out", type=Path, metavar="FILE", help="list all problems there, as .json or .csv")
-    add = prepare.add_argument
+    add = prepare.add_argument_group("what is made").add_argument
     add("--recount", action="store_true", help="look at every clip again, also where an index is there")
     words = (
         "write the frames of videos as jpg, to DIR or ROOT/frames-<short side>; goes on where it was stopped"

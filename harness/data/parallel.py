@@ -48,6 +48,8 @@ def one_by_one(
     """
     done, total = 0, len(jobs)
     processes = min(usable_cpus(), total // JOBS_PER_PROCESS)
+    if total:
+        progress(0, total)  # starting processes takes seconds
     with contextlib.ExitStack() as stack:
         if processes < 2:
             outcomes: Iterator[Result] = map(function, jobs)

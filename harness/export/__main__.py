@@ -1,6 +1,6 @@
 """python -m harness.export RUN_OR_MODEL --to onnx|torch OUT: a trained network as a file, checked against it.
 
-Exit code: 0 written, 2 the request cannot be carried out; nothing is written then.
+Exit code: 0 written, 2 the request cannot be carried out; nothing is written then; 130 stopped.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
+from harness.console import say, start
 from harness.errors import UserError
+from harness.options import NETWORK, STORE, Parser, carried_out
 
 if TYPE_CHECKING:
     from harness.export.forms import Form
@@ -20,14 +22,11 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
-    try:
-        return _run(args)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return carried_out(lambda: _run(args), "nothing was written")
 
 
 def _run(args: argparse.Namespace) -> int:
+    start(args.network)
     import json
 
     import torch
@@ -59,11 +58,12 @@ def _run(args: argparse.Namespace) -> int:
         write_whole(beside, json.dumps(described, indent=1, ensure_ascii=False) + "\n")
         write_whole(args.out, form.content)
     what = f"ONNX opset {args.opset}" if args.to == "onnx" else f"torch.export of torch {torch.__version__}"
-    print(f"written  {args.out}: {what}, {len(form.content) / 2**20:.2f} MiB")
-    print(
-        f"checked  on random clips, one and three at once: largest difference {apart:.1e} of the largest score"
+    say("written", f"{args.out}: {what}, {len(form.content) / 2**20:.2f} MiB")
+    say(
+        "checked",
+        f"on random clips, one and three at once: largest difference {apart:.1e} of the largest score",
     )
-    print(f"beside   {beside}: how clips are made, and the names of {len(trained.classes)} classes")
+    say("beside", f"{beside}: how clips are made, and the names of {len(trained.classes)} classes")
     return 0
 
 
@@ -118,31 +118,22 @@ def _description(
     }
 
 
-class _Parser(argparse.ArgumentParser):
-    """Complains in one line; --help has the rest."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message}; see python -m harness.export --help\n")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m harness.export",
         description="Write a trained network as a file that other programs run, check the file against the network on "
         "random clips, and describe beside it, as JSON, how clips are made and what the classes are called.",
-        epilog="example: python -m harness.export kernel_sizes-reach/ks3 --to onnx ks3.onnx",
+        examples=[
+            "python -m harness.export kernel_sizes-reach/ks3 --to onnx ks3.onnx",
+            "python -m harness.export kernel_sizes-reach/ks3 --to torch ks3.pt2",
+        ],
     )
     add = parser.add_argument
-    add(
-        "network",
-        metavar="RUN_OR_MODEL",
-        help="a run's id, a model's address (models:/m-...), STUDY/VARIANT, STUDY/VARIANT/SEED, or a "
-        "model's folder",
-    )
+    add("network", **NETWORK)
     add("out", type=Path, metavar="OUT", help="the file, such as ks3.onnx or ks3.pt2")
     add("--to", choices=("onnx", "torch"), required=True, help="onnx needs the extra `export`")
     add("--opset", type=int, default=20, metavar="N", help="of ONNX, 18 or newer (default: %(default)s)")
-    add("--tracking-uri", default="", metavar="URI", help="MLflow store (default: the one of a run)")
+    add("--tracking-uri", **STORE)
     return parser
 
 

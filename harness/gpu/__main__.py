@@ -27,6 +27,7 @@ from typing import Any
 from harness import machine
 from harness.errors import DataError, UserError
 from harness.files import write_whole
+from harness.options import Parser
 
 OUT = Path("reports/gpu")
 STEPS = {
@@ -64,15 +65,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m harness.gpu", description=(__doc__ or "").partition("\n")[2]
+    parser = Parser(
+        prog="python -m harness.gpu",
+        description="Check, time and cost on a GPU everything that only a GPU can show, step by step, into a page of "
+        "the device's own. What a step found is kept, whatever becomes of the next. Needs torch, numpy and PyYAML "
+        "alone.",
+        examples=[
+            "python -m harness.gpu --quick              # under three minutes",
+            "python -m harness.gpu --only checks costs",
+            "python -m harness.gpu --device cpu --out rehearsal/    # does the command run here?",
+        ],
     )
     parser.add_argument(
         "--device", default="cuda", help="cuda, cuda:N, or cpu for a rehearsal of the command"
     )
     parser.add_argument("--quick", action="store_true", help="under three minutes instead of eight")
     parser.add_argument("--out", type=Path, help=f"a folder for the results (default: {OUT}/DEVICE)")
-    parser.add_argument("--only", nargs="+", metavar="STEP", help="these steps alone")
+    parser.add_argument("--only", nargs="+", metavar="STEP", help=f"these steps alone: {', '.join(STEPS)}")
     parser.add_argument("--step", help=argparse.SUPPRESS)  # what each process is called with
     parser.add_argument("--scratch", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args(argv)

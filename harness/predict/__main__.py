@@ -1,7 +1,7 @@
 """python -m harness.predict RUN_OR_MODEL VIDEO...: which class each video shows, and with what probability.
 With --stream: what each frame shows, when it comes.
 
-Exit code: 0 all videos were scored, 1 some could not be read, 2 the request cannot be carried out.
+Exit code: 0 all videos were scored, 1 some could not be read, 2 the request cannot be carried out, 130 stopped.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.console import complain
+from harness.console import complain, say, start
 from harness.errors import DataError, UserError, visible
-from harness.options import Parser
+from harness.options import NETWORK, STORE, Parser, carried_out
 
 if TYPE_CHECKING:
     import torch
@@ -31,14 +31,11 @@ PICTURE_HEIGHT = 112
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
-    try:
-        return _run(args)
-    except UserError as error:
-        complain(error)
-        return 2
+    return carried_out(lambda: _run(args), "the other videos are not scored")
 
 
 def _run(args: argparse.Namespace) -> int:
+    start(args.network)
     import torch
 
     from harness.predict.video import Predictor
@@ -60,7 +57,7 @@ def _run(args: argparse.Namespace) -> int:
             code = 1
             continue
         _show(video, found, predictor.classes)
-        print(f"   frames  {_write(found, args.out, video.stem, taken)}")
+        say("   frames", str(_write(found, args.out, video.stem, taken)), column=10)
     return code
 
 
@@ -72,15 +69,13 @@ def _watch(trained: TrainedNetwork, device: torch.device, args: argparse.Namespa
 
     watcher = Watcher(trained, device, args.every)
     if not args.every and watcher.data.sampling == "segment":
-        print(
-            f"every frame is taken; the study took {watcher.data.num_frames} of a whole video, further apart: "
-            "--every N takes each N-th"
-        )
+        took = f"the study took {watcher.data.num_frames} of a whole video, further apart"
+        say("note", f"every frame is taken; {took}: --every N takes each N-th")
     code = 0
     for video in args.videos:
         spent: list[float] = []
         remembered = 0
-        print(f"{video}: most probable of the last {watcher.data.num_frames} frames")
+        say("", f"{video}: most probable of the last {watcher.data.num_frames} frames")
         try:
             for seen in watcher.video(video):
                 likely = softmax(seen.scores)
@@ -90,20 +85,20 @@ def _watch(trained: TrainedNetwork, device: torch.device, args: argparse.Namespa
                 shown = f"{100 * likely[best]:5.1f} %  {visible(watcher.classes[best])}"
                 print(f"  frame {seen.number:6}  {seen.milliseconds:7.1f} ms  {shown}", flush=True)
         except DataError as error:
-            print(f"error: {error}", file=sys.stderr)
+            complain(error)
             code = 1
         if len(spent) > 1:
             median = percentile(spent[1:], 0.5)
-            print(f"   cost    median {median:.1f} ms a frame, the first one left out; ", end="")
-            print(f"{remembered / 1024:,.1f} KiB remembered from frame to frame")
+            kept = f"{remembered / 1024:,.1f} KiB remembered from frame to frame"
+            say("   cost", f"median {median:.1f} ms a frame, the first one left out; {kept}", column=10)
     return code
 
 
 def _show(video: Path, found: Prediction, classes: Sequence[str]) -> None:
     sampled = "; ".join(" ".join(map(str, clip)) for clip in found.times.tolist())
-    print(f"{video}: {found.frames} frames, seen: {sampled}")
+    say("", f"{video}: {found.frames} frames, seen: {sampled}")
     for place in found.probabilities.argsort()[::-1][:SHOWN]:
-        print(f"  {100 * found.probabilities[place]:5.1f} %  {visible(classes[place])}")
+        say(f"  {100 * found.probabilities[place]:5.1f} %", f" {classes[place]}")
 
 
 def _write(found: Prediction, out: Path, stem: str, taken: set[str]) -> Path:
@@ -135,18 +130,19 @@ def _parser() -> Parser:
         prog="python -m harness.predict",
         description="Sample, crop and score videos as a trained network's study did; print the five most "
         "probable classes of each, and write a picture of the frames that were seen.",
-        examples=["python -m harness.predict kernel_sizes/ks3 clip.mp4"],
+        examples=[
+            "python -m harness.predict kernel_sizes/ks3 clip.mp4       # of the first seed",
+            "python -m harness.predict kernel_sizes/ks3/1 a.mp4 b.webm --out seen/",
+            "python -m harness.predict kernel_sizes/ks3 clip.mp4 --stream",
+        ],
     )
     add = parser.add_argument
-    add(
-        "network",
-        metavar="RUN_OR_MODEL",
-        help="a run's id, a model's address (models:/m-...), STUDY/VARIANT, STUDY/VARIANT/SEED, or a "
-        "model's folder",
-    )
+    add("network", **NETWORK)
     add("videos", nargs="+", type=Path, metavar="VIDEO", help="video files")
+    add = parser.add_argument_group("frame after frame").add_argument
     add("--stream", action="store_true", help="score frame after frame, as a camera brings them; no pictures")
     add("--every", type=_count, default=0, metavar="N", help="of a stream, take each N-th frame")
+    add = parser.add_argument_group("where things lie, and where it runs").add_argument
     add(
         "--out",
         type=Path,
@@ -155,7 +151,7 @@ def _parser() -> Parser:
         help="for pictures (default: %(default)s)",
     )
     add("--device", choices=("cpu", "cuda"), default="", help="default: a GPU where there is one")
-    add("--tracking-uri", default="", metavar="URI", help="MLflow store (default: the one of a run)")
+    add("--tracking-uri", **STORE)
     return parser
 
 

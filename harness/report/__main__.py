@@ -3,6 +3,8 @@
 python -m harness.report --out reports/
 python -m harness.report --compare kernel_sizes other/reports/kernel_sizes
 python -m harness.report --predictions mine.csv theirs.csv
+
+Exit code: 0 all written, 2 something could not be, 130 or 143 stopped by a signal.
 """
 
 from __future__ import annotations
@@ -15,10 +17,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.console import complain, say
+from harness.console import complain, say, start
 from harness.errors import StudyError, UserError
 from harness.files import default_data_dir
-from harness.options import Parser
+from harness.options import STORE, Parser, carried_out
 from harness.records import StudyRecord
 from harness.report.write import NUMBERS, write_comparison, write_index, write_study
 
@@ -27,26 +29,24 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write the reports of a tracking store. Exit code: 0 all written, 2 something could not be."""
     args = _parse(argv)
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by which what is half written goes
     try:
-        if args.compare:
-            first, second = (_record(name, args.tracking_uri) for name in args.compare)
-            folder = write_comparison(first, second, args.out)
-            say("compared", str(folder / "index.html"))
-            return 0
-        if args.predictions:
-            return _report_predictions(args)
-        return 0 if _write_all(_open(args.tracking_uri), args) else 2
-    except UserError as error:
-        complain(error)
-        return 2
-    except KeyboardInterrupt:
-        say("stopped", "each report is the old one or the new one, whole", must=True)
-        return 130
+        return carried_out(lambda: _run(args), "each report is the old one or the new one, whole")
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _run(args: argparse.Namespace) -> int:
+    if args.predictions:
+        return _report_predictions(args)
+    start("the tracking store", "MLflow")
+    if args.compare:
+        first, second = (_record(name, args.tracking_uri) for name in args.compare)
+        folder = write_comparison(first, second, args.out)
+        say("compared", str(folder / "index.html"))
+        return 0
+    return 0 if _write_all(_open(args.tracking_uri), args) else 2
 
 
 def _write_all(store: Store, args: argparse.Namespace) -> bool:
@@ -102,7 +102,8 @@ def _record(name: str, uri: str) -> StudyRecord:
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = Parser(
         prog="python -m harness.report",
-        description="Write the reports of all studies.",
+        description="Write the report of every study in the tracking store, and an index of them; or compare two "
+        "studies; or report predictions that any training code has written.",
         examples=[
             "python -m harness.report --out reports/         # every study of the store, and an index",
             "python -m harness.report --study kernel_sizes   # one of them",
@@ -110,11 +111,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
             "python -m harness.report --predictions a.csv b.csv      # of any training code",
         ],
     )
-    parser.add_argument(
-        "--out", type=Path, default=Path("reports"), help="folder for the reports (default: reports)"
-    )
-    parser.add_argument("--study", default="", metavar="NAME", help="only this study")
-    parser.add_argument(
+    add = parser.add_argument_group("which reports").add_argument
+    add("--study", default="", metavar="NAME", help="only this study")
+    add(
         "--compare",
         nargs=2,
         metavar=("A", "B"),
@@ -138,11 +137,11 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     given.add_argument(
         "--name", type=_name, default="predictions", help="of the report (default: %(default)s)"
     )
-    parser.add_argument(
-        "--tracking-uri", default="", metavar="URI", help="MLflow store (default: the one of a run)"
-    )
+    add = parser.add_argument_group("where things lie").add_argument
+    add("--out", type=Path, default=Path("reports"), metavar="DIR", help="for reports (default: %(default)s)")
+    add("--tracking-uri", **STORE)
     data_dir = "the run's, for reports that show clips (default: %(default)s)"
-    parser.add_argument("--data-dir", type=Path, default=default_data_dir(), metavar="DIR", help=data_dir)
+    add("--data-dir", type=Path, default=default_data_dir(), metavar="DIR", help=data_dir)
     return parser.parse_args(argv)
 
 

@@ -23,12 +23,12 @@ def final_table(record: StudyRecord) -> tuple[Table, list[str]]:
         table.add_column(title, justify="right")
     table.add_column(f"vs {summary.against} [points]")
     table.add_column("MACs", justify="right")
-    table.add_column("latency [ms]", justify="right")
+    timed = any(row.latency_ms for row in summary.rows)
+    if timed:
+        table.add_column("latency [ms]", justify="right")
     for row in summary.rows:
         groups = [_mean(row, metric) for metric in parts]
-        latency = f"{row.latency_ms.median:.0f}" if row.latency_ms else "not measured"
-        latency += " ?" if row.doubtful else ""
-        cells = [*groups, _difference(row), _macs(row, summary.one_network), latency]
+        cells = [*groups, _difference(row), _macs(row, summary.one_network), *([_latency(row)] * timed)]
         table.add_row(row.variant, _accuracy(row), *cells)
     cost = next(iter(record.costs.values()), None)
     lines = [
@@ -78,6 +78,12 @@ def _difference(row: Row) -> str:
         return "nothing to compare"
     interval = f" [{d.low:.1f}, {d.high:.1f}]" if d.low is not None else f" (n={d.n})"
     return f"{d.mean:+.1f}{interval} {d.words}"
+
+
+def _latency(row: Row) -> str:
+    if row.latency_ms is None:
+        return "not measured"
+    return f"{row.latency_ms.median:.0f}{' ?' * row.doubtful}"
 
 
 def _macs(row: Row, one_network: bool) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import io
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,11 +16,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.console import bar, complain, console, quieten, say
+from harness.console import bar, complain, quieten, say, start
 from harness.errors import DataError, UserError
 from harness.files import disk_error
 from harness.run.request import Request, read
-from harness.run.signals import interrupt, received, stop_code, terminate
+from harness.run.signals import obeyed, received, stop_code
 
 if TYPE_CHECKING:
     from harness.data.config import DataConfig
@@ -39,12 +38,15 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     request = read(argv)
-    received.clear()
-    signal.signal(signal.SIGTERM, terminate)
-    signal.signal(signal.SIGINT, interrupt)
     if isinstance(sys.stdout, io.TextIOWrapper):  # a log shows each line at once, whatever its encoding
         sys.stdout.reconfigure(line_buffering=True, errors="replace")
     quieten(request.quiet)
+    with obeyed():
+        return _ended(request)
+
+
+def _ended(request: Request) -> int:
+    """The exit code, after a line where the request could not be carried out to its end."""
     try:
         return _list() if request.list else _run(request)
     except UserError as error:
@@ -62,10 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _list() -> int:
+    start("what studies are made of")
     from harness.run.listing import listing
 
-    for line in listing():
-        print(line)
+    for name, words in listing():
+        say(name, words, column=1, must=True)
     return 0
 
 
@@ -75,9 +78,11 @@ def _run(request: Request) -> int:
     from harness.study.reading import read_yaml
     from harness.train import apart
 
-    read_yaml(study_file(request.study))  # a mistyped name is said before anything heavy is imported
-    if console.is_terminal:  # in a log nobody waits
-        say("start", f"{request.study}; loading PyTorch, which takes longer the first time")
+    file = study_file(request.study)
+    read_yaml(file)  # a mistyped name is said before anything heavy is imported
+    if file != Path(request.study):
+        say("study", f"no file {request.study} here; taking the one that comes with mixtbench: {file}")
+    start(request.study)
     machine.keep_freed_memory()
     if not request.dry_run:
         apart.prepare()
@@ -101,10 +106,7 @@ def _checked(request: Request) -> list[Study]:
     gc.disable()  # of what is imported nothing is ever freed: looking for it takes a sixth of a dry run
     try:
         from harness.run.checks import checked_studies
-        from harness.shipped import study_file
 
-        if (file := study_file(request.study)) != Path(request.study):
-            say("study", f"no file {request.study} here; taking the one that comes with mixtbench: {file}")
         return checked_studies(request)
     finally:
         gc.enable()
@@ -139,7 +141,8 @@ def _dry_run(study: Study, request: Request, done: Mapping[str, str], store: Sto
     plan = Plan(study, request, by_variant(study, find), done)
     show_plan(plan, store.sources(study.name) if store else {})
     earlier = store.load_study(study.name) if store and study.name in store.studies() else None
-    dry.show(plan, earlier)
+    data = plan.data[study.baseline]
+    dry.show(plan, earlier, store.alike(data.fingerprint) if store and data else ())
     return 0
 
 

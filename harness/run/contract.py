@@ -53,8 +53,8 @@ def check_operators(studies: Sequence[Study], variants: Collection[str], *, trai
     network: tests hold them to the contract at others.
 
     Args:
-        trains: trials follow, which need the server that these processes are forked from. Where none do, nobody
-            waits for it to start: operators of the zoo are tried in this process.
+        trains: trials follow. Before a plan alone nobody waits for operators of the zoo, which tests hold to the
+            contract: only those of the user's own are tried.
 
     Returns:
         How many operators, told apart by their settings.
@@ -69,8 +69,8 @@ def check_operators(studies: Sequence[Study], variants: Collection[str], *, trai
                 key = (one.operator, repr(one.settings), one.channels, one.frames)
                 found.setdefault(key, one)
     ours = [one for one in found.values() if is_ours(find_operator(one.operator))]
-    if ours:
-        _check(ours, here=not trains)
+    if ours and trains:
+        _check(ours)
     for one in found.values():
         if one not in ours:
             _check([one])
@@ -94,12 +94,9 @@ def _subjects(settings: Settings, row: str) -> list[Subject]:
     return chosen
 
 
-def _check(subjects: Sequence[Subject], *, here: bool = False) -> None:
+def _check(subjects: Sequence[Subject]) -> None:
     try:
-        if here:
-            broken = _broken(subjects)
-        else:
-            broken = apart.answer(_broken_alone, subjects, seconds=apart.PATIENCE * len(subjects))
+        broken = apart.answer(_broken, subjects, seconds=apart.PATIENCE * len(subjects))
     except apart.NoAnswerError as error:
         one, what = subjects[0], f"cannot be checked: {error}"
     else:
@@ -112,14 +109,9 @@ def _check(subjects: Sequence[Subject], *, here: bool = False) -> None:
     )
 
 
-def _broken_alone(subjects: Sequence[Subject]) -> tuple[Subject, str] | None:
-    """`_broken` in a process of their own."""
-    torch.set_num_threads(1)
-    return _broken(subjects)
-
-
 def _broken(subjects: Sequence[Subject]) -> tuple[Subject, str] | None:
-    """The first that breaks a promise, and which."""
+    """The first that breaks a promise, and which; called in a process of its own."""
+    torch.set_num_threads(1)
     for one in subjects:
         cls = find_operator(one.operator)
         try:

@@ -5,10 +5,13 @@ Nothing is trained and nothing written; neither data nor weights nor GPUs need t
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import torch
 
 from harness.analysis.summary import summarize
-from harness.console import Table, console, say
+from harness.console import Table, say
+from harness.console import show as show_table
 from harness.cost import cache, counting
 from harness.cost.memory import StepMemory, step_memory
 from harness.data.config import DataConfig
@@ -22,7 +25,7 @@ from harness.report.sections.ladder import ceiling
 from harness.run.checks import check_recipes
 from harness.run.plan import Plan
 from harness.stats.distributions import MIN_SEEDS
-from harness.stats.power import NOISE_CLIPS, NOISE_SD, OTHER_OPERATOR, RETRAINED, detection
+from harness.stats.power import OTHER_OPERATOR, PUBLISHED, RETRAINED, Noise, detection, noise_of
 from harness.study.protocol import protocol
 from harness.study.study import Study
 from harness.train import apart
@@ -33,37 +36,42 @@ LARGE = 5.0
 """Points of a difference that nobody wants to miss."""
 
 
-def show(plan: Plan, before: StudyRecord | None = None) -> None:
+def show(plan: Plan, before: StudyRecord | None = None, alike: Iterable[Sequence[float]] = ()) -> None:
     """Print it, after what `printer.show_plan` says.
 
     Args:
         before: what an earlier run found.
+        alike: of earlier trainings on the baseline's data set, as `noise_of` takes them.
     """
-    print("\nprotocol")
+    say("", "")
+    say("", "protocol")
     data = plan.data[plan.study.baseline]
     for name, words in protocol(plan.study, data).items():
         say(f"  {name}", words, column=28)
-    print()
+    say("", "")
     _show_variants(plan)
     study = plan.study
     compared = len(study.variants) - (len(study.sweep.changes) if study.sweep else 1)
     stated = len(study.hypotheses)
     clips, clusters = _validation_clips(study.variants[study.baseline].data, data)
     plans = (len(plan.seeds), compared, stated, clips, clusters)
-    say("detects", detects(*plans))
-    if too_weak := weak(*plans, margin=study.margin):
-        say("weak", too_weak)
+    noise = noise_of(alike, clips) or PUBLISHED
+    say("detects", detects(*plans, noise=noise))
+    if too_weak := weak(*plans, margin=study.margin, noise=noise):
+        say("weak", too_weak, must=True)
     if before and (too_easy := ceiling(summarize(before))):
         say("before", too_easy)
-    print()
+    say("", "")
     for line in missing(plan) or ["nothing: this machine can run it"]:
-        say("missing", line)
-    print("dry run: nothing was trained, nothing was written")
+        say("missing", line, must=True)
+    say("", "dry run: nothing was trained, nothing was written")
 
 
-def detects(seeds: int, rows: int, hypotheses: int, clips: int = 0, clusters: int = 0) -> str:
+def detects(
+    seeds: int, rows: int, hypotheses: int, clips: int = 0, clusters: int = 0, noise: Noise = PUBLISHED
+) -> str:
     """What difference the study can decide, in one line. Arguments: those of `detection`."""
-    found = detection(seeds, rows, hypotheses, clips, clusters)
+    found = detection(seeds, rows, hypotheses, clips, clusters, noise)
     if found.as_row is None:
         return f"no difference: {seeds} of the {MIN_SEEDS} seeds that an interval needs"
     points = f"{found.as_row:.1f} points as one of {rows} row{'s' * (rows != 1)}"
@@ -71,16 +79,26 @@ def detects(seeds: int, rows: int, hypotheses: int, clips: int = 0, clusters: in
         one = f"one of {hypotheses} hypothes{'es' if hypotheses > 1 else 'is'}"
         points += f", {found.as_hypothesis:.1f} as {one}"
     tested = f"{found.clips:,} validation clips{'' if clips else ' (assumed)'}"
+    spread = f"top-1 has an sd of {noise.sd:.2g} points between trainings, as "
+    if noise.trainings:
+        spread += f"{noise.trainings} earlier ones on this data set had"
+    else:
+        spread = f"on {noise.clips:,} clips {spread}published on Something-Something v1"
     return (
-        f"{points}, with {seeds} seeds and {tested} at 80 % power; "
-        f"assumed: on {NOISE_CLIPS:,} clips top-1 has an sd of {NOISE_SD:g} points between trainings, "
-        "as published on Something-Something v1; "
+        f"{points}, with {seeds} seeds and {tested} at 80 % power; assumed: {spread}; "
         f"two trainings disagree on {RETRAINED:g} % of the clips, two operators on {OTHER_OPERATOR:g} %"
     )
 
 
 def weak(
-    seeds: int, rows: int, hypotheses: int, clips: int = 0, clusters: int = 0, *, margin: float = 0.0
+    seeds: int,
+    rows: int,
+    hypotheses: int,
+    clips: int = 0,
+    clusters: int = 0,
+    *,
+    margin: float = 0.0,
+    noise: Noise = PUBLISHED,
 ) -> str:
     """That a study may leave open what matters in it, and what would help; "" where that is not so.
 
@@ -89,7 +107,7 @@ def weak(
     """
 
     def row(seeds: int, times: int = 1) -> float:
-        found = detection(seeds, rows, hypotheses, clips * times, clusters * times).as_row
+        found = detection(seeds, rows, hypotheses, clips * times, clusters * times, noise).as_row
         assert found is not None
         return found
 
@@ -98,7 +116,7 @@ def weak(
         return ""
     ways = [f"{more} seeds ({row(more):.1f} points)" for more in (5, 10) if more > seeds]
     if not hypotheses:
-        alone = detection(seeds, rows, 1, clips, clusters).as_hypothesis
+        alone = detection(seeds, rows, 1, clips, clusters, noise).as_hypothesis
         ways.append(f"one comparison stated as a hypothesis ({alone:.1f})")
     if clips and row(seeds, 4) < 0.8 * row(seeds):
         ways.append(f"four times the validation clips ({row(seeds, 4):.1f})")
@@ -140,7 +158,7 @@ def _show_variants(plan: Plan) -> None:
         macs = (giga(record.macs_total), giga(record.macs_added, "+.5f"))
         size = mib(memory.total) if memory else "not known"
         table.add_row(name, operator_words(settings.model.operator), str(pending), *counted, *macs, size)
-    console.print(table)
+    show_table(table)
     for key, values in _differences(plan.study).items():
         say("differs", f"{key}: {values}")
     if sweep := plan.study.sweep:

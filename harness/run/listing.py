@@ -14,8 +14,8 @@ from harness.model.resnet import BACKBONES, Backbone
 from operators.base import TemporalOp
 
 
-def listing() -> Iterator[str]:
-    """Lines to print: a heading, and a line for each thing under it."""
+def listing() -> Iterator[tuple[str, str]]:
+    """Lines to say: a heading, and a name with words for each thing under it."""
     yield from _block(
         "operators (model.operator)", {name: _of(cls) for name, cls in TemporalOp.registry.items()}
     )
@@ -30,12 +30,12 @@ def listing() -> Iterator[str]:
     yield from _block("studies", dict(_studies()))
 
 
-def _block(title: str, lines: dict[str, str]) -> Iterator[str]:
+def _block(title: str, lines: dict[str, str]) -> Iterator[tuple[str, str]]:
     width = max(map(len, lines), default=0)
-    yield title
+    yield "", title
     for name, words in lines.items():
-        yield f"  {name:<{width}}  {words}".rstrip()
-    yield ""
+        yield f"  {name:<{width}} ", words
+    yield "", ""
 
 
 def _of(cls: type) -> str:

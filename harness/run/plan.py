@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from harness.data.config import DataConfig
 from harness.data.dataset import DataSet, located
 from harness.model import weights
-from harness.outside import changed_modules, named_sources
+from harness.outside import changed_modules, file_of, named_sources
 from harness.records import SOURCES, StudyRecord, TrialRecord
 from harness.run.request import Request
 from harness.study.resources import ResolvedResources
@@ -91,7 +91,7 @@ class Plan:
         return jobs
 
     def changed_sources(self, before: Mapping[str, str]) -> dict[str, list[str]]:
-        """Of variants that are to be run, the modules of their operators that have changed since they last were.
+        """Of variants that are to be run, the files of their operators that have changed since they last were.
 
         Args:
             before: the sources that each variant's operator had then.
@@ -100,7 +100,7 @@ class Plan:
         changed = {
             name: changed_modules(before[name], now) for name, now in pending.items() if before.get(name)
         }
-        return {name: modules for name, modules in changed.items() if modules}
+        return {name: [file_of(module) for module in modules] for name, modules in changed.items() if modules}
 
     def results(self, record: StudyRecord) -> list[TrialRecord]:
         """Of the study's record, the trials that this call was to see done."""

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.console import bars, console, duration, say
+from harness.console import bars, duration, say, show
 from harness.cost import cache
 from harness.data.dataset import missing_data
 from harness.files import default_data_dir
@@ -32,17 +32,18 @@ def show_plan(plan: Plan, sources: Mapping[str, str]) -> None:
     """
     study, each = plan.study, plan.resources
     say("study", f"{study.name}: {study.question}")
-    rows = f"{len(study.variants)} variants"
+    rows = plural(len(study.variants), "variant")
     if study.sweep:
-        rows = f"{len(study.sweep.rows)} variants x {len(study.sweep.changes)} {study.sweep.axis}"
-    size = f"{rows} x {len(plan.seeds)} seeds = {len(plan.trials)} trials"
+        rows = f"{plural(len(study.sweep.rows), 'variant')} x {len(study.sweep.changes)} {study.sweep.axis}"
+    size = f"{rows} x {plural(len(plan.seeds), 'seed')} = {plural(len(plan.trials), 'trial')}"
     say("plan", f"{size}; {_counts(plan)}")
     sources_of = [plan.done[trial.trial_id] for trial in _kept(plan)]
     if reused := Counter(source for source in sources_of if source != study.name):
         words = ", ".join(f"{many} of `{name}`" for name, many in reused.items())
         say("reused", f"{words}: the same trials, done there")
-    for variant, modules in plan.changed_sources(sources).items():
-        say("changed", f"{', '.join(modules)} since {variant} was last run: its trials are run again")
+    for variant, files in plan.changed_sources(sources).items():
+        since = f"{', '.join(files)} since {variant} was last run"
+        say("changed", f"{since}: its earlier results no longer count, its trials are run again")
     first = next(iter(study.variants.values()))
     made = dict.fromkeys(data.fingerprint[:12] if data else "not made yet" for data in plan.data.values())
     several = f", {len(made)} sets" if len(made) > 1 else ""
@@ -53,7 +54,8 @@ def show_plan(plan: Plan, sources: Mapping[str, str]) -> None:
     together = f" in {each.ranks} processes" if each.ranks != 1 else ""
     epochs = sorted({settings.train.epochs for settings in study.variants.values()})
     networks = dict.fromkeys(settings.model.backbone for settings in study.variants.values())
-    work = f"{' to '.join(map(str, epochs[:: len(epochs) - 1 or 1]))} epochs of {', '.join(networks)}"
+    most = plural(epochs[-1], "epoch")
+    work = f"{most if len(epochs) == 1 else f'{epochs[0]} to {most}'} of {', '.join(networks)}"
     say("each", f"{each.cpus:g} cpu, {each.gpus:g} gpu{together}, {work}")
 
 
@@ -127,7 +129,7 @@ def show_results(
     """
     table, lines = final_table(record)
     print()
-    console.print(table)
+    show(table)
     for line in lines:
         say("", line, must=True)
     if line := time_spent(results):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from harness.files import default_data_dir
-from harness.options import Parser, names
+from harness.options import STORE, Parser, names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,8 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument_group("where things lie").add_argument
     data_dir = "data sets, caches, checkpoints (default: %(default)s)"
     add("--data-dir", type=Path, default=default_data_dir(), metavar="DIR", help=data_dir)
-    uri = "MLflow store (default: $MLFLOW_TRACKING_URI, or sqlite:///mlflow.db)"
-    add("--tracking-uri", default="", metavar="URI", help=uri)
+    add("--tracking-uri", **STORE)
     networks = "which trained networks MLflow keeps: those of the first seed (default), all, or none"
     add("--networks", choices=("first", "all", "none"), default="first", help=networks)
     waits = "how long the store may be away while trials go on; results wait on the disk (default: 10)"

@@ -208,7 +208,7 @@ def _start(address: str, sent: str = "") -> None:
             )
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
         what = f"--address {address}: no Ray cluster there" if address else "Ray does not start; try --serial"
-        raise StudyError(f"{what} ({' '.join(str(error).split())[:200]})") from None
+        raise StudyError(f"{what} ({' '.join(str(error).split())})") from None
 
 
 def _before_ray(address: str) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from harness.options import Parser
+from harness.options import Parser, carried_out
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the calibration table. Exit code 0, or 2 for a request that cannot be carried out."""
+    """Print the calibration table. Exit code: 0 printed, 2 the request cannot be carried out, 130 stopped."""
     from harness.stats.calibration import calibrate
 
     parser = Parser(
@@ -26,8 +26,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.studies < 1:
         parser.error(f"--studies {args.studies} is below 1")
-    print(calibrate(args.studies, quick=args.quick))
-    return 0
+
+    def work() -> int:
+        print(calibrate(args.studies, quick=args.quick))
+        return 0
+
+    return carried_out(work, "no table: it needs all its rows")
 
 
 if __name__ == "__main__":

@@ -193,7 +193,7 @@ def _named_errors(uri: str) -> Iterator[None]:
         raise TrackingError(without_secrets(f"tracking store {uri}: {missing}", uri)) from None
     except (MlflowException, SQLAlchemyError, OSError) as error:
         text = " ".join(str(error).split("\n[SQL")[0].split())
-        words = _newer_than_this(text) or _of_a_request(text) or text[:300]
+        words = _newer_than_this(text) or _of_a_request(text) or text
         kind = StoreAwayError if _may_pass(error) else TrackingError
         raise kind(without_secrets(f"tracking store {uri}: {words}", uri)) from None
 

@@ -382,7 +382,7 @@ def test_damaged_frames_and_generated_clips_are_found(here: Path, capsys: pytest
     file.write_bytes(whole[:3000] + bytes([whole[3000] ^ 1]) + whole[3001:])
     assert main(["check", "root", "--data-dir", "data"]) == 1
     out = capsys.readouterr().out
-    assert f"damaged: {file}; the next run decodes the videos anew\n" in out
+    assert f"damaged  {file}; the next run decodes the videos anew\n" in out
 
     few = DataConfig(dataset={"name": "generated", "train_clips": 2, "val_clips": 1}, **SMALL)
     folder = open_data(few, here / "data").index.folder
@@ -391,7 +391,7 @@ def test_damaged_frames_and_generated_clips_are_found(here: Path, capsys: pytest
     assert main(["check", str(folder)]) == 1
     out = capsys.readouterr().out
     assert "clips    2 of 3 as they were written\n" in out
-    assert f"changed: {folder / 'train' / '00001.mp4'}; " in out
+    assert f"changed  {folder / 'train' / '00001.mp4'}; " in out
 
 
 def test_a_broken_index_is_set_aside_and_made_anew(here: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -56,7 +56,7 @@ def test_the_command_prints_each_frame_and_what_it_cost(
     video = write_webm(tmp_path / "bar.webm", moving_bar(1, 3, frames=6))
     assert main([name, str(video), "--stream"]) == 0
     told, head, *lines = capsys.readouterr().out.splitlines()
-    assert told.startswith("every frame is taken; the study took 4 of a whole video")
+    assert told.startswith("note     every frame is taken; the study took 4 of a whole video")
     assert head == f"{video}: most probable of the last 4 frames"
     for number, line in enumerate(lines[:6]):
         assert re.fullmatch(rf"  frame +{number} +[\d.]+ ms +[\d.]+ %  (left|right|nowhere)", line)

@@ -43,4 +43,5 @@ def test_what_a_run_writes_leaves_the_clone_clean() -> None:
     assert store is not None
     assert ignored(str(store))
     assert ignored(str(sqlite.lock_file(store)))
+    assert ignored("predicted/clip.png")
     assert not ignored("reports/reference/kernel_sizes-reach/README.md")

@@ -7,7 +7,11 @@ import re
 import pytest
 from builders.place import ROOT, TINY, Workplace
 
+from harness.data.config import DataConfig
+from harness.data.dataset import open_data
 from harness.run.dry import detects, weak
+from harness.stats.power import Noise
+from harness.tracking.store import Store
 from harness.train import apart
 
 pytestmark = pytest.mark.usefixtures("no_trial_figures")
@@ -90,6 +94,9 @@ def test_a_dry_run_knows_what_is_done_and_changes_nothing(ready: Workplace) -> N
     assert before == {path: path.stat().st_mtime_ns for path in ready.folder.rglob("*") if path.is_file()}
     other = ready.run(ready.study("other"), "--dry-run")  # a study that the store does not know
     assert (other.code, other.err) == (0, "")
+    data = open_data(DataConfig(**TINY["data"]), ready.data).fingerprint
+    assert Store.open(ready.uri).alike(data) == [[t.last["top1"] for t in ready.load().trials if t.last]]
+    assert Store.open(ready.uri).alike("other data") == []
 
 
 def test_a_plan_says_what_it_can_detect_and_what_it_assumes() -> None:
@@ -101,6 +108,19 @@ def test_a_plan_says_what_it_can_detect_and_what_it_assumes() -> None:
     with_hypotheses = detects(3, 9, 4)
     assert " points as one of 9 rows, " in with_hypotheses
     assert " as one of 4 hypotheses, with 3 seeds and " in with_hypotheses
+
+
+def test_a_plan_assumes_the_noise_of_earlier_trainings_on_its_data_where_there_are_any() -> None:
+    noise = Noise(sd=2.345, clips=480, trainings=30)
+    words = detects(5, 3, 0, 480, 240, noise=noise)
+    assert (
+        "; assumed: top-1 has an sd of 2.3 points between trainings, as 30 earlier ones on this data set had; "
+        in words
+    )
+    assert "published" not in words
+    assert weak(5, 3, 0, 480, 240, noise=noise).startswith(
+        f"a row that differs by 5 to {words.split()[0]} points may"
+    )
 
 
 def test_too_few_seeds_to_decide_anything_are_said() -> None:

@@ -12,13 +12,13 @@ from builders.processes import leftovers
 RAY_LINES = r"""study    tiny: Does a tiny study run\?
 plan     2 variants x 2 seeds = 4 trials; 0 done before, 4 to run
 data     generated \([0-9a-f]{12}\) in \S+
-each     1 cpu, 0 gpu, 1 epochs of resnet_tiny
+each     1 cpu, 0 gpu, 1 epoch of resnet_tiny
 cost     at resnet_tiny, 4 frames of 32x32, 174 classes, \d+ s
 (\[\d/4\] \S+ seed=[01] +done    top1 +\d+\.\d % +\d+ s(   \d+ (s|min) left)?
 ){4}
-variant +top1 \[%\] +short +long +half +static +vs tsn \[points\] +MACs +latency \[ms\]
-tsn +\d+\.\d \(n=2\)( +\d+\.\d){4} +baseline +0\.\d\d G +not measured
-own +\d+\.\d \(n=2\)( +\d+\.\d){4} +[+-]\d+\.\d \(n=2\) too few seeds to tell +not stated +not measured
+variant +top1 \[%\] +short +long +half +static +vs tsn \[points\] +MACs
+tsn +\d+\.\d \(n=2\)( +\d+\.\d){4} +baseline +0\.\d\d G
+own +\d+\.\d \(n=2\)( +\d+\.\d){4} +[+-]\d+\.\d \(n=2\) too few seeds to tell +not stated
 ± and \[ \]: 95 % interval, paired by seed; .*
 MACs at resnet_tiny, 32x32, 4 frames
 time     a trial takes \d+\.\d s: \w+ \d+ %, .*

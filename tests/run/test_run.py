@@ -20,7 +20,7 @@ def test_a_study_asked_twice_runs_once(ready: Workplace) -> None:
     study = ready.study()
     first = ready.run(study)
     assert (first.code, first.err) == (0, "")
-    assert "plan     2 variants x 1 seeds = 2 trials; 0 done before, 2 to run" in first.out
+    assert "plan     2 variants x 1 seed = 2 trials; 0 done before, 2 to run" in first.out
     assert "[2/2] ks13 seed=0" in first.out
     assert no_terminal_codes(first.out)
     second = ready.run(study)
@@ -93,7 +93,7 @@ def test_a_sweep_runs_every_variant_at_each_value(ready: Workplace) -> None:
     outcome = ready.run(study, "--variants", "ks13")
     assert outcome.code == 0, outcome.err
     assert (
-        "plan     2 variants x 2 train_clips x 1 seeds = 4 trials; 0 done before, 2 to run, 2 left"
+        "plan     2 variants x 2 train_clips x 1 seed = 4 trials; 0 done before, 2 to run, 2 left"
         in outcome.out
     )
     assert "each     1 cpu, 0 gpu, 1 to 2 epochs of resnet_tiny\n" in outcome.out
@@ -157,11 +157,11 @@ def test_the_parts_of_a_study_run_one_after_the_other_as_studies_of_their_own(re
     outcome = ready.run(study, "--variants", "tsn")
     assert outcome.code == 0, outcome.err
     assert (
-        "2 variants x 1 seeds = 2 trials; 0 done before, 1 to run"
+        "2 variants x 1 seed = 2 trials; 0 done before, 1 to run"
         in outcome.out.split("study    tiny-high")[0]
     )
     assert (
-        "2 variants x 1 seeds = 2 trials; 1 done before, 0 to run"
+        "2 variants x 1 seed = 2 trials; 1 done before, 0 to run"
         in outcome.out.split("study    tiny-high")[1]
     )
     low, high = ready.load("tiny-low"), ready.load("tiny-high")

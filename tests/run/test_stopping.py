@@ -110,6 +110,7 @@ def test_a_stopped_study_goes_on_where_it_stopped(
     assert leftovers(process.pid) == []
     if number != signal.SIGKILL:
         assert "Traceback" not in out
+        assert out.count("\nstopping; trials that are under way end at their last whole epoch") == 1
         last = out.splitlines()[-1]
         assert re.fullmatch(
             r"stopped  [01] done, 0 failed, [12] still to run; the same command goes on from here", last
@@ -129,7 +130,7 @@ def test_a_signal_before_the_first_trial_says_so(place: Workplace) -> None:
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (143, "")
     assert out == (
-        "\nstopping trials at their last whole epoch; this may take half a minute\n"
+        "\nstopping; trials that are under way end at their last whole epoch: up to half a minute\n"
         "stopped  no trial is under way; the same command starts again from here\n"
     )
     assert not list(place.data.glob("generated-*"))

@@ -1,0 +1,138 @@
+"""What every command writes on a terminal: wrapped at words at any width, one line in a log, less where asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from harness import console
+from harness.console import bar, complain, quieten, say, wrapped
+from harness.console import console as rich_console
+from harness.errors import StudyError
+from harness.options import carried_out
+
+LINE = "detects  4.1 points as one of 9 rows, with 3 seeds and 3,840 validation clips; python -m harness.run x.yaml"
+
+
+@pytest.fixture(autouse=True)
+def _loud() -> Iterator[None]:
+    yield
+    quieten(False)
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_a_line_is_folded_at_words_to_the_terminals_width(
+    width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = wrapped(LINE, True, " " * 9).splitlines()
+    assert max(map(len, lines)) <= width
+    assert [word for line in lines for word in line.split()] == LINE.split()
+    assert all(line.startswith(" " * 9) for line in lines[1:])
+    assert (len(lines) == 1) == (len(LINE) <= width)
+
+
+def test_what_stands_below_a_label_takes_no_more_than_half_of_a_narrow_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    lines = wrapped(
+        f"{'  frames':<28} 8 a clip, one from each of eight segments", True, " " * 29
+    ).splitlines()
+    assert lines[1:] == ["    one from each of eight segments"]
+
+
+def test_a_word_that_fits_nowhere_stays_whole_to_be_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    address = f"sqlite:////{'folder/' * 9}mlflow.db"
+    assert address in wrapped(f"store    {address} is new", True, " " * 9).splitlines()[1]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_a_table_loses_nothing_at_any_width(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr(rich_console, "_width", width)
+    monkeypatch.setattr(rich_console, "_force_terminal", True)
+    monkeypatch.setattr(rich_console, "no_color", True)
+    titles = ("variant", "top1 [%]", "parameters", "vs tsn [points]", "MACs", "latency [ms]")
+    rows = [
+        ("tsn", "22.0 ± 5.0 (n=3)", "23,864,558", "baseline", "32.70 G", "42"),
+        ("ks1357", "73.0 ± 7.5 (n=3)", "+52,480", "+51.0 [48.5, 53.5] better", "+0.18 G", "14439 ?"),
+    ]
+    table = console.Table(box=None, pad_edge=False)
+    for title in titles:
+        table.add_column(title)
+    for row in rows:
+        table.add_row(*row)
+    console.show(table)
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
+    assert max(map(len, lines)) <= width
+    words = [word.strip(":") for line in lines for word in line.split()]
+    for cell in [*titles[1:], *(cell for row in rows for cell in row)]:
+        assert set(cell.split()) <= set(words)
+    assert (len(lines) == 3) == (width > 80)  # the titles and a line for each row, where they fit
+
+
+def test_a_log_has_one_line_for_each_thing_however_long(capsys: pytest.CaptureFixture[str]) -> None:
+    say("plan", "word " * 99)
+    complain(StudyError("first", "second"))
+    out, err = capsys.readouterr()
+    assert out.count("\n") == 1
+    assert err == "error: first\nerror: second\n"
+
+
+def test_who_asked_for_quiet_hears_only_what_must_be_said(capsys: pytest.CaptureFixture[str]) -> None:
+    quieten(True)
+    say("plan", "six trials")
+    say("", "")
+    say("warning", "the disk is full", must=True)
+    assert capsys.readouterr().out == "warning  the disk is full\n"
+
+
+def test_a_bar_is_there_from_nothing_of_all_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    for name in ("_force_terminal", "is_interactive"):
+        monkeypatch.setattr(rich_console, name, True)
+    with rich_console.capture() as shown, bar("cost", "rounds") as advance:
+        advance(0, 7)
+    assert re.search(r"cost .* 0/7 rounds", shown.get())
+
+
+@pytest.mark.parametrize(
+    ("what", "code", "line"),
+    [
+        (StudyError("x.yaml: seeds: empty"), 2, "error: x.yaml: seeds: empty\n"),
+        (KeyboardInterrupt(), 130, "stopped  nothing was written\n"),
+    ],
+)
+def test_a_command_ends_with_a_line_and_no_traceback(
+    what: BaseException, code: int, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work() -> int:
+        raise what
+
+    assert carried_out(work, "nothing was written") == code
+    assert "".join(capsys.readouterr()) == line
+
+
+def test_what_nobody_can_mend_by_asking_otherwise_keeps_its_traceback() -> None:
+    def work() -> int:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        carried_out(work, "nothing was written")
+
+
+def test_on_a_terminal_work_that_loads_for_seconds_says_first_that_it_begins(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    console.start("smoke")
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(rich_console, "_force_terminal", True)
+    monkeypatch.setenv("COLUMNS", "200")
+    console.start("smoke")
+    assert capsys.readouterr().out == "start    smoke; loading PyTorch, which takes longer the first time\n"
