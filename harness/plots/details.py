@@ -1,8 +1,8 @@
-"""Figures of trials and costs: curves, confusions, gains by class, learned filters, cost bars."""
+"""Figures of trials and costs: learning curves, confusions, gains by class, learned filters, cost bars."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,29 +69,6 @@ def learning_curves(path: Path, curves: Sequence[Curve], baseline: str) -> None:
         if base is not None and base is not shown[0]:
             handles.append(handle(GREY, "", f"{base.label} (n={base.n}), the baseline", style="--"))
         legend_below(figure, handles)
-
-    save(path, draw)
-
-
-def curves(path: Path, history: Sequence[Mapping[str, float]]) -> None:
-    """Loss and top-1 of one trial, training and validation. history: as in `TrialRecord`."""
-
-    def draw(figure: Figure) -> None:
-        figure.set_size_inches(8.5, 3.8)
-        for axis, metric, title in zip(
-            figure.subplots(1, 2), ("loss", "top1"), ("loss [nats]", "top-1 [%]"), strict=True
-        ):
-            for part, colour, style, marker in (("train", ORANGE, "--", "s"), ("val", BLUE, "-", "o")):
-                name = f"{part}/{metric}"
-                known = [epoch for epoch in history if name in epoch]  # not every epoch is validated
-                epochs, values = [epoch["epoch"] for epoch in known], [epoch[name] for epoch in known]
-                label = "training" if part == "train" else "validation"
-                axis.plot(epochs, values, style, color=colour, marker=marker, markersize=4, label=label)
-            axis.set_title(f"{title.split(' ')[0]} per epoch")
-            axis.set_xlabel("epoch")
-            axis.set_ylabel(title)
-            axis.xaxis.get_major_locator().set_params(integer=True)
-            axis.legend(frameon=False)
 
     save(path, draw)
 

@@ -82,7 +82,7 @@ def save(path: Path, draw: Callable[[Figure], None], *, math: bool = False) -> N
         layout = figure.get_layout_engine()
         assert layout is not None
         layout.execute(figure)
-        figure.set_layout_engine("none")  # else each file would lay the figure out again, for the same result
+        figure.set_layout_engine(None)  # else each file would lay the figure out again, for the same result
         png = path if path.suffix == ".png" else path.parent / f"{path.name}.png"
         figure.savefig(png, metadata={"Software": None})
         if png != path:

@@ -12,7 +12,7 @@ from harness.records import TrialRecord, to_json
 
 
 def write_trial(out: Path, record: TrialRecord, folder: Path, classes: list[str]) -> None:
-    """A trial's record, scores, predictions and figures.
+    """A trial's record, scores, predictions and confusions. Its curves MLflow draws itself, from its metrics.
 
     Args:
         folder: the trial's, as training left it.
@@ -31,7 +31,6 @@ def write_trial(out: Path, record: TrialRecord, folder: Path, classes: list[str]
             rows.writerow([*names, int(label == predicted)])
             counts[label][predicted] += 1
     plots.confusion_matrix(out / "confusion_matrix.png", counts, classes)
-    plots.curves(out / "curves.png", record.history)
 
 
 def write_profile(out: Path, folder: Path) -> None:

@@ -21,10 +21,6 @@ CURVES = [
     Curve(n, 3, [1, 2, 3], [y - 20, y - 5, y], [y - 22, y - 6, y - 1], [y - 18, y - 4, y + 1])
     for n, y in zip(NAMES, TOPS, strict=True)
 ]
-HISTORY = [
-    {"epoch": e, "train/loss": 1 / e, "val/loss": 2 / e, "train/top1": 9.0 * e, "val/top1": 8.0 * e}
-    for e in (1, 2)
-]
 
 DRAWINGS: dict[str, Callable[[Path], None]] = {
     "accuracy_against": lambda p: plots.accuracy_against(p, POINTS, BASELINE, "Cost", "added MACs [G]"),
@@ -47,7 +43,6 @@ DRAWINGS: dict[str, Callable[[Path], None]] = {
     "confusion_matrix": lambda p: plots.confusion_matrix(
         p, [[3, 1, 0], [0, 0, 0], [0, 0, 5]], ["a", "b", "c"]
     ),
-    "curves": lambda p: plots.curves(p, HISTORY),
 }
 
 
@@ -64,8 +59,9 @@ def test_each_figure_is_an_svg_and_a_png_with_the_same_bytes_twice(name: str, tm
 
 
 def test_a_suffix_in_the_path_is_not_doubled(tmp_path: Path) -> None:
-    plots.curves(tmp_path / "curves", HISTORY)
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["curves.png", "curves.svg"]
+    plots.confusion_matrix(tmp_path / "lone.png", [[1]], ["a"])
+    plots.confusion_matrix(tmp_path / "both", [[1]], ["a"])
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["both.png", "both.svg", "lone.png"]
 
 
 @pytest.mark.parametrize("baseline", [BASELINE, Point("tsn", 0, 91.0), None])
@@ -187,20 +183,8 @@ def test_global_matplotlib_settings_are_left_alone(tmp_path: Path) -> None:
     import matplotlib
 
     before = matplotlib.rcParams.copy()
-    plots.curves(tmp_path / "x", HISTORY)
+    plots.confusion_matrix(tmp_path / "x", [[1]], ["a"])
     assert matplotlib.rcParams == before
-
-
-def test_curves_join_the_epochs_that_were_validated(tmp_path: Path, figures: list[Any]) -> None:
-    history = [
-        {"epoch": e, "train/top1": 10.0 * e} | ({} if e % 2 else {"val/top1": 9.0 * e}) for e in range(1, 5)
-    ]
-    plots.curves(tmp_path / "x", history)
-    lines = {line.get_label(): line.get_xydata().tolist() for line in figures[-1].axes[1].lines}
-    assert lines == {
-        "training": [[1, 10], [2, 20], [3, 30], [4, 40]],
-        "validation": [[2, 18], [4, 36]],
-    }
 
 
 def test_each_seed_is_a_point_beside_its_interval(tmp_path: Path) -> None:

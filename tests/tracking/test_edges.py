@@ -74,7 +74,6 @@ def a_study(place: Workplace, folder: Path) -> None:
 def test_a_kill_after_any_call_leaves_nothing_running_and_nothing_twice(
     ready: Workplace, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.plots.curves", lambda path, *rest: path.write_bytes(b""))
     monkeypatch.setattr("harness.plots.confusion_matrix", lambda path, *rest: path.write_bytes(b""))
     (folder / "model.pt").write_bytes(b"weights")
     database = ready.folder / "mlflow.db"
