@@ -4,12 +4,17 @@ read first."""
 from __future__ import annotations
 
 import argparse
+import atexit
+import gc
 import textwrap
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NoReturn
 
 from harness.errors import UserError
+
+# A command that has loaded torch would look for seconds through all that it is about to let go.
+atexit.register(gc.freeze)
 
 STORE: dict[str, Any] = {
     "default": "",

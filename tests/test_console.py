@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
+from builders.place import ROOT
 
 from harness import console
 from harness.console import bar, complain, quieten, say, wrapped
@@ -125,6 +128,13 @@ def test_what_nobody_can_mend_by_asking_otherwise_keeps_its_traceback() -> None:
 
     with pytest.raises(ZeroDivisionError):
         carried_out(work, "nothing was written")
+
+
+def test_a_command_that_is_done_looks_through_nothing_any_more() -> None:
+    """What torch has made takes seconds to look through, of which the person sees that nothing comes."""
+    code = "import atexit, gc, harness.options; atexit._run_exitfuncs(); print(gc.get_freeze_count() > 1000)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
 
 
 def test_on_a_terminal_work_that_loads_for_seconds_says_first_that_it_begins(
