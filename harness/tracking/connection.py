@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse, urlsplit
 
-from harness.errors import StoreAwayError, TrackingError, nearest
+from harness.errors import StoreAwayError, TrackingError, in_a_line, nearest
 from harness.tracking import sqlite
 
 if TYPE_CHECKING:
@@ -196,6 +196,17 @@ def _named_errors(uri: str) -> Iterator[None]:
         words = _newer_than_this(text) or _of_a_request(text) or text
         kind = StoreAwayError if _may_pass(error) else TrackingError
         raise kind(without_secrets(f"tracking store {uri}: {words}", uri)) from None
+    except Exception as error:  # of the library that keeps artifacts elsewhere, which MLflow lets through
+        if type(error).__module__.partition(".")[0] not in _KEEPERS:
+            raise
+        kind = StoreAwayError if _PASSES.search(f"{type(error).__name__} {error}") else TrackingError
+        raise kind(without_secrets(f"tracking store {uri}: its artifacts: {in_a_line(error)}", uri)) from None
+
+
+_KEEPERS = {"boto3", "botocore", "s3transfer", "azure", "google"}
+
+_PASSES = re.compile(r"Connect|Timeout|timed out|SlowDown|InternalError|ServiceUnavailable")
+"""What such a library says of what may work later."""
 
 
 def _of_a_request(text: str) -> str:

@@ -207,6 +207,20 @@ def test_a_server_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPat
     assert str(error.value).endswith("Connection refused")
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"), [("NoCredentialsError", TrackingError), ("EndpointConnectionError", StoreAwayError)]
+)
+def test_what_keeps_the_artifacts_elsewhere_fails_in_one_line(
+    name: str, kind: type[TrackingError], store: Store
+) -> None:
+    """boto3's errors are none of MLflow's; tried with it too, see docs/cluster.md."""
+    error = type(name, (Exception,), {"__module__": "botocore.exceptions"})
+    with pytest.raises(TrackingError) as caught, store.connection.named_errors():
+        raise error("Unable to locate it\nat all")
+    assert type(caught.value) is kind
+    assert str(caught.value).endswith(f": its artifacts: {name}: Unable to locate it")
+
+
 def test_a_server_that_fails_says_where_the_reason_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """As one without boto3 does that keeps its artifacts in S3."""
 
