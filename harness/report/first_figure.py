@@ -27,13 +27,13 @@ def _by_level(ladder: Ladder, folder: Path) -> Figure:
     panels = _panels(ladder)
     plots.accuracy_by_level(folder / "accuracy_levels", panels, name, ladder.chance, ladder.halfway)
     caption = (
-        f"Top-1 on the clips of each {name}: the mean over seeds as a line, its 95 % interval over seeds, "
-        "and every seed as a small point. Rows of the same height are drawn one in the other, the first as the widest."
+        f"Top-1 on the clips of each {name}: mean over seeds, its 95 % interval over seeds, and every seed as a small "
+        "point. Rows of the same height are drawn one in the other, the first as the widest."
     )
     if any(panel.predicted is not None for panel in panels):
         caption += (
-            " A panel for each predicted horizon. Shaded: what these rows are to solve; "
-            f"beyond it the distance of a {name} is more than their network relates, and chance is expected."
+            " A panel for each predicted horizon. Shaded: what these rows should solve. "
+            f"Beyond it, a {name} is more than their network relates, and chance is expected."
         )
     return Figure("accuracy_levels", f"Accuracy by {name}", caption)
 
@@ -81,8 +81,8 @@ def _by_setting(summary: Summary, folder: Path) -> Figure:
     ]
     plots.accuracy_by_setting(folder / "accuracy_setting", lines, sweep.setting, sweep.chance, sweep.halfway)
     caption = (
-        f"Top-1 at each value of `{sweep.key}`, a panel a row: the mean over seeds as a line, its 95 % interval over "
-        "seeds, and every seed as a small point; the means of the other rows are grey."
+        f"Top-1 at each value of `{sweep.key}`, a panel a row: mean over seeds, its 95 % interval over seeds, and every "
+        "seed as a small point. Grey: the means of the other rows."
     )
     if any(line.marks for line in lines):
         caption += (

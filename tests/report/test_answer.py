@@ -145,7 +145,7 @@ def test_without_a_baseline_the_best_two_are_still_compared() -> None:
         in text
     )
     assert (
-        "; it leads the next, `ks5`, by +10.0 points [9.8, 10.2] (n=3), which sets the two apart if" in text
+        "; it leads the next, `ks5`, by +10.0 points [9.8, 10.2] (n=3), which would set the two apart, had" in text
     )
     assert text.endswith("looking. 6 of 9 trials have a result, so this may change.")
 

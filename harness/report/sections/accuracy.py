@@ -81,9 +81,9 @@ def _note(summary: Summary) -> str:
         note = "Accuracies are those of the predictions, on the clips in the files. "
     note += (
         "Differences are paired by seed; n is given where it is not the row's number of finished seeds. "
-        f"± is a 95 % t interval over seeds, and [ ] where it is cut at 0 or 100 %{brackets}; "
-        f"each is for its row alone, uncorrected, and absent with fewer than {MIN_SEEDS} seeds, "
-        "or where all gave the same number. "
+        f"± is a 95 % t interval over seeds, and [ ] where it is cut at 0 or 100 %{brackets}. "
+        "Each interval is for its row alone, uncorrected. "
+        f"There is none with fewer than {MIN_SEEDS} seeds, or where all gave the same number. "
     )
     if tested:
         note += (
@@ -143,6 +143,6 @@ def _fell(fell: Collapse) -> str:
     seeds = f"seed{'s' * (len(fell.seeds) > 1)} {', '.join(map(str, fell.seeds))}"
     return (
         f"Of `{fell.variant}`, {seeds} fell {fell.below:.1f} points below the row's median, at a spread of "
-        f"{fell.plain:.1f} points where trainings of this study otherwise spread by {fell.robust:.1f}: its mean, its "
-        "interval and its verdict mix two kinds of trainings, and rows without such a seed may only have been lucky."
+        f"{fell.plain:.1f} points where trainings of this study otherwise spread by {fell.robust:.1f}. Its mean, its "
+        "interval and its verdict mix two kinds of trainings. Rows without such a seed may only have been lucky."
     )

@@ -231,7 +231,7 @@ def _lead(runner_up: Row, lead: Difference) -> str:
     if lead.n < MIN_SEEDS:
         return f"{gap}, too few seeds to tell the two apart"
     if lead.p is not None and lead.p < ALPHA:
-        return f"{gap}, which sets the two apart if one forgets that they were picked after looking"
+        return f"{gap}, which would set the two apart, had they not been picked after looking"
     return f"{gap}, so that these seeds do not tell the two apart"
 
 

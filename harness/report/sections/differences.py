@@ -20,21 +20,20 @@ HYPOTHESES = (
 )
 
 ONE_SIDED = (
-    "(1): p is of the stated side alone. The interval is to both sides, at the same level, and reaches beyond "
-    "what is claimed: had the study not named the side, it would not be shown."
+    "(1): p is of the stated side alone. The interval is to both sides, at the same level, and so reaches beyond "
+    "what is claimed. Had the study not named the side, the difference would not be shown."
 )
 
 DETAIL = (
     "Over seeds alone: a t interval, for these very clips. "
     "Over clips alone: these very networks on new clips, paired by clip; "
     "it says nothing about training them again. "
-    "Clips won : lost: clips (or clusters of clips that belong together) "
-    "of which the variant gets more, or fewer, right than the baseline, "
-    "seed by seed, with the exact McNemar p, uncorrected. "
+    "Clips won : lost: on how many clips the variant is right and the baseline is not, and the other way around. "
+    "Clips that belong together count as one, won by the one that gets more of them right. "
+    "For each seed, with the exact McNemar p, uncorrected. "
     "Effect size: Hedges' g of the paired differences. "
-    "Seeds needed: in all, to decide a difference as large as the one observed, "
-    "of the spread observed, at 80 % power in this table; "
-    f"- where more than {MAX_SEEDS:,} would be, or nothing can be said."
+    "Seeds needed: how many in all would decide a difference of this size and spread in this table, at 80 % power; "
+    f"- where that is more than {MAX_SEEDS:,}, or nothing can be said."
 )
 
 

@@ -24,14 +24,13 @@ CONFUSIONS = (
 )
 
 ORDER = (
-    "Top-1 on the same clips with their frames in another order, minus that on the clips as they are: "
-    "reversed, shuffled, or frozen to one frame. "
+    "How top-1 changes when the same clips have their frames reversed, shuffled, or frozen to one frame. "
     "A network that does not use the order of frames loses nothing by the first two."
 )
 
 OCCLUSION = (
-    "Of clips with a twin: the probability of the true class against its twin, in per cent, and by how many points it "
-    "falls when one frame is the mean grey. About 0: the network does as well without that frame. "
+    "Of clips with a twin: the probability of the true class against its twin, in per cent. Then by how many points "
+    "it falls when one frame is the mean grey. About 0: the network does as well without that frame. "
     "[ ]: 95 % t interval over seeds, each for itself."
 )
 

@@ -18,8 +18,8 @@ MISMATCH = (
 )
 
 ALIKE = (
-    "Of each level, the two of the rows that solve it whose difference is hardest to hold within the margin. "
-    "The verdict says that no two of them are further apart than the margin: each pair has to show it, "
+    "Of the rows that solve a level, the pair that is hardest to show within the margin. "
+    "The verdict says that no two of them are further apart. Each pair has to show it, "
     "and p is corrected over the levels (Holm). "
     "Not shown does not mean that there is a difference. Exploratory."
 )
@@ -123,8 +123,8 @@ def _solved(curve: LevelCurve, ladder: Ladder) -> str:
 def _note(ladder: Ladder) -> str:
     note = (
         "Top-1 on the validation clips of each level; n where it is not the row's number of finished seeds. "
-        "± is a 95 % t interval over seeds, each for itself, [ ] where it is cut at 0 or 100 %, "
-        "absent with fewer than three seeds or where all gave the same number. "
+        "± is a 95 % t interval over seeds, each for itself, [ ] where it is cut at 0 or 100 %. "
+        "There is none with fewer than three seeds, or where all gave the same number. "
     )
     if ladder.halfway is None:
         return note + "What chance is on these clips is not known, so nothing is called solved."
@@ -134,9 +134,9 @@ def _note(ladder: Ladder) -> str:
     )
     if any(curve.horizon for curve in ladder.curves):
         note += (
-            " The predicted horizon is the sum of the operators' reach to both sides, of causal ones to one, "
-            "at most a frame less than a clip has; "
-            f"the measured one is the largest {ladder.level_name} solved, and ≥ marks the largest that was tried. "
+            " The predicted horizon is the sum of the operators' reach to both sides, of causal ones to one. "
+            "It is at most a frame less than a clip has. "
+            f"The measured one is the largest {ladder.level_name} solved; ≥ marks the largest that was tried. "
             "[ ]: 95 % of 1,000 resamples of seeds and clips together lie between. ≠: not the predicted one."
         )
     return note

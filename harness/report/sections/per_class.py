@@ -13,9 +13,9 @@ OPEN_CLASSES = 40
 """A table with more rows than this is folded."""
 
 NOTE = (
-    "Mean top-1 [%] over the finished seeds ± 95 % t interval over them, given as [ ] where it is cut at 0 or 100 %, "
-    f"absent with fewer than {MIN_SEEDS} or where all gave the same number; "
-    "n where it is not the row's number of them."
+    "Mean top-1 [%] over the finished seeds ± 95 % t interval over them, given as [ ] where it is cut at 0 or 100 %. "
+    f"There is none with fewer than {MIN_SEEDS} seeds, or where all gave the same number. "
+    "n stands where it is not the row's number of finished seeds."
 )
 
 

@@ -15,10 +15,9 @@ def section(record: StudyRecord) -> list[Block]:
         'write_study(read_record(Path("results.json")), Path("again"))'
     )
     files = (
-        "From the data beside this page, in its folder, without training and without a tracking store: "
-        "`results.json` holds every trial, `trials.csv` one row a trial, "
-        "`results.csv` one row a variant with all numbers at full precision, "
-        "`tables.tex` the tables for a paper."
+        "Or from the files beside this page, in its folder, without training and without a tracking store. "
+        "`results.json` holds every trial. `trials.csv` has a row for each trial, `results.csv` a row for each variant "
+        "with all numbers at full precision, `tables.tex` the tables for a paper."
     )
     beginning = "From the beginning, where the study file is still the same:"
     command = (

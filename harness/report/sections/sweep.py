@@ -132,8 +132,8 @@ def _number(value: float) -> str:
 def _note(sweep: Sweep) -> str:
     return (
         f"A seed's threshold is where its curve crosses {sweep.halfway:g} %, half-way from chance ({sweep.chance:g} %) "
-        "to 100 %: from the easy end on, the first place where it falls to that, on a line between two values over the "
-        "logarithm of the setting. Below or above: beyond the values that were tried; a ratio is then not given, "
-        "because leaving such a seed out would tilt the rest. The verdict tests that the ratio is 1, at the 5 % level "
-        "after Holm's correction over the rows; too few seeds to tell does not mean equal."
+        "to 100 %: the first such place from the easy end on. Between two values the curve is a straight line over the "
+        "logarithm of the setting. Below or above: beyond the values that were tried. There is no ratio then: to leave such a seed "
+        "out would favour a row. The verdict tests that the ratio is 1, at the 5 % level after Holm's correction "
+        "over the rows. Too few seeds to tell does not mean equal."
     )
