@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import html
+import json
+import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +16,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from builders.processes import free_port
 
@@ -61,6 +65,23 @@ def phone(page: Path, width: int = 390, height: int = 6000) -> str:
         f'width="{width}" height="{height}"></iframe>'
     )
     return frame.as_uri()
+
+
+def measured(seen: Sequence[tuple[str, int]], script: str) -> list[Any]:
+    """What a script finds in pages of these widths. script: a function of a page's document."""
+    frames = "".join(
+        f'<iframe width="{width}" height="900" style="border:0; display:block" srcdoc="{html.escape(page)}"></iframe>'
+        for page, width in seen
+    )
+    run = f"found.textContent = JSON.stringify([...frames].map(frame => ({script})(frame.document)))"
+    with tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder) / "frames.html"
+        text = f'<body style="margin:0">{frames}<pre id="found"></pre><script>onload = () => {{ {run} }}</script>'
+        whole.write_text(text, encoding="utf-8")
+        dom = browse(whole.as_uri(), "--dump-dom", size="1500,1000")
+    found = re.search('<pre id="found">(.*?)</pre>', dom, re.DOTALL)
+    assert found, dom[-500:]
+    return list(json.loads(html.unescape(found[1])))
 
 
 @contextmanager

@@ -100,15 +100,19 @@ def _apart(cheap: Point, dear: Point) -> bool:
 
 
 def forest(path: Path, gaps: Sequence[Gap], baseline: str, margin: float | None = None) -> None:
-    """Differences to the baseline with their intervals, one below the other, and the words for them.
+    """Differences to the baseline with their intervals, one below the other, each under its name and the words for it.
+
+    As narrow as a phone can show whole: a verdict that has to be scrolled to is not read.
 
     Args:
         margin: points within which two variants count as equivalent; None without one.
     """
     marks = {1: (">", GREEN), -1: ("<", RED), 0: ("o", GREY)}
+    longest = max((len(gap.label) + len(gap.words) for gap in gaps), default=0)
+    small = min(9.0, 9.0 * 58 / max(longest, 1))  # so many letters of 9 points are as wide as the axes
 
     def draw(figure: Figure) -> None:
-        figure.set_size_inches(7.4, 0.34 * len(gaps) + 1.5)
+        figure.set_size_inches(4.7, 0.39 * len(gaps) + 1.45)
         axis = figure.subplots()
         if margin is not None:
             axis.axvspan(-margin, margin, color=SKY, alpha=0.25, linewidth=0)
@@ -122,18 +126,30 @@ def forest(path: Path, gaps: Sequence[Gap], baseline: str, margin: float | None 
             fill = colour if gap.sign else "white"
             (mark,) = axis.plot([gap.mean], [place], marker, color=colour, markerfacecolor=fill, markersize=7)
             tip(mark, f"{gap.label}: {gap.words}")
-            beside = ("axes fraction", "data")
-            axis.annotate(gap.words, (1.01, place), xycoords=beside, va="center", fontsize=9)
-        axis.set_yticks(range(len(gaps)), [gap.label for gap in gaps])
-        axis.set_ylim(len(gaps) - 0.4, -0.6)
-        axis.grid(visible=False, axis="y")
-        axis.tick_params(axis="y", length=0)
+            above: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+            above |= {"va": "bottom", "fontsize": small, "zorder": 5}
+            above["bbox"] = {
+                "facecolor": "white",
+                "edgecolor": "none",
+                "pad": 0.6,
+            }  # what it stands on is not crossed
+            axis.annotate(gap.label, (0.0, place), xytext=(0, 5), weight="bold", **above)
+            axis.annotate(gap.words, (1.0, place), xytext=(0, 5), ha="right", **above)
+        axis.set_yticks([])
+        axis.set_ylim(len(gaps) - 0.45, -0.75)
+        axis.spines["left"].set_visible(False)
         seeds = "; small: each seed" if any(gap.seeds for gap in gaps) else ""
-        axis.set_xlabel(f"top-1 minus that of {baseline} [points], 95 % intervals{seeds}")
+        words = f"top-1 minus that of {baseline} [points], 95 % intervals{seeds}"
+        axis.set_xlabel(textwrap.fill(words, 52))
         axis.set_title("Differences to the baseline, paired by seed")
         signs = {gap.sign for gap in gaps}
         names = {1: "better", -1: "worse", 0: "neither is shown"}
-        legend_below(figure, [handle(marks[s][1], marks[s][0], names[s]) for s in (1, -1, 0) if s in signs])
+        handles = [
+            handle(marks[sign][1], marks[sign][0], names[sign]) for sign in (1, -1, 0) if sign in signs
+        ]
+        if 0 in signs:
+            handles[-1].set_markerfacecolor("white")
+        legend_below(figure, handles)
 
     save(path, draw)
 
@@ -265,6 +281,8 @@ def _accuracy_axes(figure: Figure, points: Sequence[Point], baseline: Point | No
             fontsize=9,
             parse_math=False,
             color="#444444",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},  # no interval crosses it
+            zorder=5,
         )
     return top, foot
 

@@ -58,9 +58,10 @@ def accuracy_by_level(
     looks = _looks([line.label for panel in panels for line in panel.lines])
 
     def draw(figure: Figure) -> None:
-        columns = min(len(panels), 2)
+        columns = min(len(panels), 2 if len(panels) <= 4 else 4)
         rows = -(-len(panels) // columns)
-        figure.set_size_inches(7.4, (2.5 if rows > 1 else 3.9) * rows + 0.4 + 0.2 * -(-len(looks) // 4))
+        height = 3.9 if rows == 1 else 2.5 if columns == 2 else 2.0
+        figure.set_size_inches(7.4, height * rows + 0.4 + 0.2 * -(-len(looks) // 4))
         axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         lowest = _lowest([line for panel in panels for line in panel.lines], chance)
         step = min((b - a for a, b in itertools.pairwise(levels)), default=1.0)
@@ -71,7 +72,7 @@ def accuracy_by_level(
             panel = panels[place]
             if panel.predicted is not None and panel.predicted >= levels[0]:
                 axis.axvspan(levels[0] - step, panel.predicted + step / 2, color=SKY, alpha=0.22, linewidth=0)
-            _levels_across(axis, chance, halfway, lowest)
+            _levels_across(axis, chance, halfway, lowest, words=place == 0)
             for line, width in zip(panel.lines, _widths(len(panel.lines)), strict=True):
                 _line(axis, line, line.x, looks[line.label], width)
             axis.set_title(panel.title, fontsize=10)
@@ -104,8 +105,9 @@ def accuracy_by_setting(
         crossed = [line for line in lines if line.marks]
         columns = min(len(lines), 3 if len(values) <= 6 else 2)
         rows = -(-len(lines) // columns)
-        figure.set_size_inches(7.4, 1.75 * rows + 0.9 + (0.6 + 0.2 * len(crossed) if crossed else 0))
-        heights = [1.75] * rows + ([0.5 + 0.2 * len(crossed)] if crossed else [])
+        height = 1.75 if rows < 3 else 1.5
+        figure.set_size_inches(7.4, height * rows + 0.9 + (0.6 + 0.2 * len(crossed) if crossed else 0))
+        heights = [height] * rows + ([0.5 + 0.2 * len(crossed)] if crossed else [])
         grid = figure.add_gridspec(len(heights), columns, height_ratios=heights)
         panels: list[Axes] = []
         for index, line in enumerate(lines):
@@ -186,11 +188,13 @@ def _levels_across(
     for value, style, name in ((halfway, "--", "half-way"), (chance, ":", "chance")):
         if value is not None:
             axis.axhline(value, color=GREY, linestyle=style, linewidth=1)
+            if not words:
+                continue
             axis.annotate(
-                name if words else "",
+                name,
                 (1.0, value),
                 xycoords=("axes fraction", "data"),
-                xytext=(-2, -2),
+                xytext=(-2, -5),
                 textcoords="offset points",
                 ha="right",
                 va="top",

@@ -57,7 +57,7 @@ def _forest(summary: Summary, shown: list[Row], folder: Path) -> list[Figure]:
         assert row.difference is not None
         gap = row.difference
         sign = {Verdict.BETTER: 1, Verdict.WORSE: -1}.get(gap.verdict, 0)
-        words = f"{bare_points(gap)} {gap.words}"
+        words = f"{gap.words}, {bare_points(gap, seeds=row.finished)}"
         gaps.append(plots.Gap(row.variant, gap.mean, gap.low, gap.high, sign, words, gap.by_seed))
     margin = summary.record.margin or None
     plots.forest(folder / "differences", gaps, summary.against, margin)
@@ -154,11 +154,12 @@ def _against_costs(summary: Summary, shown: list[Row], folder: Path) -> list[Fig
         where = geometry_on_page(row.cost for row, _ in found.values() if row.cost)
         plots.accuracy_against(folder / stem, points, line, f"Accuracy against {what}", f"{unit}, {where}")
         caption = (
-            f"Top-1 against {what} of one clip. Red: no other variant is shown to be both cheaper and better; "
-            "better means that the 95 % interval of their difference, paired by seed and uncorrected, is above 0"
+            f"Top-1 against {what}. Red: no other variant is shown to be both cheaper and better. "
+            "Better: the 95 % interval of their difference, paired by seed and uncorrected, is above 0. "
         )
-        measured = "; cheaper, that their quartiles do not overlap and neither latency is doubtful"
-        caption += f"{measured if read is _latency else ''}. Two of them are joined where nothing of theirs overlaps."
+        if read is _latency:
+            caption += "Cheaper: their quartiles do not overlap, and neither latency is doubtful. "
+        caption += "Neighbours in red are joined where neither their costs nor their intervals overlap."
         if absent := [row.variant for row in summary.rows if row.variant not in found]:
             caption += f" Not drawn, for want of an accuracy or of a cost: {listed(absent)}."
         alt = "; ".join(f"{point.label} {point.y:.1f} % at {point.x:.4g}" for point in points)

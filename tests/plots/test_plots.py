@@ -11,6 +11,7 @@ import pytest
 
 from harness import plots
 from harness.plots import Curve, Gap, Point, Taps, style
+from harness.report.document.html import NARROW
 
 NAMES = ["ordinary", "tsm", "ks3", "ks5", "ks7", "ks13", "ks135", "ks1357", "ks357"]
 COSTS = [7.707, 0, 0.13487, 0.22479, 0.3147, 0.08992, 0.13455, 0.17983, 0.13487]
@@ -117,6 +118,25 @@ def test_a_value_is_shown_where_the_pointer_rests(tmp_path: Path) -> None:
     svg = (tmp_path / "x.svg").read_text()
     assert "<title>a&lt;b: +2.0 better</title>" in svg
     assert ">+2.0 better</text>" in svg  # text is text: to be searched and read aloud
+
+
+@pytest.mark.parametrize("label", ["ks3", "a_name_as_long_as_some_people_give@1536"])
+def test_the_words_of_a_forest_plot_stand_above_its_intervals_and_within_it(
+    label: str, tmp_path: Path, figures: list[Any]
+) -> None:
+    words = "no difference larger than 2 points, +28.2 [-13.1, 69.4]"
+    gaps = [
+        Gap(label, 28.2, -13.1, 69.4, 0, words, (20.0,)),
+        Gap(f"{label}b", 0.0, -1.0, 1.0, 0, words, (0.0,)),
+    ]
+    plots.forest(tmp_path / "x", gaps, "tsn", 2.0)
+    axis = figures[-1].axes[0]
+    boxes = {text.get_text(): text.get_window_extent() for text in axis.texts[:2]}
+    assert boxes[label].x1 < boxes[words].x0  # a name and its verdict on one line, not on each other
+    for box in boxes.values():
+        assert figures[-1].bbox.x0 <= box.x0 < box.x1 <= figures[-1].bbox.x1
+        assert box.y0 > axis.transData.transform((0, 0))[1]
+    assert figures[-1].get_size_inches()[0] * 72 <= NARROW  # a phone shows it whole
 
 
 def test_a_far_baseline_breaks_the_axis_and_a_near_one_does_not(tmp_path: Path, figures: list[Any]) -> None:

@@ -8,9 +8,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from builders.place import Workplace
+from builders.place import ROOT, Workplace
 from builders.studies import full_study, small_study, study, trial
-from screenshots import browse, chromium, pages, phone, served
+from screenshots import browse, chromium, measured, pages, phone, served
 
 from harness.report.__main__ import main
 from harness.report.document.blocks import Cell, Code, Document, Figure, Heading, Items, Paragraph, Table
@@ -134,6 +134,7 @@ def test_html_escapes_what_users_write_and_needs_no_network() -> None:
     assert "<i>" not in page
     assert "a|b &lt;i&gt;c&lt;/i&gt; *d* \\e 50 % &amp; x_y" in page
     assert "<strong>73.0 ± 7.5</strong>" in page
+    assert "-0.3 [-1.0,\u00a00.4]" in page  # an interval stays on one line
     assert not re.search(r'(src|href)="(?!data:|#)', page)
     assert "http" not in page.replace("http://www.w3.org", "")
     assert '<td class="n"><strong>' in page
@@ -156,7 +157,19 @@ def test_a_page_has_contents_ways_to_its_files_and_figures_that_can_be_read_alou
     assert (
         page.index("<h1>") < page.index('id="about-differences"') < page.index("<h2")
     )  # on the first screen
-    assert "<title>ks5: +59.5" in page  # where the pointer rests on the forest plot: 95.5 - 36
+    assert "<title>ks5: better, +59.5" in page  # where the pointer rests on the forest plot: 95.5 - 36
+
+
+def test_a_figure_that_answers_stands_beside_the_answer(full_report: Path) -> None:
+    """In the order of reading, and what is no first screen is left alone: a figure below a heading."""
+    page = (full_report / "index.html").read_text(encoding="utf-8")
+    first = page[page.index('<div class="first">') : page.index("<h2")]
+    places = [
+        first.index(part) for part in ("<h1>", 'class="question"', 'class="answer"', "</div>", "<figure")
+    ]
+    assert places == sorted(places)
+    assert first.count("<figure") == 1
+    assert 'class="first"' not in html(SAMPLE)
 
 
 def test_numbers_and_verdicts_of_a_table_are_marked_for_sorting_and_for_a_phone() -> None:
@@ -232,6 +245,24 @@ def test_a_reader_sees_the_report_in_a_browser(tmp_path: Path) -> None:
     assert picture.stat().st_size > 50_000
     browse(page.as_uri(), f"--print-to-pdf={tmp_path / 'print.pdf'}")
     assert (tmp_path / "print.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.slow
+@needs_browser
+def test_answer_and_figure_are_on_the_first_screen_and_verdicts_on_a_phones() -> None:
+    """Of a ladder with few rows, one with 44, a sweep, and a study of videos; 1440 x 900 and 390 pixels wide."""
+    names = ("kernel_sizes-reach", "reach", "kernel_sizes-clips", "lips_pretrained")
+    committed = [(ROOT / "reports" / "reference" / name / "index.html").read_text("utf-8") for name in names]
+    bottoms = """page => [...page.querySelectorAll(".question, .answer, .first svg")].map(
+        one => Math.round(one.getBoundingClientRect().bottom))"""
+    for name, found in zip(names, measured([(page, 1440) for page in committed], bottoms), strict=True):
+        assert len(found) >= 3
+        assert max(found) <= 900, (name, found)
+    right = """page => [page.documentElement.scrollWidth, ...[...page.querySelectorAll(
+        "figure:has(#about-differences) text")].map(one => Math.ceil(one.getBoundingClientRect().right))]"""
+    for name, found in zip(names, measured([(page, 390) for page in committed], right), strict=True):
+        assert len(found) > 8
+        assert max(found) <= 390, (name, found)
 
 
 @pytest.mark.slow

@@ -25,6 +25,9 @@ from harness.report.document.blocks import (
 )
 from harness.report.document.look import SCRIPT, STYLE
 
+NARROW = 360.0
+"""Points; a drawing no wider is small enough to be shrunk to a phone's width, a wider one is scrolled there."""
+
 
 def html(document: Document, figures: Path | None = None) -> str:
     """The whole page.
@@ -33,7 +36,12 @@ def html(document: Document, figures: Path | None = None) -> str:
         figures: the folder that holds the SVG files of the document's figures.
     """
     headings = _named(document)
-    blocks = "\n".join(_block(block, figures, headings) for block in document.blocks)
+    first, others = _first_screen(document.blocks)
+    parts = [f"<h1>{_inline(document.title)}</h1>", *(_block(block, figures, headings) for block in first)]
+    if first:
+        *said, drawn = parts
+        parts = ['<div class="first">\n<div>', *said, "</div>", drawn, "</div>"]
+    blocks = "\n".join([*parts, *(_block(block, figures, headings) for block in others)])
     marks = "".join(f"<!-- {_text(mark)} -->\n" for mark in document.marks)
     links = " \u00b7 ".join(f'<a href="{_text(href)}">{_text(words)}</a>' for words, href in document.links)
     return (
@@ -43,8 +51,19 @@ def html(document: Document, figures: Path | None = None) -> str:
         f"<title>{_text(document.title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
         f"{_contents(headings)}<main>\n"
         + (f'<p class="links">{links}</p>\n' if links else "")
-        + f"<h1>{_inline(document.title)}</h1>\n{blocks}\n</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
+        + f"{blocks}\n</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
     )
+
+
+def _first_screen(blocks: Sequence[Block]) -> tuple[Sequence[Block], Sequence[Block]]:
+    """What a reader is to see without scrolling, and the rest: all up to the first figure, where it stands before any
+    heading, the figure as the last."""
+    for place, block in enumerate(blocks):
+        if isinstance(block, Heading):
+            break
+        if isinstance(block, Figure):
+            return blocks[: place + 1], blocks[place + 1 :]
+    return (), blocks
 
 
 def _named(document: Document) -> dict[int, tuple[str, Heading]]:
@@ -86,8 +105,12 @@ def _block(block: Block, figures: Path | None, headings: Mapping[int, tuple[str,
     if isinstance(block, Figure):
         drawing = _drawing(block, figures) if figures else ""
         caption = f'<figcaption id="about-{block.stem}">{_inline(block.caption)}</figcaption>'
-        kind = "drawing tall" if _is_tall(drawing) else "drawing"
-        return f'<figure>\n<div class="{kind}">{drawing}</div>\n{caption}\n</figure>'
+        width, height = _size(drawing)
+        kind = "drawing"
+        kind += " tall" if height > width else ""  # on paper it needs a page, not half of one
+        kind += " narrow" if width <= NARROW else ""  # on a phone it is seen whole
+        style = f' style="width: {width:g}pt"' if width else ""
+        return f'<figure{style}>\n<div class="{kind}">{drawing}</div>\n{caption}\n</figure>'
     if isinstance(block, Picture):
         return _picture(block, figures)
     return _table(block)
@@ -114,10 +137,10 @@ def _drawing(figure: Figure, folder: Path) -> str:
     return svg.replace("<svg ", f"<svg {words} ", 1)
 
 
-def _is_tall(svg: str) -> bool:
-    """Higher than wide: on paper it needs a page, not half of one."""
+def _size(svg: str) -> tuple[float, float]:
+    """Width and height of a drawing in points, 0 without one."""
     box = re.search(r'viewBox="[\d.]+ [\d.]+ ([\d.]+) ([\d.]+)"', svg)
-    return box is not None and float(box[2]) > float(box[1])
+    return (float(box[1]), float(box[2])) if box else (0.0, 0.0)
 
 
 def _table(table: Table) -> str:
@@ -164,4 +187,5 @@ def _inline(text: str) -> str:
 
 
 def _text(text: str) -> str:
-    return entities.escape(text)
+    """An interval is not broken between its ends."""
+    return entities.escape(re.sub(r"(\[-?[\d.]+,) (?=-?[\d.]+\])", "\\1\u00a0", text))

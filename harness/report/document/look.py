@@ -31,7 +31,9 @@ p.answer:has(+ ul.answer) { margin-bottom: 0; padding-bottom: 0; font-weight: 60
 ul.answer { margin-top: 0; padding: .3rem 1rem .7rem 2.2rem; }
 .warning { border-left: 4px solid var(--warn); padding: .4rem 1rem; font-weight: 600; }
 .note { font-size: .87rem; color: var(--soft); }
-.scroll { overflow-x: auto; margin: .8rem 0; }
+.scroll { overflow-x: auto; margin: .8rem 0;  /* a shadow where there is more to the right */
+  background: linear-gradient(to left, var(--page) 40%, transparent) right / 4rem 100% no-repeat local,
+    linear-gradient(to left, var(--line), transparent) right / 1.2rem 100% no-repeat scroll; }
 table { border-collapse: collapse; font-size: .87rem; font-variant-numeric: tabular-nums; }
 th { text-align: left; vertical-align: bottom; font-weight: 600; border-bottom: 2px solid var(--line); }
 th, td { padding: .32rem .6rem; }
@@ -44,21 +46,26 @@ th[aria-sort="ascending"]::after { content: " \\25B2"; } th[aria-sort="descendin
 th:first-child, td:first-child { position: sticky; left: 0; background: var(--page); }
 details { margin: .8rem 0; }
 summary { cursor: pointer; color: var(--accent); }
-figure { margin: 1.4rem 0 2rem; }
+figure { margin: 1.4rem 0 2rem; max-width: 100%; }
 .drawing { overflow-x: auto; }
 .drawing svg { display: block; max-width: 100%; height: auto; }
 .clips { display: block; max-width: 100%; margin: .6rem 0; background: #fff; }
 figcaption { font-size: .87rem; color: var(--soft); max-width: 46rem; margin-top: .3rem; }
 @media (prefers-color-scheme: dark) { .drawing svg { filter: invert(.91) hue-rotate(180deg); } }
-@media (min-width: 78rem) { body { max-width: 79rem; display: grid; column-gap: 3rem;
-    grid-template-columns: minmax(0, 61rem) 13rem; }
+@media (min-width: 78rem) { body { max-width: 88rem; display: grid; column-gap: 2rem;
+    grid-template-columns: minmax(0, 1fr) 13rem; }
+  .first { display: grid; column-gap: 2rem; grid-template-columns: minmax(24rem, 1fr) minmax(0, max-content);
+    align-items: start; }
+  .first > figure { margin-top: .6rem; }
+  .first ul { padding-left: 1.2rem; } .first ul.answer { padding-left: 2rem; }
+  .first p, .first li { font-size: .95rem; line-height: 1.45; } .first .question { font-size: 1.1rem; }
   main { grid-column: 1; grid-row: 1; }
   .contents { grid-column: 2; grid-row: 1; position: sticky; top: 1.2rem; align-self: start;
     max-height: calc(100vh - 2.4rem); overflow-y: auto; }
   .contents ul { display: block; border-left: 2px solid var(--line); padding-left: .8rem; }
   .contents li { margin: .25rem 0; } .contents .sub { display: block; padding-left: .8rem; } }
 @media (max-width: 40rem) { body { padding: .6rem .8rem 3rem; }
-  .drawing svg { max-width: none; width: max(100%, 30rem); }
+  .drawing svg { max-width: none; width: max(100%, 30rem); } .drawing.narrow svg { width: 100%; }
   pre { white-space: pre-wrap; overflow-wrap: anywhere; }
   th.v, td.v { position: sticky; right: 0; background: var(--page); min-width: 5.6rem; max-width: 7rem;
     white-space: normal; border-left: 1px solid var(--line); }
