@@ -81,8 +81,8 @@ def _by_setting(summary: Summary, folder: Path) -> Figure:
     ]
     plots.accuracy_by_setting(folder / "accuracy_setting", lines, sweep.setting, sweep.chance, sweep.halfway)
     caption = (
-        f"Top-1 at each value of `{sweep.key}`, a panel a row: mean over seeds, its 95 % interval over seeds, and every "
-        "seed as a small point. Grey: the means of the other rows."
+        f"Top-1 at each value of `{sweep.key}`, a panel a row: mean over seeds, its 95 % interval over seeds, and "
+        "every seed as a small point. Grey: the means of the other rows."
     )
     if any(line.marks for line in lines):
         caption += (

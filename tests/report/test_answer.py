@@ -44,7 +44,7 @@ def test_variants_that_score_the_same_share_the_first_place() -> None:
         "`ks3` has the highest mean top-1, 100.0 % (n=3), and so has `ks5`, +49.0 points ["
     )
     assert (
-        "; its difference to the next, `ks5`, is +0.0 points (n=3), so that these seeds do not tell" in text
+        ". Its difference to the next, `ks5`, is +0.0 points (n=3), so that these seeds do not tell" in text
     )
 
 
@@ -56,7 +56,7 @@ def test_a_variant_that_equals_the_baseline_does_not_score_above_it() -> None:
         assert text.startswith(
             "No variant scores above the baseline: `tsn` itself has the highest mean top-1, 34.4 [0.0, 100.0] %"
         )
-        assert "and so has `ks3`; its difference to the next, `ks3`, is +0.0 points" in text
+        assert "and so has `ks3`. Its difference to the next, `ks3`, is +0.0 points" in text
 
 
 def test_a_mean_over_more_seeds_than_the_baseline_has_cannot_make_the_best() -> None:
@@ -65,7 +65,7 @@ def test_a_mean_over_more_seeds_than_the_baseline_has_cannot_make_the_best() -> 
     text = said(study(trials, ["tsn", "ks3"], seeds=[0, 1, 2, 3, 4]))
     assert text.startswith(
         "No variant scores above the baseline: `tsn` itself has the highest mean top-1: 51.0 ± 2.5 % (n=3) on the "
-        "seeds that all variants have; it leads the next, `ks3`, by +10.0 points [7.5, 12.5] (n=3)"
+        "seeds that all variants have. It leads the next, `ks3`, by +10.0 points [7.5, 12.5] (n=3)"
     )
     assert text.endswith("8 of 10 trials have a result, so this may change.")
 
@@ -145,7 +145,8 @@ def test_without_a_baseline_the_best_two_are_still_compared() -> None:
         in text
     )
     assert (
-        "; it leads the next, `ks5`, by +10.0 points [9.8, 10.2] (n=3), which would set the two apart, had" in text
+        ". It leads the next, `ks5`, by +10.0 points [9.8, 10.2] (n=3), which would set the two apart, had"
+        in text
     )
     assert text.endswith("looking. 6 of 9 trials have a result, so this may change.")
 
@@ -186,12 +187,12 @@ def test_the_cheapest_names_the_variants_whose_cost_is_not_known() -> None:
 
 def test_where_nothing_is_shown_to_be_good_enough_the_report_says_so() -> None:
     assert cheapest_answer(cheapest(FOUR, {"low": 4.0}, "latency")) == (
-        "By latency: no cheapest variant can be named yet, of none is it shown that it is at most 1 point below every "
-        "other variant."
+        "By latency: no cheapest variant can be named yet: none is shown to be at most 1 point below every other "
+        "variant."
     )
 
 
 def test_with_too_few_seeds_no_cheapest_is_named_in_plain_words() -> None:
     few = Scores(accuracy={"low": jitter(50, 0, 2), "high": jitter(60, 1, 2)}, margin=1.0)
     words = cheapest_answer(cheapest(few, {"low": 1e9, "high": 2e9}, "MACs"))
-    assert words == "By MACs: no cheapest variant can be named yet, too few seeds."
+    assert words == "By MACs: no cheapest variant can be named yet: too few seeds."

@@ -97,6 +97,17 @@ def test_what_is_stated_of_several_levels_alike_is_one_sentence() -> None:
     )
 
 
+def test_a_row_that_is_supported_and_open_in_the_table_is_explained(tmp_path: Path, no_figures: None) -> None:
+    """Ahead by 10, 20 and 35 points: over seeds t is 2.98, so p is 0.097 to both sides and 0.048 to one."""
+    rows = {"tsn": [[0, 0, 0]] * 3, "ks3": [[4, 4, 4], [8, 8, 8], [14, 14, 14]]}
+    words = "Of `ks3` the table of all rows still says that seeds are too few: it corrects for more rows"
+    text = text_of(ladder(rows, LAGS, hypotheses=["ks3 > tsn"]), tmp_path / "open")
+    assert "supported (1)" in text
+    assert words in text
+    sure = text_of(stairs(hypotheses=["ks5 > tsn"]), tmp_path / "sure")
+    assert "the table of all rows still says" not in sure
+
+
 def test_that_nothing_stated_is_supported_is_said_so() -> None:
     text = answer(summarize(stairs(hypotheses=["ks3 > ks5", "ks3 > ks7"])))
     assert text.startswith("None of the 2 hypotheses that the study stated beforehand is supported. Not supp")
@@ -106,14 +117,24 @@ def test_the_answer_says_which_horizons_are_the_predicted_ones() -> None:
     text = answer(summarize(stairs()))
     assert text.startswith(
         "Every measured horizon is the predicted one (0: `tsn`; 2: `ks3`; ≥ 3: `ks5`, `ks7`). "
-        "Of those that reach lag 3, `ks5` adds the fewest multiply-adds, 0.22 G; `ks7` adds 0.31 G."
+        "Of those that reach lag 3, `ks5` adds the fewest multiply-adds, 0.22 G, and `ks7` the most, 0.31 G."
     )
     wrong = answer(summarize(stairs(horizons={**HORIZONS, "ks3": 1})))
     assert wrong.startswith(
-        "Of 4 rows, the measured horizon of 3 is the predicted one; not so `ks3` (2 [2, 2], not 1)."
+        "Of 4 rows, the measured horizon of 3 is the predicted one; of 1 it is larger (`ks3`)."
     )
     farther = answer(summarize(stairs(horizons={**HORIZONS, "ks3": 7})))
-    assert "not so `ks3` (2 [2, 2], not ≥ 3)." in farther  # of which 3 is all that was tried
+    assert "is the predicted one; of 1 it is smaller (`ks3`)." in farther
+
+
+def test_an_answer_names_few_rows_and_counts_many() -> None:
+    """Seven rows that see nothing where lag 2 was predicted; whoever reads the answer first wants the number."""
+    blind = {f"v{i}": [[0, 0]] * 3 for i in range(7)}
+    horizons = {"tsn": 0} | dict.fromkeys(blind, 2)
+    record = ladder({"tsn": [[0, 0]] * 3} | blind, (1, 2), horizons=horizons)
+    assert "one; of 7 it is smaller (named below their table)." in answer(summarize(record))
+    six = dataclasses.replace(record, horizons=horizons | {"v6": 0})
+    assert "of 6 it is smaller (`v0`, `v1`, `v2`, `v3`, `v4`, `v5`)." in answer(summarize(six))
 
 
 def test_a_mismatch_is_marked_in_the_table_and_warned_of(tmp_path: Path, no_figures: None) -> None:
@@ -135,17 +156,17 @@ def test_what_is_left_between_those_that_solve_a_level_is_said_only_where_it_is_
     words = {lag: row[4] for lag, row in rows.items()}
     assert words == dict.fromkeys("123", "no difference larger than 15 points")
     (said,) = [line for line in page.splitlines() if line.startswith("Every measured horizon")]
-    assert "Among the rows that solve it, no difference larger than 15 points is left at lag 1 to 3." in said
+    assert "At lag 1 to 3, the rows that solve it are shown to be no more than 15 points apart." in said
     assert said.count("that is not shown") == 0
     # 5 points below at lag 2 with a spread of 2.5: a margin of 6 is too tight there, and 20 pairs are few elsewhere
     tight = answer(summarize(stairs(margin=6.0)))
-    assert "Of no lag is it shown that no difference larger than 6 points is left" in tight
+    assert "At no lag is it shown that the rows that solve it are no more than 6 points apart." in tight
 
 
 def test_without_a_margin_nothing_is_said_of_what_is_left(tmp_path: Path, no_figures: None) -> None:
     text = text_of(stairs(margin=0.0), tmp_path)
     assert "### Rows that solve" not in text
-    assert "is left" not in text
+    assert "that solve it" not in text.split("## Results")[0]
 
 
 def test_levels_that_are_no_distances_say_what_is_solved(tmp_path: Path) -> None:
@@ -240,7 +261,7 @@ def test_rows_with_networks_of_their_own_are_compared_by_what_they_cost_in_all(t
     record = dataclasses.replace(record, costs={**record.costs, "ks7": small})
     summary = summarize(record)
     text = answer(summary)
-    assert "`ks7` takes the fewest multiply-adds, 10.00 G; `ks5` takes 32.92 G." in text
+    assert "`ks7` takes the fewest multiply-adds, 10.00 G, and `ks5` the most, 32.92 G." in text
     page = text_of(record, tmp_path)
     assert "Top-1 accuracy against total MACs" in page
     assert "against added" not in page

@@ -61,7 +61,7 @@ def test_the_answer_names_the_best_its_interval_and_the_runner_up(full_page: str
     answer = next(line for line in full_page.splitlines() if "has the highest mean" in line)
     assert answer.startswith("`ks1357` has the highest mean top-1: 97.0 ±")
     assert "against the baseline `tsn`, which is more than luck of training explains" in answer
-    assert "it leads the next, `ks357`, by +0.2 points [" in answer
+    assert "It leads the next, `ks357`, by +0.2 points [" in answer
     assert "do not tell the two apart" in answer
     assert "of 9 variants: 9 better." in answer
 
@@ -158,7 +158,7 @@ def test_the_baseline_may_be_the_best(tmp_path: Path, no_figures: None) -> None:
     ]
     text = text_of(study(trials, ["tsn", "ks3"]), tmp_path)
     assert "No variant scores above the baseline: `tsn` itself has the highest mean top-1: 81.0" in text
-    assert "it leads the next, `ks3`, by +9.9 points [9.7, 10.1] (n=3)" in text
+    assert "It leads the next, `ks3`, by +9.9 points [9.7, 10.1] (n=3)" in text
     assert "| worse |" in row_of(text, "ks3")
 
 
@@ -193,7 +193,7 @@ def test_a_network_that_diverged_leaves_no_nan_on_the_page(tmp_path: Path) -> No
 
 
 def test_values_that_differ_between_trials_are_given_as_a_range(full_page: str) -> None:
-    assert "| peak_memory_mib | 400 to 402 |" in full_page
+    assert "| peak memory of a trial [MiB] | 400 to 402 |" in full_page
     assert "| commit | abc1234 |" in full_page
 
 

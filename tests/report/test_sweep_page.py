@@ -59,8 +59,8 @@ def test_the_first_figure_is_the_sweep_and_costs_have_none(page: str, folder: Pa
 
 def test_the_answer_speaks_of_thresholds(page: str) -> None:
     assert answer(summarize(record())) == (
-        "Half-way (75 %) is reached at a `train_clips` of 283 (283 to 283, n=3) by `a`, the lowest, and of 449 "
-        "(283 to 566, n=3) by `b`, the highest. Some seed of `c` lies beyond the values that were tried. "
+        "Half-way (75 %) is reached at a `train_clips` of 283 (283 to 283 over 3 seeds) by `a`, the lowest, and of "
+        "449 (283 to 566 over 3 seeds) by `b`, the highest. Some seed of `c` lies beyond the values that were tried. "
         "Against `a`, of 1 thresholds: 1 too few seeds to tell."
     )
     assert "has the highest mean top-1" not in page

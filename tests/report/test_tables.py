@@ -88,8 +88,8 @@ def test_a_training_that_fell_is_named_under_the_table(tmp_path: Path, no_figure
     ]
     text = text_of(dataclasses.replace(record, trials=trials), tmp_path / "fallen")
     # Around 70.0 and 20.2 lie 0.2, 12.0 and 0.2, 0.2: the median is 0.2, times 1.4826.
-    assert "Of `ks3`, seed 2 fell 12.0 points below the row's median, at a spread of 7.0 points where" in text
-    assert "otherwise spread by 0.3" in text
+    words = "otherwise spread by 0.3: `ks3` seed 2 by 12.0 (so that the row spreads by 7.0)."
+    assert f"{words}**" in text  # a warning
 
 
 def test_competitors_and_claims_of_table_4_are_quoted_and_marked(tmp_path: Path, no_figures: None) -> None:
@@ -146,7 +146,8 @@ def test_classes_and_confusions_have_intervals(tmp_path: Path, no_figures: None)
     """ks3 on left to right: 70, 73, 76, so 73.0 ± 7.5 as in the table of accuracies."""
     text = text_of(small_study(), tmp_path)
     assert "| left to right | short | 22.0 ± 5.0 | 73.0 ± 7.5 |" in text
-    assert "| `ks3` | right to left | left to right |  | 100.0 | 100.0 |" in text  # always: no interval
+    assert "| `ks3` | right to left | left to right | 100.0 | 100.0 |" in text  # always: no interval
+    assert "Twins" not in text  # of which this study knows none
 
 
 def test_an_operator_without_macs_and_no_latency_are_said(tmp_path: Path) -> None:
@@ -157,7 +158,7 @@ def test_an_operator_without_macs_and_no_latency_are_said(tmp_path: Path) -> Non
     }
     text = text_of(dataclasses.replace(record, costs=costs), tmp_path)
     assert "| +39,360 | not stated | not stated | not measured |" in row_of(text, "ks3", "### Cost")
-    assert "- latency not measured: `tsn`, `ks3`" in text
+    assert "- latency not measured: all 2 variants" in text
     assert "accuracy_macs" not in text
 
 
@@ -196,6 +197,37 @@ def test_costs_at_another_geometry_are_not_held_against_the_paper(tmp_path: Path
     text = text_of(dataclasses.replace(record, costs=costs), tmp_path)
     assert "not reproduced" not in text
     assert "16 frames" in text
+
+
+def test_costs_say_where_something_else_was_trained(tmp_path: Path, no_figures: None) -> None:
+    """A reader took 38 G of a network at 224 pixels for that of the quarter as wide at 16 which had been trained."""
+    plain = small_study()
+    assert "Trained here instead" not in text_of(plain, tmp_path / "plain")
+    models = {
+        "tsn": {"backbone": "resnet50", "width": 1.0},
+        "ks3": {"backbone": "resnet_tiny", "width": 0.25},
+    }
+    settings = {
+        variant: {**one, "model": one["model"] | models[variant], "data": one["data"] | {"crop": 16}}
+        for variant, one in plain.settings.items()
+    }
+    text = text_of(dataclasses.replace(plain, settings=settings), tmp_path / "told")
+    assert "Trained here instead: `resnet50`, `resnet_tiny`, some with a width of 0.25, 16x16 pixels." in text
+
+
+def test_a_paper_without_a_number_for_any_row_has_no_column(tmp_path: Path, no_figures: None) -> None:
+    """Rows are matched by name, and this study's are the study's own."""
+    record = study([trial(v, s, 70.0 + s) for v in ("tsn", "mine") for s in (0, 1, 2)], ["tsn", "mine"])
+    assert "paper: top-1 [%]" in text_of(record, tmp_path / "named")
+    rename = {"tsn": "base"}
+    own = study(
+        [dataclasses.replace(one, variant=rename.get(one.variant, one.variant)) for one in record.trials],
+        ["base", "mine"],
+        baseline="base",
+    )
+    text = text_of(own, tmp_path / "own")
+    assert "paper: " not in text
+    assert "The paper's column" not in text
 
 
 def test_class_names_cannot_break_a_table(full_page: str) -> None:

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from harness.analysis.summary import Row, Summary
 from harness.report.document.blocks import Block, Cell, Heading, Paragraph, Table, one_line
 from harness.report.format import bare_points, covered, estimate, first_in_code, number, plural
-from harness.report.sections.published import comparability
+from harness.report.sections.published import comparability, elsewhere
 from harness.stats.collapse import Collapse
 from harness.stats.distributions import MIN_SEEDS
 
 PAIR = "both twins [%]"
 
+MIXED = (
+    "The mean, the interval and the verdict of such a row mix two kinds of trainings. "
+    "Rows without such a seed may only have been lucky."
+)
+
 
 def section(summary: Summary) -> list[Block]:
-    return [Heading(3, "Accuracy"), _table(summary), Paragraph(_note(summary), "note"), *_others(summary)]
+    blocks: list[Block] = [Heading(3, "Accuracy"), _table(summary), Paragraph(_note(summary), "note")]
+    if summary.collapses:
+        blocks += [Paragraph(_fell(summary.collapses), "warning"), Paragraph(MIXED, "note")]
+    return [*blocks, *_others(summary)]
 
 
 def _table(summary: Summary) -> Table:
     """Top-1 and its difference to the baseline, with the paper's column where there is one."""
-    record, paper = summary.record, summary.reference
+    record = summary.record
+    paper = any(row.paper.get("top1") is not None for row in summary.rows)
     paired = _has_pairs(summary)
     header = ["variant", "seeds", "top-1 [%]", *([PAIR] if paired else [])]
     header += [f"vs {summary.against} [points]", "verdict", *(["paper: top-1 [%]"] if paper else [])]
@@ -39,7 +50,7 @@ def _table(summary: Summary) -> Table:
     )
     if summary.clear_best:
         caption += " Bold: every other row is worse."
-    notes = [comparability(summary)] if paper else []
+    notes = [comparability(summary)] if paper or elsewhere(summary) else []
     if paired:
         caption += " Both twins: per cent of clips right forwards and backwards."
     words = (0, header.index("verdict"))
@@ -93,8 +104,6 @@ def _note(summary: Summary) -> str:
         )
     else:
         note += "No row has enough paired seeds for a verdict."
-    for fell in summary.collapses:
-        note += " " + _fell(fell)
     if _has_pairs(summary):
         note += (
             " Both twins: per cent of the pairs of a clip and its twin, played backwards, of which both are right; "
@@ -138,11 +147,14 @@ def _title(metric: str) -> str:
     return "top-5 [%]" if metric == "top5" else f"{name}: top-1 [%]"
 
 
-def _fell(fell: Collapse) -> str:
-    """What a row's collapse does to its mean, its interval and the verdict on it."""
-    seeds = f"seed{'s' * (len(fell.seeds) > 1)} {', '.join(map(str, fell.seeds))}"
+def _fell(found: Sequence[Collapse]) -> str:
+    """Which trainings fell, and how far."""
+    each = [
+        f"`{fell.variant}` seed{'s' * (len(fell.seeds) > 1)} {', '.join(map(str, fell.seeds))} by {fell.below:.1f} "
+        f"(so that the row spreads by {fell.plain:.1f})"
+        for fell in found
+    ]
     return (
-        f"Of `{fell.variant}`, {seeds} fell {fell.below:.1f} points below the row's median, at a spread of "
-        f"{fell.plain:.1f} points where trainings of this study otherwise spread by {fell.robust:.1f}. Its mean, its "
-        "interval and its verdict mix two kinds of trainings. Rows without such a seed may only have been lucky."
+        "Fell far below the median of their row, in points, where trainings of this study otherwise spread by "
+        f"{found[0].robust:.1f}: {'; '.join(each)}."
     )

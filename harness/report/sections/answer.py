@@ -130,8 +130,8 @@ def cheapest_answer(found: Cheapest) -> str:
     """The engineer's question: which is the cheapest variant that will do."""
     within = f"at most {found.margin:g} point{'s' * (found.margin != 1)} below every other variant"
     if found.cost is None:
-        why = f"of none is it shown that it is {within}" if found.tested else "too few seeds"
-        return f"By {found.by}: no cheapest variant can be named yet, {why}."
+        why = f"none is shown to be {within}" if found.tested else "too few seeds"
+        return f"By {found.by}: no cheapest variant can be named yet: {why}."
     *others, last = found.variants
     names = f"{listed(others)} and `{last}`" if others else f"`{last}`"
     amount = giga(found.cost, unit=" G MACs") if found.by == "MACs" else _latencies(found)
@@ -173,7 +173,7 @@ def _verdict_sentence(summary: Summary) -> str:
         sentence = f"`{best.variant}` {head}, {against}"
     second = summary.runner_up
     if second and summary.lead and second.variant != summary.record.baseline:
-        sentence += f"; {_lead(second, summary.lead)}"
+        sentence += f". {_lead(second, summary.lead)}"
     return sentence + "."
 
 
@@ -224,10 +224,10 @@ def _needed(difference: Difference) -> str:
 
 def _lead(runner_up: Row, lead: Difference) -> str:
     if not lead.n:
-        return f"it shares no finished seed with the next, `{runner_up.variant}`"
-    gap = f"its difference to the next, `{runner_up.variant}`, is {points(lead)}"
+        return f"It shares no finished seed with the next, `{runner_up.variant}`"
+    gap = f"Its difference to the next, `{runner_up.variant}`, is {points(lead)}"
     if lead.mean > SAME:
-        gap = f"it leads the next, `{runner_up.variant}`, by {points(lead)}"
+        gap = f"It leads the next, `{runner_up.variant}`, by {points(lead)}"
     if lead.n < MIN_SEEDS:
         return f"{gap}, too few seeds to tell the two apart"
     if lead.p is not None and lead.p < ALPHA:

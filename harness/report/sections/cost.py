@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from harness.analysis.summary import Row, Summary
@@ -37,18 +38,25 @@ def _costs(summary: Summary) -> list[Block]:
     """Parameters, MACs and latency, with the paper's MACs and why some are not reproduced."""
     if not summary.record.costs:
         return [Paragraph("Not measured.")]
-    header = ["variant", "added parameters", "added MACs", "total MACs", "latency of one clip [ms]"]
-    header += ["paper: MACs"] if summary.reference else []
+    printed_any = any(row.paper.get("gmacs") is not None for row in summary.rows)
+    header = [
+        "variant",
+        *([] if summary.one_network else ["all parameters"]),
+        "added parameters",
+        "added MACs",
+    ]
+    header += ["total MACs", "latency of one clip [ms]", *(["paper: MACs"] if printed_any else [])]
     rows: list[list[str]] = []
     marks: list[str] = []
     for row in summary.rows:
         cost, cells = row.cost, [f"`{row.variant}`"]
         if cost is None:
-            cells += [ABSENT] * 4
+            cells += [ABSENT] * (4 if summary.one_network else 5)
         else:
+            cells += [] if summary.one_network else [f"{cost.params_total:,}"]
             cells += [f"{cost.params_added:+,}", macs(cost.macs_added, sign="+"), macs(cost.macs_total)]
             cells += [milliseconds(row.latency_ms, doubtful=row.doubtful)]
-        if summary.reference:
+        if printed_any:
             printed, mark = row.paper.get("gmacs"), ""
             if row.reproduced is False and cost:
                 mark = f" ({letter(len(marks))})"
@@ -77,7 +85,8 @@ def _note(summary: Summary) -> str:
     note = "" if summary.one_network else "Added is what operators add to their row's own network. "
     note += f"Costs are for one clip: {geometry_on_page(known)}. "
     note += "One multiply-add is 1 MAC; papers often print FLOPS."
-    if "added_to" in summary.reference:
+    note += _trained(summary, known)
+    if "added_to" in summary.reference and any(row.paper.get("gmacs") is not None for row in summary.rows):
         network = summary.reference["added_to"]
         note += f" The paper counts from a plain network of {network} G; compared is what a variant adds."
     if mixing := [row.variant for row in summary.rows if row.cost and row.cost.batch_statistics]:
@@ -91,6 +100,28 @@ def _note(summary: Summary) -> str:
         return f"{note}; {different}"
     where = ", ".join(f"{key} {one_line(value)}" for key, value in timed[0].measured_on.items())
     return f"{note}, on {where}." if where else f"{note}."
+
+
+def _trained(summary: Summary, known: Sequence[CostRecord]) -> str:
+    """In what the networks that were trained differ from those whose cost is given: nobody should take one for the
+    other."""
+    shape = known[0].geometry if known else {}
+    settings = [summary.record.settings.get(row.variant, {}) for row in summary.rows if row.cost]
+    models, data = [one.get("model", {}) for one in settings], [one.get("data", {}) for one in settings]
+    backbones, widths, crops, stages = (
+        list(dict.fromkeys(str(part[key]) for part in parts if key in part))
+        for parts, key in ((models, "backbone"), (models, "width"), (data, "crop"), (models, "stages"))
+    )
+    found = []
+    if set(backbones) - {str(cost.geometry.get("backbone")) for cost in known}:
+        found += [listed(backbones)]
+    if narrow := [width for width in widths if float(width) != 1]:
+        found += [f"{'some with ' if len(narrow) < len(widths) else ''}a width of {' or '.join(narrow)}"]
+    if set(crops) - {str(shape.get("size"))}:
+        found += [f"{' or '.join(f'{size}x{size}' for size in crops)} pixels"]
+    if "stages" in shape and set(stages) - {str(shape["stages"])}:
+        found += [f"operators in stages {' or '.join(one.strip('[]') for one in stages)}"]
+    return f" Trained here instead: {', '.join(found)}." if found else ""
 
 
 def _doubts(summary: Summary) -> list[Block]:
@@ -138,14 +169,17 @@ def _steps(summary: Summary) -> list[Block]:
         cells += [_mib(cost.peak_memory_mib.get("step"))] if peaks else []
         cells += [_per_cent(cost.temporal_share.get(kind)) for kind in shares]
         rows.append(cells)
-    note = "Times are p50, p95 of single passes of one clip after warm-up; clips/s is 1 over p50."
+    notes = []
+    if timed:
+        notes += ["Times are p50, p95 of single passes of one clip after warm-up; clips/s is 1 over p50."]
     if kept:
-        note += " Kept for backward: activations of one clip, counted from shapes."
+        notes += ["Kept for backward: activations of one clip, counted from shapes."]
     if peaks:
-        note += " Peak: the most that tensors took at once, weights and the optimiser's state included."
+        notes += ["Peak: the most that tensors took at once, weights and the optimiser's state included."]
     if shares:
-        note += " In operators: their part of the time, in a training step with their backward."
-    return [Table(header=header, rows=rows), Paragraph(note, "note")]
+        backward = ", in a training step with their backward" if "step" in shares else ""
+        notes += [f"In operators: their part of the time{backward}."]
+    return [Table(header=header, rows=rows), Paragraph(" ".join(notes), "note")]
 
 
 def _percentiles(own: list[float]) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from harness.analysis.summary import Summary
 from harness.report.document.blocks import Block, Heading, Paragraph, Table
-from harness.report.format import bare_points, covered, first_in_code, interval, p_value, signed
+from harness.report.format import bare_points, covered, first_in_code, interval, listed, p_value, signed
 from harness.stats.clips import ClipDifference
-from harness.stats.differences import MAX_SEEDS
+from harness.stats.differences import MAX_SEEDS, Verdict
 from harness.stats.estimates import Estimate
+from harness.stats.hypotheses import parse_hypothesis
 
 SEEDS_SHOWN = 10
 """Seeds whose clips a page counts one by one."""
@@ -59,7 +60,33 @@ def _hypotheses(summary: Summary) -> list[Block]:
         caption=f"Hypotheses that `{summary.record.name}` stated beforehand, corrected together (Holm).",
     )
     note = f"{HYPOTHESES} {ONE_SIDED}" if any(one.by_one_side for one in summary.hypotheses) else HYPOTHESES
-    return [Heading(3, "Hypotheses stated beforehand"), table, Paragraph(note, "note")]
+    return [
+        Heading(3, "Hypotheses stated beforehand"),
+        table,
+        Paragraph(note + _open_elsewhere(summary), "note"),
+    ]
+
+
+def _open_elsewhere(summary: Summary) -> str:
+    """Rows that are supported here, and of which the table of all rows says that seeds are too few."""
+    still_open = {
+        row.variant for row in summary.rows if row.difference and row.difference.verdict == Verdict.TOO_FEW
+    }
+    stated = [(one.verdict, parse_hypothesis(one.text, summary.record.margin)) for one in summary.hypotheses]
+    names = [
+        one.left
+        for verdict, one in stated
+        if verdict == Verdict.SUPPORTED
+        and one.level is None
+        and one.left in still_open
+        and one.right == summary.record.baseline
+    ]
+    if not names or summary.sweep:
+        return ""
+    return (
+        f" Of {listed(dict.fromkeys(names))} the table of all rows still says that seeds are too few: "
+        "it corrects for more rows, and allows for both sides."
+    )
 
 
 def _pairs(summary: Summary) -> list[Block]:

@@ -14,14 +14,13 @@ MOST = 6
 """Classes and confusions listed for each variant."""
 
 CLASSES = (
-    f"Top-1 of a class minus the baseline's, in points, paired by seed; the {MOST} largest. "
+    f"Top-1 of a class minus the baseline's, in points, paired by seed; at most the {MOST} largest. "
     "Not corrected for the number of classes: where to look, not what is so."
 )
 
-CONFUSIONS = (
-    "Twins are each other's class played backwards: only the order of frames tells them apart. "
-    "± is a 95 % t interval over seeds, each for itself; [ ] where it is cut at 0 or 100 %."
-)
+TWINS = "Twins are each other's class played backwards: only the order of frames tells them apart. "
+
+CONFUSIONS = "± is a 95 % t interval over seeds, each for itself; [ ] where it is cut at 0 or 100 %."
 
 ORDER = (
     "How top-1 changes when the same clips have their frames reversed, shuffled, or frozen to one frame. "
@@ -64,20 +63,29 @@ def _classes(changes: Sequence[ClassChange]) -> str:
 
 
 def _confusions(found: Sequence[Breakdown]) -> list[Block]:
-    rows = [
-        [f"`{one.variant}`", one_line(c.true), one_line(c.predicted), "yes" if c.twins else "", *_rates(c)]
-        for one in found
-        for c in one.confusions[:MOST]
-    ]
-    if not rows:
+    shown = [(one.variant, confusion) for one in found for confusion in one.confusions[:MOST]]
+    if not shown:
         return []
+    twins = any(confusion.twins for _, confusion in shown)
+    rows = []
+    for variant, c in shown:
+        kind = ["yes" if c.twins else "no"] if twins else []
+        rows.append([f"`{variant}`", one_line(c.true), one_line(c.predicted), *kind, *_rates(c)])
     table = Table(
-        header=["variant", "class", "taken for", "twins", "clips of the class [%]", "baseline [%]"],
+        header=[
+            "variant",
+            "class",
+            "taken for",
+            *(["twins"] if twins else []),
+            "clips of the class [%]",
+            "baseline [%]",
+        ],
         rows=rows,
-        words=(0, 1, 2, 3),
-        fold="confusion pairs, time-reversed twins first",
+        words=range(4 if twins else 3),
+        fold="confusion pairs, time-reversed twins first" if twins else "confusion pairs",
     )
-    return [Heading(3, "Confusions"), table, Paragraph(CONFUSIONS, "note")]
+    note = TWINS * twins + CONFUSIONS
+    return [Heading(3, "Confusions"), table, Paragraph(note, "note")]
 
 
 def _rates(confusion: Confusion) -> list[str]:

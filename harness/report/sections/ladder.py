@@ -24,6 +24,9 @@ ALIKE = (
     "Not shown does not mean that there is a difference. Exploratory."
 )
 
+NAMED = 6
+"""Rows that the answer names one by one; of more it gives the number."""
+
 
 def section(summary: Summary) -> list[Block]:
     ladder = summary.ladder
@@ -185,7 +188,7 @@ def _solvers(summary: Summary, ladder: Ladder) -> list[Block]:
         f"Rows of `{summary.record.name}` that solve a {name}: the difference hardest to hold within the margin "
         f"[95 % interval for {covered(gap for _, gap in shown)}], corrected over the levels (Holm)."
     )
-    header = [name, "solved by", "the widest difference [points]", "p (Holm)", "verdict"]
+    header = [name, "solved by", "the pair hardest to show [points]", "p (Holm)", "verdict"]
     table = Table(header=header, rows=rows, words=(1, 2, 4), label="solvers", caption=caption)
     return [Heading(3, f"Rows that solve a {name}"), table, Paragraph(ALIKE, "note")]
 
@@ -208,18 +211,14 @@ def _horizons_sentence(ladder: Ladder) -> list[str]:
         )
         return [f"Every measured horizon is the predicted one ({reached})."]
     agree = len(known) - len(ladder.mismatches)
-    wrong = []
-    for curve in ladder.mismatches:
-        horizon = curve.horizon
-        assert horizon is not None
-        assert horizon.expected is not None
-        wrong.append(
-            f"`{curve.variant}` ({_measured(horizon, ladder)}{_resampled(horizon)}, "
-            f"not {_or_more(horizon.expected, ladder)})"
-        )
-    return [
-        f"Of {len(known)} rows, the measured horizon of {agree} is the predicted one; not so {', '.join(wrong)}."
-    ]
+    sentence = f"Of {len(known)} rows, the measured horizon of {agree} is the predicted one"
+    short = [curve.variant for curve, horizon in known if horizon.measured < (horizon.expected or 0.0)]
+    far = [curve.variant for curve in ladder.mismatches if curve.variant not in short]
+    for word, variants in (("smaller", short), ("larger", far)):
+        if variants:
+            names = listed(variants) if len(variants) <= NAMED else "named below their table"
+            sentence += f"; of {len(variants)} it is {word} ({names})"
+    return [f"{sentence}."]
 
 
 def _cheapest_reach(summary: Summary, ladder: Ladder) -> list[str]:
@@ -235,7 +234,7 @@ def _cheapest_reach(summary: Summary, ladder: Ladder) -> list[str]:
     fewest, most = min(costs, key=lambda v: costs[v]), max(costs, key=lambda v: costs[v])
     return [
         f"Of those that reach {ladder.level_name} {farthest:g}, `{fewest}` {verb} the fewest multiply-adds, "
-        f"{giga(costs[fewest], unit=' G')}; `{most}` {verb} {giga(costs[most], unit=' G')}."
+        f"{giga(costs[fewest], unit=' G')}, and `{most}` the most, {giga(costs[most], unit=' G')}."
     ]
 
 
@@ -245,12 +244,13 @@ def _alike_sentence(summary: Summary, ladder: Ladder) -> list[str]:
         return []
     alike = [one.level for one in tested if one.alike]
     unsure = [one.level for one in tested if not one.alike]
-    name, claim = ladder.level_name, no_larger(summary.record.margin)
+    name, margin = ladder.level_name, summary.record.margin
+    apart = f"{margin:g} point{'s' * (margin != 1)}"
     if not alike:
-        where = levels_in_words(unsure, ladder.levels)
-        return [f"Of no {name} is it shown that {claim} is left among the rows that solve it ({where})."]
+        return [f"At no {name} is it shown that the rows that solve it are no more than {apart} apart."]
     sentence = (
-        f"Among the rows that solve it, {claim} is left at {name} {levels_in_words(alike, ladder.levels)}"
+        f"At {name} {levels_in_words(alike, ladder.levels)}, the rows that solve it are shown to be no more than "
+        f"{apart} apart"
     )
     rest = f"; at {name} {levels_in_words(unsure, ladder.levels)} that is not shown" if unsure else ""
     return [f"{sentence}{rest}."]

@@ -48,7 +48,12 @@ def _costs(summary: Summary) -> list[str]:
         "MACs not stated by its operator": [r for r in measured if r.cost and r.cost.macs_added is None],
         "latency not measured": [row for row in measured if row.latency_ms is None],
     }
-    return [f"{what}: {listed(row.variant for row in rows)}" for what, rows in found.items() if rows]
+    every = len(summary.rows)
+    return [
+        f"{what}: {f'all {every} variants' if len(rows) == every > 1 else listed(row.variant for row in rows)}"
+        for what, rows in found.items()
+        if rows
+    ]
 
 
 def _skipped(record: StudyRecord) -> list[str]:

@@ -39,17 +39,17 @@ def comparability(summary: Summary) -> str:
     source = f"{paper['title']}, on {paper['dataset']} ({paper['protocol']})"
     if _same_data(summary):
         same = f"The paper's column is its {source}: the same data set, but compare the protocols first."
-        return same + _not_reproduced(summary) + _elsewhere(summary)
+        return same + _not_reproduced(summary) + elsewhere(summary)
     return (
         f"The accuracies of this study are on the data set `{summary.record.dataset_name}`. "
         f"The paper's column is its {source}: "
-        "another data set, so the two columns cannot be compared in absolute value." + _elsewhere(summary)
+        "another data set, so the two columns cannot be compared in absolute value." + elsewhere(summary)
     )
 
 
-def _elsewhere(summary: Summary) -> str:
+def elsewhere(summary: Summary) -> str:
     """Rows of the paper that have a variant's name, and their operator at another place in the block."""
-    rows = summary.reference["rows"]
+    rows = summary.reference.get("rows", {})
     named = [row.variant for row in summary.rows if row.variant in rows and not row.paper]
     if not named:
         return ""

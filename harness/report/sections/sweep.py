@@ -118,7 +118,9 @@ def _ratio(ratio: Ratio | None, *, baseline: bool) -> list[str]:
 
 def _span(row: SweepRow) -> str:
     values = [one.value for one in row.thresholds if one.value is not None]
-    return f"{_number(_middle(row))} ({_number(min(values))} to {_number(max(values))}, n={len(values)})"
+    return (
+        f"{_number(_middle(row))} ({_number(min(values))} to {_number(max(values))} over {len(values)} seeds)"
+    )
 
 
 def _middle(row: SweepRow) -> float:
@@ -133,7 +135,7 @@ def _note(sweep: Sweep) -> str:
     return (
         f"A seed's threshold is where its curve crosses {sweep.halfway:g} %, half-way from chance ({sweep.chance:g} %) "
         "to 100 %: the first such place from the easy end on. Between two values the curve is a straight line over the "
-        "logarithm of the setting. Below or above: beyond the values that were tried. There is no ratio then: to leave such a seed "
-        "out would favour a row. The verdict tests that the ratio is 1, at the 5 % level after Holm's correction "
-        "over the rows. Too few seeds to tell does not mean equal."
+        "logarithm of the setting. Below or above: beyond the values that were tried. There is no ratio then: to leave "
+        "such a seed out would favour a row. The verdict tests that the ratio is 1, at the 5 % level after Holm's "
+        "correction over the rows. Too few seeds to tell does not mean equal."
     )

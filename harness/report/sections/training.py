@@ -7,6 +7,9 @@ from typing import Any
 from harness.records import StudyRecord
 from harness.report.document.blocks import Block, Heading, Paragraph, Table, one_line
 
+IN_WORDS = {"peak_memory_mib": "peak memory of a trial [MiB]"}
+"""Keys of a trial's environment as a page names them."""
+
 
 def section(record: StudyRecord) -> list[Block]:
     if record.predictions:
@@ -20,7 +23,7 @@ def section(record: StudyRecord) -> list[Block]:
     described |= {"data set": f"`{record.dataset_name}`", "seeds": ", ".join(map(str, record.seeds))}
     described |= record.protocol
     facts = [[one_line(key), _words(value)] for key, value in described.items()]
-    facts += [[one_line(key), one_line(value)] for key, value in environment(record)]
+    facts += [[one_line(IN_WORDS.get(key, key)), one_line(value)] for key, value in environment(record)]
     return [
         Heading(2, "How it was trained"),
         Table(header=["what", "how"], rows=facts, words=range(2)),
@@ -73,6 +76,6 @@ def _words(value: Any) -> str:
 
 
 def _setting(value: Any) -> str:
-    if value is None:
+    if value is None or value == "":
         return "-"
     return one_line(", ".join(map(str, value)) if isinstance(value, list | tuple) else value)
