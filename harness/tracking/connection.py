@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlparse, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from harness.errors import StoreAwayError, TrackingError, in_a_line, nearest
 from harness.tracking import sqlite
@@ -39,19 +39,24 @@ def without_secrets(text: str, uri: str = "") -> str:
 
     A user name stays; so do all addresses without a password.
     """
+    secrets = [secret for _, secret in (*_ASKED.findall(uri), *_NAMED.findall(uri))]
     with suppress(ValueError):
         parts = urlsplit(uri)
-        secrets = [value for _, value in _ASKED.findall(parts.query)]
-        secrets += [parts.password, parts.username if parts.password is None else None]
-        for secret in secrets:
-            if secret and len(secret) > 3:  # a token may stand where the user's name does
-                text = text.replace(secret, "***").replace(unquote(secret), "***")
-    text = _ASKED.sub(r"\1***", text)
-    return re.sub(r"(\w+://[^\s:/@]*):[^\s/@]+@", r"\1:***@", text)
+        secrets += (
+            [parts.username] if parts.username and parts.password is None else []
+        )  # a token may stand there
+    for secret in secrets:
+        if len(secret) > 3:
+            text = text.replace(secret, "***").replace(unquote(secret), "***")
+    return _NAMED.sub(r"\1***@", _ASKED.sub(r"\1***", text))
 
+
+_NAMED = re.compile(r"(\w+://[^\s:/@]*:)([^\s'\"]+)@")
+"""A password beside a name. It may hold what should have been written as %40 or %2F."""
 
 _ASKED = re.compile(
-    r"((?:^|[?&;\s])\w*(?:passw|pwd|secret|token|api_?key|access_?key)\w*=)([^\s&;'\"]+)", re.IGNORECASE
+    r"((?:^|[?&;\s])\w*(?:passw|pwd|secret|token|api_?key|access_?key)\w*=)([^\s&;'\"]*[^\s&;:,'\"])",
+    re.IGNORECASE,
 )
 """A secret in the query of an address, as drivers of databases take it: `?password=...`."""
 
@@ -77,14 +82,7 @@ class Connection:
             sqlite.check_file(file, uri, create)
             file = file.resolve()
             uri = f"sqlite:///{file}"
-        elif urlparse(uri).scheme.partition("+")[0] not in (
-            "http",
-            "https",
-            "postgresql",
-            "mysql",
-            "mssql",
-            "databricks",
-        ):
+        elif not _is_address(uri):
             shown = without_secrets(uri, uri)
             raise TrackingError(f"--tracking-uri {shown}: use sqlite:///FILE or http://HOST:PORT")
         mlflow = _import_mlflow()
@@ -179,6 +177,16 @@ class Connection:
             token = page.token
             if not token:
                 return runs
+
+
+def _is_address(uri: str) -> bool:
+    """Whether it may be that of a server or of a database's."""
+    try:
+        parts = urlsplit(uri)
+        scheme, _ = parts.scheme.partition("+")[0], parts.port
+    except ValueError:  # no port, or brackets that nothing closes
+        return False
+    return scheme in ("http", "https", "postgresql", "mysql", "mssql", "databricks")
 
 
 @contextmanager

@@ -249,6 +249,7 @@ def test_a_server_that_fails_says_where_the_reason_is(monkeypatch: pytest.Monkey
         ("postgresql://me:s3cret@db/x", "postgresql://me:***@db/x"),
         ("https://me:p%40ss@host:80/", "https://me:***@host:80/"),
         ("https://tokentoken@host/", "https://***@host/"),
+        ("http://me:s3/cr@et@host:5000/", "http://me:***@host:5000/"),
         ("sqlite:////a/b@c.db", "sqlite:////a/b@c.db"),
         ("http://host:5000", "http://host:5000"),
         ("postgresql://db/x?user=me&password=s3c%2Fret&x=1", "postgresql://db/x?user=me&password=***&x=1"),
