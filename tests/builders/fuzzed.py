@@ -107,7 +107,8 @@ def mutated(
             break
         above, key = there[draw(st.integers(0, len(there) - 1))]
         kinds = ("value", "value", "add", "rename", "drop") if isinstance(above, dict) else ("value", "drop")
-        _put(above, key, draw(st.sampled_from(kinds)), draw(value), draw(name))
+        # A copy: what is put is changed next, and hypothesis gives the same list again.
+        _put(above, key, draw(st.sampled_from(kinds)), copy.deepcopy(draw(value)), draw(name))
     return content
 
 
