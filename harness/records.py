@@ -286,6 +286,10 @@ def _check_study(record: StudyRecord) -> None:
         raise ValueError("record.variants: names one twice")
     if len(record.groups) != len(record.classes):
         raise ValueError("record.groups: is not as long as classes")
+    for variant, settings in record.settings.items():
+        _check_settings(settings, f"record.settings.{variant}")
+    if record.sweep and not _is_sweep(record.sweep):
+        raise ValueError("record.sweep: is no setting with rows of variants by its values")
     known = range(len(record.classes))
     for pair in record.twins:
         if len(pair) != 2 or not all(number in known for number in pair):
@@ -297,6 +301,49 @@ def _check_study(record: StudyRecord) -> None:
             ]
             if wrong:
                 raise ValueError(f"trials[{place}].predictions.{name}: {wrong[0]!r} is no class")
+
+
+_READ: dict[str, dict[str, Any]] = {
+    "model": {"operator": dict[str, Any] | str, "width": float},
+    "data": {"dataset": dict[str, Any] | str},
+}
+"""Settings that a report reads; it shows others as they stand."""
+
+_OPERATORS: dict[str, Any] = {
+    "kernel_size": int,
+    "dilation": int,
+    "kernel_sizes": list[int],
+    "dilations": list[int] | None,
+}
+
+
+def _check_settings(settings: Mapping[str, Any], place: str) -> None:
+    for section, wanted in _READ.items():
+        there = settings.get(section, {})
+        operator = there.get("operator", {}) if isinstance(there, dict) else None
+        read = (
+            [(there[key], hint) for key, hint in wanted.items() if key in there]
+            if operator is not None
+            else []
+        )
+        if operator is None or not all(value is not None and fits(value, hint) for value, hint in read):
+            raise ValueError(f"{place}.{section}: {there!r} is not what stands there")
+        if isinstance(operator, dict) and operator.get("name") in ("depthwise", "mixtconv"):
+            for key, hint in _OPERATORS.items():
+                if key in operator and not fits(operator[key], hint):
+                    raise ValueError(
+                        f"{place}.{section}.operator.{key}: {operator[key]!r} is not what stands there"
+                    )
+
+
+def _is_sweep(found: Mapping[str, Any]) -> bool:
+    try:
+        values = [float(value) for there in found["rows"].values() for value in there]
+    except (KeyError, ValueError, AttributeError, TypeError):
+        return False
+    return (
+        "key" in found and all(map(math.isfinite, values)) and fits(found["rows"], dict[str, dict[str, str]])
+    )
 
 
 def with_name(choice: str | Mapping[str, Any]) -> dict[str, Any]:
