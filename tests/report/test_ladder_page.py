@@ -90,10 +90,13 @@ def test_hypotheses_open_the_answer_in_words_each_with_its_verdict(page: str) ->
 def test_what_is_stated_of_several_levels_alike_is_one_sentence() -> None:
     """Only where all have the same verdict; ks5 is 50 points above ks3 at lag 3, and level with it before."""
     alike = [f"ks5 >= ks3 at lag {lag} within 15" for lag in (1, 2, 3)]
-    text = answer(summarize(stairs(hypotheses=alike)))
-    assert text.startswith(
+    summary = summarize(stairs(hypotheses=alike))
+    gaps = [one.difference for one in summary.hypotheses]
+    lowest, highest = min(gap.low or 0.0 for gap in gaps), max(gap.high or 0.0 for gap in gaps)
+    assert answer(summary).startswith(
         "All hypotheses that the study stated beforehand are supported. "
         "Supported: `ks5` is at most 15 points below `ks3` at lag 1 to 3: "
+        f"+0.0 to +50.0 points, intervals within [{lowest:.1f}, {highest:.1f}] (n=3)."
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.analysis.summary import Row, Summary
 from harness.report.document.blocks import Block, Items, Paragraph
-from harness.report.format import estimate, interval, listed, plural, points, signed
+from harness.report.format import estimate, interval, listed, plural, points, signed, unsigned
 from harness.report.sections import ladder, sweep
 from harness.stats.cheapest import Cheapest
 from harness.stats.differences import NEW_TRAININGS_AND_CLIPS, Difference, Verdict
@@ -87,14 +87,25 @@ def _of_hypotheses(group: list[tuple[Hypothesis, Tested]], summary: Summary) -> 
         levels = [one.level for one, _ in group if one.level is not None]
         tried = summary.ladder.levels if summary.ladder else sorted(levels)
         where = f" at {stated.level_name} {ladder.levels_in_words(levels, tried)}"
-        means = sorted(gap.mean for gap in gaps)
-        known = f": {signed(means[0])} to {signed(means[-1])} points" if means else ""
-        if means and signed(means[0]) == signed(means[-1]):
-            known = f": {signed(means[0])} points at each"
+        known = f": {_of_several(gaps)}" if gaps else ""
     if any(one.by_one_side for _, one in group):
         known += ", by a test of the stated side alone"
     verdict = str(tested.verdict)
     return f"{verdict[0].upper()}{verdict[1:]}: {_claim(stated)}{where}{known}."
+
+
+def _of_several(gaps: list[Difference]) -> str:
+    """Lowest to highest of their means, and what their intervals span."""
+    first, last = (signed(pick(gap.mean for gap in gaps)) for pick in (min, max))
+    words = f"{first} points at each" if first == last else f"{first} to {last} points"
+    lows, highs = (
+        [gap.low for gap in gaps if gap.low is not None],
+        [gap.high for gap in gaps if gap.high is not None],
+    )
+    if len(lows) == len(highs) == len(gaps):
+        words += f", intervals within [{unsigned(min(lows))}, {unsigned(max(highs))}]"
+    fewest, most = (pick(gap.n for gap in gaps) for pick in (min, max))
+    return f"{words} (n={fewest})" if fewest == most else f"{words} (n={fewest} to {most})"
 
 
 def _claim(stated: Hypothesis) -> str:
