@@ -23,6 +23,7 @@ from harness.errors import TrackingError
 from harness.model.build import build
 from harness.model.config import ModelConfig
 from harness.records import operator_words
+from harness.study import untrusted
 from harness.study.reading import coerce
 from harness.train.settings import Settings
 
@@ -95,7 +96,7 @@ class TrainedNetwork:
     """
 
     def __init__(self, folder: Path, settings: dict[str, Any] | None = None) -> None:
-        built = yaml.safe_load((folder / SETTINGS).read_text(encoding="utf-8"))
+        built = untrusted.parse((folder / SETTINGS).read_text(encoding="utf-8"))
         settings = built.get("settings", settings)
         self.classes: list[str] = built["classes"]
         self.settings: Settings | None = None

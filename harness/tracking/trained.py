@@ -11,6 +11,7 @@ import yaml
 
 from harness.errors import TrackingError, nearest
 from harness.outside import place_of
+from harness.study import untrusted
 from harness.tracking.connection import KIND, Connection
 from harness.tracking.network import SETTINGS, TrainedNetwork
 
@@ -56,7 +57,7 @@ def _fetch(connection: Connection, name: str, scratch: Path) -> TrainedNetwork:
     if model.source_run_id and "settings" not in (folder / "data" / SETTINGS).read_text(encoding="utf-8"):
         # Written by an earlier version, which kept them with the run alone.
         file = client.download_artifacts(model.source_run_id, "settings.yaml", str(scratch))
-        settings = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+        settings = untrusted.parse(Path(file).read_text(encoding="utf-8"))
     return _read(folder, name, settings)
 
 

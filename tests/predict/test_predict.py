@@ -159,6 +159,9 @@ def test_a_network_that_cannot_be_built_says_why_in_one_line(tmp_path: Path) -> 
 
     refused("no module 'gone_op'", name="gone_op.Mine")
     refused("its weights do not fit its settings", name="depthwise", kernel_size=5)
+    file.write_text("a: &a [x, x, x, x, x, x, x, x]\n" + "b: [*a, *a]\n" + "c: &c [" + "*a, " * 20_000 + "]")
+    with pytest.raises(TrackingError, match="more than 100,000 values"):
+        load_trained(str(model))
     file.write_text("settings: {model: [\n")
     with pytest.raises(TrackingError, match="is it damaged"):
         load_trained(str(model))
