@@ -11,6 +11,7 @@ EXAMPLES ?= 3000
 .DEFAULT_GOAL := help
 
 help:
+	@echo "make setup    .venv with all that is needed; every other target does it first"
 	@echo "make study    train, measure and report $(STUDY)"
 	@echo "make ui       browse what was run in MLflow, on this machine only"
 	@echo "make tensorboard   browse profiles (python -m harness.cost STUDY --profile) in TensorBoard"

@@ -248,7 +248,7 @@ def _module(cls: type) -> str:
 def _prose(text: str) -> Iterable[str]:
     """A paragraph of lines below 100 characters; code is not torn."""
     glued = re.sub(r"`[^`]*`|\[[^\]]*\]\([^)]*\)", lambda found: found[0].replace(" ", "\0"), text)
-    lines = textwrap.wrap(glued, 98, break_long_words=False, break_on_hyphens=False)
+    lines = textwrap.wrap(glued.strip(), 98, break_long_words=False, break_on_hyphens=False)
     return ["", *(line.replace("\0", " ") for line in lines)] if lines else []
 
 

@@ -71,6 +71,12 @@ def _size(x: Tensor) -> str:
     return f"{n} clip{'s' * (n > 1)} of {t} frame{'s' * (t > 1)}, {c} channels, {h} x {w} pixels"
 
 
+def _plain_tensors(op: TemporalOp) -> Iterator[str]:
+    """Names of attributes that are tensors, but neither parameters nor buffers."""
+    for module in op.modules():
+        yield from (name for name, value in vars(module).items() if isinstance(value, Tensor))
+
+
 def _difference(a: Tensor, b: Tensor) -> float:
     """The largest, relative to the largest number there."""
     return ((a - b).abs().max() / b.abs().max().clamp_min(1e-30)).item()
@@ -86,8 +92,12 @@ def is_deterministic_under_a_seed(case: Case) -> str:
     x = _clips(first)
     for mode, op in _modes(first):
         if not torch.equal(_run(op, x), _run(op, x)):
+            kept = next(_plain_tensors(op), "")
             raise BrokenError(
-                f"the same clip and seed gave two outputs {mode}", "draw from torch's global generator alone"
+                f"the same clip and seed gave two outputs {mode}",
+                f"begin each clip anew: {kept} is kept from the clip before"
+                if kept
+                else "draw from torch's global generator alone, and keep nothing from the clip before",
             )
     return "built twice, and run twice in training and in eval, from one seed"
 
@@ -95,12 +105,11 @@ def is_deterministic_under_a_seed(case: Case) -> str:
 def holds_its_tensors_as_parameters_or_buffers(case: Case) -> str:
     op = case.build()
     _run(op, _clips(op))
-    for module in op.modules():
-        for name, value in vars(module).items():
-            if isinstance(value, Tensor):
-                raise BrokenError(
-                    f"{name} is a plain tensor", "make it an nn.Parameter, or register_buffer it"
-                )
+    for name in _plain_tensors(op):
+        raise BrokenError(
+            f"{name} is a plain tensor",
+            "make it an nn.Parameter, or register_buffer it; what forward computes stays in forward",
+        )
     return "every attribute, after a run"
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 from builders.place import ROOT
+
+from harness.study.load import load_study
 
 DOCS = ROOT / "docs"
 
@@ -42,6 +45,18 @@ def test_the_row_that_is_explained_is_one_of_a_committed_report() -> None:
     )
     report = ROOT / "reports" / "reference" / "lips" / "README.md"
     assert row in report.read_text(encoding="utf-8").splitlines()
+
+
+def test_every_study_of_a_page_can_be_read(tmp_path: Path) -> None:
+    """Where it needs no more than this project; test_add_an_operator.py and test_any_network_page.py have the others."""
+    read = set()
+    for page in DOCS.glob("*.md"):
+        blocks = r"^```yaml\n((?:# .*\n)?question: .*?)^```"
+        for block in re.findall(blocks, page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+            if "my_op." not in block and "timm/" not in block:
+                (tmp_path / f"{page.stem}.yaml").write_text(block)
+                read.add(load_study(tmp_path / f"{page.stem}.yaml").name)
+    assert {"streaming", "studies"} <= read
 
 
 def test_every_line_of_a_page_fits_a_terminal() -> None:

@@ -124,8 +124,8 @@ def _parser() -> Parser:
         description="Write a trained network as a file that other programs run, check the file against the network on "
         "random clips, and describe beside it, as JSON, how clips are made and what the classes are called.",
         examples=[
-            "python -m harness.export kernel_sizes-reach/ks3 --to onnx ks3.onnx",
-            "python -m harness.export kernel_sizes-reach/ks3 --to torch ks3.pt2",
+            "python -m harness.export smoke/ks1357 --to onnx ks1357.onnx",
+            "python -m harness.export smoke/ks1357 --to torch ks1357.pt2",
         ],
     )
     add = parser.add_argument

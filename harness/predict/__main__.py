@@ -131,9 +131,9 @@ def _parser() -> Parser:
         description="Sample, crop and score videos as a trained network's study did; print the five most "
         "probable classes of each, and write a picture of the frames that were seen.",
         examples=[
-            "python -m harness.predict kernel_sizes/ks3 clip.mp4       # of the first seed",
-            "python -m harness.predict kernel_sizes/ks3/1 a.mp4 b.webm --out seen/",
-            "python -m harness.predict kernel_sizes/ks3 clip.mp4 --stream",
+            "python -m harness.predict smoke/ks1357 clip.mp4       # of the first seed",
+            "python -m harness.predict smoke/ks1357/0 a.mp4 b.webm --out seen/",
+            "python -m harness.predict my_study/causal clip.mp4 --stream",
         ],
     )
     add = parser.add_argument

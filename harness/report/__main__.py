@@ -106,7 +106,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "studies; or report predictions that any training code has written.",
         examples=[
             "python -m harness.report --out reports/         # every study of the store, and an index",
-            "python -m harness.report --study kernel_sizes   # one of them",
+            "python -m harness.report --study smoke          # one of them",
             "python -m harness.report --compare here there   # two studies or reports side by side",
             "python -m harness.report --predictions a.csv b.csv      # of any training code",
         ],

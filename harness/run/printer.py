@@ -143,12 +143,12 @@ def show_results(
 
 
 def _next_step(record: StudyRecord, request: Request) -> str:
-    report, browse = "python -m harness.report --out reports/", "make ui"
+    report, browse = "python -m harness.report --out reports/", "python -m harness.ui"
     if record.clips and request.data_dir != default_data_dir().absolute():
         report += f" --data-dir {shlex.quote(str(request.data_dir))}"
     if uri := request.tracking_uri:
         store = f" --tracking-uri {shlex.quote(without_secrets(uri, uri))}"
-        report, browse = report + store, f"python -m harness.ui{store}"
+        report, browse = report + store, browse + store
     return f"{report}   or browse: {browse}"
 
 

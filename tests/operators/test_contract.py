@@ -117,6 +117,14 @@ class ForgetsItsParameter(TemporalOp):
         return x * self.weight
 
 
+class RemembersTheClipBefore(TemporalOp):
+    last: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        before, self.last = self.last, x[:, -1:].detach()
+        return x if before is None or before.shape != self.last.shape else x + before
+
+
 class MakesFp32(TemporalOp):
     def forward(self, x: Tensor) -> Tensor:
         return x + torch.zeros(x.shape)
@@ -163,6 +171,7 @@ class Raises(TemporalOp):
         (MixesClipsOnceTrained, "changing one clip changed another"),
         (MixesClipsInTraining, "changing one clip changed another in training"),
         (ForgetsItsParameter, "weight is a plain tensor"),
+        (RemembersTheClipBefore, "two outputs in training; begin each clip anew: last is kept from the clip before"),
         (MakesFp32, "bfloat16 clips came back as torch.float32"),
         (MixesClips, "changing one clip changed another"),
         (LooksFar, "reach is 1, but frame 0 moved 2"),
