@@ -218,7 +218,9 @@ def find_operator(name: str) -> type[TemporalOp]:
     if "." in name:
         found = at_path(name, "operator")
         if not (isinstance(found, type) and issubclass(found, TemporalOp)):
-            raise ValueError(f"name: {name!r} is not a subclass of TemporalOp")
+            raise ValueError(
+                f"name: {name!r} is not a subclass of TemporalOp; derive it from operators.TemporalOp"
+            )
         return found
     others = {other: cls for cls in TemporalOp.registry.values() if cls.facts for other in cls.facts.also}
     known = others | TemporalOp.registry  # a name goes before another's other name
@@ -272,6 +274,12 @@ def make_operator(name: str, channels: int, num_frames: int, **settings: Any) ->
     missing = [r for r in required if r not in settings and r != "kwargs" and r != "settings"]
     if missing:
         raise ValueError(f"{missing[0]}: operator {name!r} needs this setting")
+    try:
+        inspect.signature(cls).bind(channels, num_frames, **settings)
+    except TypeError as error:
+        raise ValueError(
+            f"name: operator {name!r} is not made as {cls.__name__}(channels, num_frames, **settings): {error}"
+        ) from None
     op = cls(channels, num_frames, **settings)
     op.made_with = settings
     return op

@@ -32,9 +32,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         text = first if isinstance(error, ValueError) else f"{args.operator}: {type(error).__name__}: {first}"
         print(f"error: {text}", file=sys.stderr)
         return 2
-    kept_ones = []
+    kept_ones: list[bool] = []
+    said: set[str] = set()
     for outcome in outcomes(operator, channels=args.channels, frames=args.frames, **settings):
-        print("\n".join(_lines(outcome)), flush=True)  # the next one may end this process, or hang
+        again = outcome.found in said - {""}
+        lines = [f"✗ {outcome.promise}", "    found: the same"] if again else _lines(outcome)
+        print("\n".join(lines), flush=True)  # the next one may end this process, or hang
+        said.add(outcome.found)
         kept_ones.append(outcome.kept)
     broken = kept_ones.count(False)
     kept = f"{len(kept_ones) - broken} of {len(kept_ones)} promises kept"

@@ -8,8 +8,10 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -81,6 +83,14 @@ def check(operator: type[TemporalOp], *, channels: int = 64, frames: int = 8, **
         raise ContractError("\n".join([f"{operator.__name__} breaks {len(broken)} promises:", *lines]))
 
 
+def _place(error: Exception) -> str:
+    """` (file:line)` in the operator's own file; "" where torch was called from none."""
+    outside = (Path(torch.__file__).parent, Path(__file__).parent)
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if not any(Path(f.filename).is_relative_to(folder) for folder in outside)]
+    return f" ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else ""
+
+
 def _outcome(promise: Callable[[Case], str], case: Case) -> Outcome:
     words = promise.__name__.replace("_", " ")
     state = torch.get_rng_state()
@@ -91,6 +101,6 @@ def _outcome(promise: Callable[[Case], str], case: Case) -> Outcome:
     except Exception as error:  # whatever an operator of somebody's own raises
         first = next(iter(str(error).splitlines()), "")
         found = f"{type(error).__name__}: {first}" if first else type(error).__name__
-        return Outcome(words, found=found, remedy="run the operator's forward by itself for the traceback")
+        return Outcome(words, found=f"{found}{_place(error)}", remedy="forward is given (N, T, C, H, W)")
     finally:
         torch.set_rng_state(state)

@@ -48,7 +48,7 @@ def test_the_row_that_is_explained_is_one_of_a_committed_report() -> None:
 
 
 def test_every_study_of_a_page_can_be_read(tmp_path: Path) -> None:
-    """Where it needs no more than this project; test_add_an_operator.py and test_any_network_page.py have the others."""
+    """Where it needs no more than this project; tests of their own have the others."""
     read = set()
     for page in DOCS.glob("*.md"):
         blocks = r"^```yaml\n((?:# .*\n)?question: .*?)^```"

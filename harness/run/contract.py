@@ -104,8 +104,7 @@ def _check(subjects: Sequence[Subject]) -> None:
             return
         one, what = broken
     raise StudyError(
-        f"variants.{one.row}: model.operator: {one.operator} {what}; "
-        f"try {one.command}, or train it all the same with --unchecked"
+        f"variants.{one.row}: model.operator: {one.operator} {what}; try {one.command}, or --unchecked"
     )
 
 
@@ -121,8 +120,5 @@ def _broken(subjects: Sequence[Subject]) -> tuple[Subject, str] | None:
         broken = [outcome for outcome in outcomes if not outcome.kept]
         if broken:
             first, more = broken[0], f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
-            return (
-                one,
-                f"breaks the promise {first.promise!r}{more}: {printable(first.found)}; {first.remedy}",
-            )
+            return one, f"breaks the promise {first.promise!r}{more}: {printable(first.found)}"
     return None

@@ -120,7 +120,10 @@ def test_the_next_step_finds_the_store_and_the_clips_of_the_run() -> None:
         read(["smoke", "--data-dir", "/d d", "--tracking-uri", "http://u:pw@h"]),
     )
     shown = dataclasses.replace(small_study(), clips=True)
-    assert _next_step(shown, plain) == "python -m harness.report --out reports/   or browse: python -m harness.ui"
+    assert (
+        _next_step(shown, plain)
+        == "python -m harness.report --out reports/   or browse: python -m harness.ui"
+    )
     store = "--tracking-uri 'http://u:***@h'"
     assert _next_step(shown, elsewhere) == (
         f"python -m harness.report --out reports/ --data-dir '/d d' {store}   or browse: python -m harness.ui {store}"
