@@ -28,3 +28,10 @@ def study_file(text: str) -> Path:
     named = path.name.removesuffix(".yaml")
     alone = path.parent in (Path(), Path("studies"))
     return FOLDER / f"{named}.yaml" if not path.is_file() and alone and named in studies() else path
+
+
+def taken(text: str, file: Path) -> str:
+    """That a shipped study is taken, in words: a path was perhaps meant to be another file."""
+    if Path(text).suffix:
+        return f"no file {text} here; taking the one that comes with mixtbench: {file}"
+    return f"{text} comes with mixtbench: {file}"

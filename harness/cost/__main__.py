@@ -32,13 +32,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from harness.shipped import study_file
+    from harness.shipped import study_file, taken
     from harness.study.reading import read_yaml
 
     file = study_file(args.study)
     read_yaml(file)  # a mistyped name is said before anything heavy is imported
     if file != Path(args.study):
-        say("study", f"no file {args.study} here; taking the one that comes with mixtbench: {file}")
+        say("study", taken(args.study, file))
     start(args.study)
     from harness.outside import import_from
     from harness.published import load_reference

@@ -74,14 +74,14 @@ def _list() -> int:
 
 def _run(request: Request) -> int:
     from harness import machine
-    from harness.shipped import study_file
+    from harness.shipped import study_file, taken
     from harness.study.reading import read_yaml
     from harness.train import apart
 
     file = study_file(request.study)
     read_yaml(file)  # a mistyped name is said before anything heavy is imported
     if file != Path(request.study):
-        say("study", f"no file {request.study} here; taking the one that comes with mixtbench: {file}")
+        say("study", taken(request.study, file))
     start(request.study)
     machine.keep_freed_memory()
     if not request.dry_run:
