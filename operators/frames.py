@@ -106,7 +106,7 @@ def filtered_by_clip(
     Returns:
         (N, T, C, H, W) in x's dtype and memory format.
     """
-    if torch.compiler.is_exporting():
+    if layout.is_exporting():
         return exported_by_clip(x, tables)
     x = layout.canonical(x)
     n, t, c, h, w = x.shape

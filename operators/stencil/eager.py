@@ -6,6 +6,9 @@ What is fastest where was measured (docs/performance.md):
   precision is widened piece by piece, so it is accumulated in fp32 and rounded once;
 - channels_last: the clip seen as an image of T x P pixels, whose stencil is one depthwise convolution. Where the frames
   of an fp32 clip lie far apart that convolution misses the cache, and shifted additions on tiles of pixels win.
+
+On a GPU, where nothing was measured yet, pieces and tiles are whole tensors; and fp32 goes through no convolution,
+which would round it to TF32.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from operators.stencil.layout import Span, mirrored
+from operators.stencil.reference import backward as backward_as_defined
 
 PIECE_BYTES = 2 << 20  # of output that stays in the cache while all its taps are added
 FAR_BYTES = 3 << 20  # from frame to frame of a channels_last clip
@@ -26,7 +30,7 @@ def forward(v: Tensor, table: Tensor, spans: Sequence[Span], channels_last: bool
     """A path's forward; see operators/stencil/__init__.py."""
     if not channels_last:
         return _shifted(v, table, spans)
-    if v.dtype == torch.float32 and v[0, 0].numel() * v.element_size() >= FAR_BYTES:
+    if v.dtype == torch.float32 and (v.is_cuda or v[0, 0].numel() * v.element_size() >= FAR_BYTES):
         return _shifted_tiles(v, table, spans)
     kernel = table.to(v.dtype).t().reshape(v.shape[3], 1, len(table), 1)
     image = v.permute(0, 3, 1, 2)  # (N, C, T, P), in memory a channels_last image
@@ -41,7 +45,9 @@ def backward(
     grad_x = grad_table = None
     if needs[0]:
         grad_x = forward(g, table.flip(0), mirrored(spans, len(table)), channels_last)
-    if needs[1]:
+    if needs[1] and channels_last and v.is_cuda and v.dtype == torch.float32:
+        grad_table = backward_as_defined(v, g, table, spans, channels_last, (False, True))[1]
+    elif needs[1]:
         if v.dtype == torch.float16:  # sums over pixels pass its largest number
             v, g = v.float(), g.float()
         grad_table = (_grad_table_channels_last if channels_last else _grad_table)(v, g, len(table))
@@ -82,13 +88,14 @@ def _pieces(v: Tensor, spans: Sequence[Span]) -> Iterator[tuple[slice, slice, ra
 def _shifted_tiles(v: Tensor, table: Tensor, spans: Sequence[Span]) -> Tensor:
     """(N, T, P, C) -> the same, on tiles of pixels of one clip."""
     n, t, p, c = v.shape
-    pixels = max(1, PIECE_BYTES // (t * c * v.element_size()))
+    on_cpu = v.device.type == "cpu"
+    clips, pixels = (1, max(1, PIECE_BYTES // (t * c * v.element_size()))) if on_cpu else (n, p)
     taps = table.to(v.dtype)
     rows = sorted({row for span in spans for row in span.rows})
     out = torch.empty_like(v)
-    for clip in range(n):
+    for clip in range(0, n, clips):
         for first in range(0, p, pixels):
-            place = slice(clip, clip + 1), slice(None), slice(first, first + pixels)
+            place = slice(clip, clip + clips), slice(None), slice(first, first + pixels)
             _add_taps(v[place], taps, rows, out[place])
     return out
 

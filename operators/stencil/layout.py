@@ -12,6 +12,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+is_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
+"""Whether torch.export looks on; torch 2.6 cannot tell that from torch.compile."""
+
 
 class Span(NamedTuple):
     """Neighbouring channels whose taps stand in the same rows of the table: first, first + step, ... last."""
@@ -63,7 +66,7 @@ def view(x: Tensor, channels_last: bool) -> Tensor:
 
 def like(v: Tensor, x: Tensor) -> Tensor:
     """A dense result in `view`'s shape -> x's shape and strides, also those of axes of size 1; no copy."""
-    if torch.compiler.is_exporting():  # a file knows no strides
+    if is_exporting():  # a file knows no strides
         if v.dim() == 5:
             return v
         n, t, c, h, w = x.shape

@@ -59,7 +59,7 @@ def stencil(
         if not rows_fit or (span.last - span.first) % span.step:
             raise ValueError(f"{span} does not stand in the rows 0 to {table.shape[0] - 1} of the table")
     check_path(path)
-    if torch.compiler.is_exporting():
+    if layout.is_exporting():
         return exported(x, table)
     flat = [number for span in spans for number in span]
     nominal = layout.taps_of(spans) if taps is None else taps

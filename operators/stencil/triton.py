@@ -24,10 +24,14 @@ INTERPRETED = os.environ.get("TRITON_INTERPRET", "") == "1"
 WARPS = 4
 ROW_ELEMENTS = 8192  # of all T frames of a program's pixels: 64 registers a thread
 PROGRAMS_PER_SM = 8
+OLDEST = (3, 3)
+"""Triton's version, in which kernels may keep tuples; torch 2.7 brings it."""
 
 
 def missing(device: torch.device) -> str:
     """Why this path cannot run here; empty where it can."""
+    if tuple(map(int, triton.__version__.split(".")[:2])) < OLDEST:
+        return f"it needs Triton 3.3, which comes with torch 2.7, or newer; here is {triton.__version__}"
     if device.type == "cuda" or (device.type == "cpu" and INTERPRETED):
         return ""
     return f"it is for CUDA tensors, not {device.type} (TRITON_INTERPRET=1 checks it, slowly, on a CPU)"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from builders.place import ROOT
 
 
@@ -63,9 +64,9 @@ from operators.stencil import kernels, triton as path
 POINTERS = {"w_ptr": "*fp32", "partial_ptr": "*fp32"}
 cuobjdump = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
 
-def usage(kernel, v, launch, flag, name):
+def usage(kernel, v, launch, flag, name, ones=()):
     _, _, constants = launch(v, 7, channels_last)
-    constants = {**constants, flag: True}
+    constants = {**constants, flag: True, **{one: 1 for one in ones}}  # a size of 1 is a constant too
     names = kernel.arg_names
     kinds = {n: POINTERS.get(n, name) if n.endswith("_ptr") else "i32" for n in names if n not in constants}
     source = ASTSource(
@@ -89,8 +90,21 @@ for dtype, name in ((torch.float32, "*fp32"), (torch.bfloat16, "*bf16")):
         key = f"{name} {frames} {'channels_last' if channels_last else 'contiguous'}"
         result["forward " + key] = usage(kernels.filter_kernel, v, path.forward_launch, "FLIP", name)
         result["backward " + key] = usage(kernels.backward_kernel, v, path.backward_launch, "NEEDS_X", name)
+v = v[:1, :, :1, :1]
+for kernel, launch, flag, ones in (
+    (kernels.filter_kernel, path.forward_launch, "FLIP", ("N", "C", "P", "BLOCKS")),
+    (kernels.backward_kernel, path.backward_launch, "NEEDS_X", ("CLIPS", "C", "P", "TILES")),
+):
+    result[kernel.__name__ + ", a single number"] = usage(kernel, v, launch, flag, name, ones)
 print(json.dumps(result))
 """
+
+
+def test_a_triton_without_tuples_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = pytest.importorskip("operators.stencil.triton")
+    assert path.missing(torch.device("cuda")) == ""
+    monkeypatch.setattr(path.triton, "__version__", "3.2.0")
+    assert path.missing(torch.device("cuda")).endswith("torch 2.7, or newer; here is 3.2.0")
 
 
 @pytest.mark.slow
@@ -99,7 +113,7 @@ def test_triton_kernels_compile_for_sm_90_and_spill_nothing(tmp_path: Any) -> No
     """By Triton's own ptxas, without a GPU: the interpreter has hidden a kernel that did not compile."""
     pytest.importorskip("triton")
     used = in_a_fresh_process(COMPILE, TRITON_CACHE_DIR=str(tmp_path), TRITON_INTERPRET="0")
-    assert len(used) == 8
+    assert len(used) == 10
     for kernel, resources in used.items():
         assert 0 < resources["registers"] <= 255, kernel
         assert resources["stack"] == 0, kernel
