@@ -9,7 +9,7 @@ import torch
 from harness.bench import timing
 from harness.bench.forms import Case, forms
 from harness.bench.rows import Row, rows_of
-from harness.machine import threads
+from harness.machine import tf32, threads
 
 
 def measure(
@@ -20,7 +20,7 @@ def measure(
     rounds: int,
     seconds: float,
 ) -> tuple[list[Row], list[float], dict[str, str]]:
-    """Every form of the operators, by turns.
+    """Every form of the operators, by turns. fp32 is fp32: nothing is rounded to TF32.
 
     Args:
         rounds, seconds: at least so many, on a CPU; a GPU has rounds of its own.
@@ -28,7 +28,7 @@ def measure(
     Returns:
         The rows, the milliseconds of every round's plain copy, and why a path cannot run here.
     """
-    with threads(case.threads or torch.get_num_threads()):
+    with threads(case.threads or torch.get_num_threads()), tf32(False):
         timing.wake(device)
         found, skipped = forms(case, operators, paths, device)
         timed = timing.prepare(found, case, device)

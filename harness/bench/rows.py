@@ -62,6 +62,8 @@ def _figures(
     }
     if what == "forward" and one.graph_ms:
         figures["graph_ms"] = percentile(one.graph_ms, 0.5)
+    elif what == "forward" and one.graph_failed:
+        figures["graph_failed"] = one.graph_failed
     if published is not None and one.form.operator == "mixtconv":
         ratios = [a / b for a, b in zip(published[what], samples, strict=True)]
         figures["times_as_fast_as_published"] = interval(ratios)

@@ -14,12 +14,13 @@ _NETWORKS = ["network", "format", "threads", *_FORM, "step [ms]", "step over TSN
 
 
 def table(rows: Sequence[Row]) -> list[list[str]]:
-    """A header and a line for each form of one case."""
-    lines = [_OPERATORS]
+    """A header and a line for each form of one case; of a GPU also what a CUDA graph's replay took, in copies."""
+    graphs = any({"graph_ms", "graph_failed"} & row.keys() for row in rows)
+    lines = [[*_OPERATORS, *["graph, copies"] * graphs]]
     for forward, both in zip(rows[::2], rows[1::2], strict=True):
         line = [forward["operator"], forward["path"]]
         if forward["failed"]:
-            lines.append([*line, f"no time: {forward['failed']}", *[""] * 6])
+            lines.append([*line, f"no time: {forward['failed']}", *[""] * (6 + graphs)])
             continue
         for row in (forward, both):
             line += [ratio(row["x_copy"]), f"{100 * row['of_copy']['median']:.0f} %"]
@@ -29,6 +30,9 @@ def table(rows: Sequence[Row]) -> list[list[str]]:
             f"{forward['first_call_s']:.1f}",
             f"{forward['saved_mib']:.1f}",
         ]
+        if graphs:
+            graph = forward.get("graph_ms")
+            line.append(f"{graph / forward['copy_ms']:.2f}" if graph else "none")
         lines.append(line)
     return lines
 

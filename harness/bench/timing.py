@@ -13,12 +13,19 @@ import torch
 from torch import Tensor, nn
 
 from harness.bench.forms import DTYPES, PUBLISHED, Case, Form
+from harness.cost.graphs import captured
+from harness.errors import in_a_line
 
 # Norm-relative error against fp64 of the output, the gradient of x, and the gradients of parameters.
 TOLERANCE = {"fp32": (1e-6, 1e-6, 5e-5), "bf16": (5e-3, 5e-3, 1e-2), "fp16": (1e-3, 1e-3, 5e-3)}
 ROUNDED_OFTEN = 20
 """An operator with layers of its own rounds between them in half precision: so much more is allowed."""
 CUDA_WARM_UPS, CUDA_SAMPLES = 25, 100
+AHEAD = 2_000_000
+"""Cycles of a GPU's clock, about a millisecond, that it waits before what is timed. Python launches that meanwhile:
+else a kernel of 20 microseconds would take as long as its launch."""
+SMALL = 1 << 20
+"""Numbers of a tensor that fp64 on the CPU checks; more of them the device does itself, some hundred times as fast."""
 MOVED = {"forward": 2, "forward_backward": 5}
 """Tensors that must be read or written at least: x and y; then x and the gradient again, and the gradient of x."""
 
@@ -35,23 +42,26 @@ class Timed:
     peak_mib: float | None = None
     samples: dict[str, list[float]] = field(default_factory=lambda: {"forward": [], "forward_backward": []})
     graph_ms: list[float] = field(default_factory=list)  # forward, replayed from a CUDA graph
+    graph_failed: str = ""
 
 
-def check(timed: Timed, case: Case, device: torch.device) -> str:
-    """Compare a form with fp64 on fresh data of two clips. Returns what is wrong, "" where nothing is; keeps the
-    errors, and the seconds of this first call of all, in which a path may compile."""
+def check(timed: Timed, case: Case, x: Tensor, g: Tensor) -> str:
+    """Compare a form with fp64 on two clips, x and the gradient g. Returns what is wrong, "" where nothing is; keeps
+    the errors, and the seconds of this first call of all, in which a path may compile."""
     op = timed.form.op
-    x = case.tensor(1, device, clips=2).requires_grad_()
-    g = case.tensor(2, device, clips=2)
+    x = x.detach().requires_grad_()
     poison = torch.full_like(x, torch.nan)
     del poison  # an output that is not written everywhere shows
     begin = time.perf_counter()
     y, grads = _both(op, x, g)
-    if device.type == "cuda":
+    if x.is_cuda:
         torch.cuda.synchronize()
     timed.first_call_s = time.perf_counter() - begin
-    xd = x.detach().cpu().double().requires_grad_()
-    yd, gradsd = _both(timed.form.exact(), xd, g.cpu().double())
+    if y.dtype != x.dtype:
+        return f"gives {y.dtype} for {x.dtype}"
+    where = torch.device("cpu") if x.numel() <= SMALL else x.device
+    xd = x.detach().to(where).double().requires_grad_()
+    yd, gradsd = _both(timed.form.exact().to(where), xd, g.to(where).double())
     timed.errors = (
         _error(y, yd),
         _error(grads[0], gradsd[0]),
@@ -83,7 +93,7 @@ def _both(op: nn.Module, x: Tensor, g: Tensor) -> tuple[Tensor, tuple[Tensor, ..
 
 
 def _error(ours: Tensor, exact: Tensor) -> float:
-    difference = ours.detach().cpu().double() - exact.detach()
+    difference = ours.detach().to(exact.device).double() - exact.detach()
     return float(difference.norm() / exact.detach().norm().clamp_min(1e-300))
 
 
@@ -95,20 +105,22 @@ def wake(device: torch.device) -> None:
 
 def prepare(forms: Sequence[Form], case: Case, device: torch.device) -> list[Timed]:
     """Check every form, and take what only its first calls show."""
+    x, g = (case.tensor(seed, device, clips=2) for seed in (1, 2))
+    whole = case.tensor(1, device)
     result = []
     for form in forms:
         timed = Timed(form)
         try:
-            timed.failed = check(timed, case, device)
+            timed.failed = check(timed, case, x, g)
             if not timed.failed:
-                timed.saved_mib = _saved_mib(form, case, device)
-        except (RuntimeError, ValueError, NotImplementedError) as error:
-            timed.failed = next(iter(str(error).splitlines()), type(error).__name__)
+                timed.saved_mib = _saved_mib(form, whole)
+        except Exception as error:  # an operator's, a library's, a compiler's
+            timed.failed = in_a_line(error)
         result.append(timed)
     return result
 
 
-def _saved_mib(form: Form, case: Case, device: torch.device) -> float:
+def _saved_mib(form: Form, x: Tensor) -> float:
     """Memory that forward keeps for backward, each storage once, x included."""
     storages: dict[int, int] = {}
 
@@ -118,7 +130,7 @@ def _saved_mib(form: Form, case: Case, device: torch.device) -> float:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        y = form.op(case.tensor(1, device).requires_grad_())
+        y = form.op(x.detach().requires_grad_())
     del y
     return sum(storages.values()) / 2**20
 
@@ -179,11 +191,17 @@ def _forward(op: nn.Module, x: Tensor) -> Tensor:
 def cuda_rounds(
     timed: Sequence[Timed], case: Case, device: torch.device, samples: int = CUDA_SAMPLES
 ) -> list[float]:
-    """The same on a GPU, by events. Inputs rotate through more memory than three times the L2 cache."""
+    """The same on a GPU, by events. Inputs rotate through more memory than three times the L2 cache.
+
+    A form that cannot be run on the whole tensor, for want of memory perhaps, gets its reason.
+    """
     cache = torch.cuda.get_device_properties(device).L2_cache_size
     count = max(2, -(-3 * cache // case.bytes) + 1)
-    inputs = [case.tensor(1, device).requires_grad_() for _ in range(count)]
-    g, target = case.tensor(2, device), torch.empty_like(inputs[0])
+    x = case.tensor(1, device)
+    inputs = [x.clone().requires_grad_() for _ in range(count)]
+    g, target = case.tensor(2, device), torch.empty_like(x)
+    for one in timed:
+        one.failed = one.failed or _refused(one.form.op, inputs[0], g)
     jobs: list[Timed | None] = [None, *(t for t in timed if not t.failed)]
     copies: list[float] = []
     shuffle = random.Random(0)
@@ -204,7 +222,10 @@ def cuda_rounds(
                 job.samples["forward_backward"].append(elapsed[1])
     for job in timed:
         if not job.failed:
-            job.graph_ms = _graph_ms(job.form.op, [x.detach() for x in inputs], samples)
+            try:
+                job.graph_ms = _graph_ms(job.form.op, [x.detach() for x in inputs], samples)
+            except RuntimeError as error:
+                job.graph_failed = in_a_line(error)
             torch.cuda.reset_peak_memory_stats()
             before = torch.cuda.memory_allocated()
             _both(job.form.op, inputs[0], g)
@@ -212,8 +233,18 @@ def cuda_rounds(
     return copies
 
 
+def _refused(op: nn.Module, x: Tensor, g: Tensor) -> str:
+    try:
+        _both(op, x, g)
+        torch.cuda.synchronize()
+    except Exception as error:
+        return in_a_line(error)
+    return ""
+
+
 def _cuda_ms(function: Callable[..., Any], *args: Any) -> float:
     start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    torch.cuda._sleep(AHEAD)
     start.record()
     function(*args)
     end.record()
@@ -223,16 +254,9 @@ def _cuda_ms(function: Callable[..., Any], *args: Any) -> float:
 
 def _graph_ms(op: nn.Module, inputs: Sequence[Tensor], samples: int) -> list[float]:
     """Forward alone, replayed: what is left without Python's launches. One graph walks through all inputs."""
-    for x in inputs:
-        _forward(op, x)
-    torch.cuda.synchronize()
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        kept = [_forward(op, x) for x in inputs]
-    graph.replay()
-    result = [_cuda_ms(graph.replay) / len(inputs) for _ in range(samples)]
-    del kept
-    return result
+    replay, _ = captured(lambda: [_forward(op, x) for x in inputs])
+    replay()
+    return [_cuda_ms(replay) / len(inputs) for _ in range(samples)]
 
 
 def cuda_copy_gbps(device: torch.device) -> float:

@@ -17,11 +17,14 @@ from torch import Tensor, nn
 
 from harness.cost.config import CostConfig
 from harness.cost.counting import network
+from harness.cost.graphs import captured
 from harness.machine import Load, here, threads, usable_cpus
 from harness.model.config import ModelConfig
 from harness.model.network import Network, to_memory_format
 from harness.stats.estimates import quartiles
 from harness.train.recipe import PRECISIONS
+
+LEAST_ROUNDS = 3
 
 Variants = Mapping[str, tuple[ModelConfig, int]]
 """Name -> (network, T)."""
@@ -68,17 +71,17 @@ class TimedNetwork:
 
 
 def build(
-    config: CostConfig, variants: Variants, device: torch.device, channels_last: bool
+    config: CostConfig, variants: Variants, device: torch.device, channels_last: bool, clips: int = 1
 ) -> dict[str, TimedNetwork]:
-    """The networks of all variants on the device, and the same clip for each T."""
+    """The networks of all variants on the device, and the same clip for each T, as often as `clips` says."""
     layout = torch.channels_last if channels_last else torch.contiguous_format
     cases = {}
     for name, (model, num_frames) in variants.items():
         net = network(config, model, num_frames).to(device)
         to_memory_format(net, layout)
         shape = (net.num_frames, net.channels, config.size, config.size)
-        frames = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-        clip = frames.to(device, memory_format=layout)[None]
+        frames = torch.randn(shape, generator=torch.Generator().manual_seed(0)).repeat(clips, 1, 1, 1)
+        clip = frames.to(device, memory_format=layout).unflatten(0, (clips, -1))
         dtype = PRECISIONS[config.precision]
         cases[name] = TimedNetwork(
             net, clip, device, torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
@@ -100,10 +103,15 @@ def measure(
     cases: Mapping[str, TimedNetwork],
     device: torch.device,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    seconds: float = float("inf"),
 ) -> dict[str, Timings]:
-    """Time every case by turns. What is timed: see `CostRecord.samples_ms`; "forward" always is."""
+    """Time every case by turns. What is timed: see `CostRecord.samples_ms`; "forward" always is.
+
+    Args:
+        seconds: after so many no more rounds are begun, but at least three are timed.
+    """
     on_gpu = device.type == "cuda"
-    warm_ups, repeats = (10, 10 * config.repeats) if on_gpu else (1, config.repeats)
+    warm_ups, repeats = (3, 10 * config.repeats) if on_gpu else (1, config.repeats)
     timings = {name: Timings() for name in cases}
     jobs: list[tuple[str, Callable[[], dict[str, float]]]] = []
     for name, case in cases.items():
@@ -111,8 +119,10 @@ def measure(
     progress(0, warm_ups + repeats)
     if on_gpu:
         _settle(next(iter(cases.values())))
-    shuffle, load = random.Random(0), Load()
+    shuffle, load, begin = random.Random(0), Load(), time.monotonic()
     for turn in range(warm_ups + repeats):
+        if turn >= warm_ups + LEAST_ROUNDS and time.monotonic() - begin > seconds:
+            break
         shuffle.shuffle(jobs)
         for name, way in jobs:
             for what, elapsed in way().items():
@@ -150,7 +160,7 @@ def _ways(
         )
         yield lambda: _timed(device, "forward@cold", case.forward, before=flushed.zero_)
         try:
-            replay = _graph(case)
+            replay, _ = captured(case.forward)
         except RuntimeError as error:
             timings.warnings.append(
                 f"graph: not captured in a CUDA graph ({next(iter(str(error).splitlines()), '')}); only launches "
@@ -205,25 +215,10 @@ def _timed(
     return {name: clock.elapsed_ms()[0]}
 
 
-def _graph(case: TimedNetwork) -> Callable[[], None]:
-    """The forward pass as a CUDA graph, captured after a warm-up on a stream of its own as torch asks."""
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(3):
-            case.forward()
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        case.forward()
-    replay: Callable[[], None] = graph.replay
-    return replay
-
-
-def _settle(case: TimedNetwork, close: float = 0.01, most: int = 100) -> None:
-    """Run until two groups of ten passes take alike: a GPU's clock rises over the first seconds of work."""
-    last = float("inf")
-    for _ in range(most):
+def _settle(case: TimedNetwork, close: float = 0.01, most: float = 3.0) -> None:
+    """Run until two groups of ten passes take alike, for `most` seconds: a GPU's clock rises when work begins."""
+    last, begin = float("inf"), time.monotonic()
+    while time.monotonic() - begin < most:
         now = statistics.median(_timed(case.device, "forward", case.forward)["forward"] for _ in range(10))
         if abs(now - last) <= close * now:
             return

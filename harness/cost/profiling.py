@@ -155,7 +155,7 @@ def _temporal_share(events: list[Any], made: set[int], on_gpu: bool) -> float:
     """On a CPU of the time of the passes, on a GPU of the time of all kernels."""
     temporal = [event for event in events if _on_cpu(event) and _is_temporal(event, made)]
     if on_gpu:
-        total = sum(event.self_device_time_total for event in events if _on_cpu(event))
+        total = sum(e.time_range.elapsed_us() for e in events if not (_on_cpu(e) or _is_range(e)))
         return float(sum(event.device_time_total for event in temporal) / total) if total else 0.0
     total = sum(event.cpu_time_total for event in events if event.name.startswith("ProfilerStep"))
     return float(sum(event.cpu_time_total for event in temporal) / total)

@@ -53,6 +53,16 @@ def forward(v, table, spans, channels_last):
 """
 
 
+class Widens(MixTConv):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).double()
+
+
+class Raises(MixTConv):
+    def forward(self, x: Tensor) -> Tensor:
+        raise subprocess.CalledProcessError(1, "gcc")  # as a compiler does
+
+
 class Unformed(MixTConv):
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x).contiguous()
@@ -64,6 +74,8 @@ class Unformed(MixTConv):
         (Wrong, "output is off by 1.0e-04, more than 1e-06"),
         (Leaks, "a clip changes another"),
         (Unformed, "the memory format is not kept"),
+        (Widens, "gives torch.float64 for torch.float32"),
+        (Raises, "CalledProcessError: Command 'gcc' returned non-zero exit status 1."),
     ],
 )
 def test_a_form_that_is_wrong_gets_its_reason_and_no_time(op: type[MixTConv], words: str) -> None:
@@ -112,6 +124,19 @@ def test_figures_of_a_row_are_those_of_its_samples_by_hand() -> None:
     assert forward["macs"] == 0
     assert both["of_copy"] == {"median": 0.25, "low": 0.25, "high": 0.25}
     assert forward["saved_mib"] == pytest.approx(size / 2**20, rel=0.05)  # x, and a table of taps
+
+
+def test_a_gpus_table_has_what_a_graph_took_or_that_there_is_none() -> None:
+    """A graph of 2 ms beside a copy of 1 ms; the other form was not captured."""
+    one, other = timed(Shift(8, 4), "shift"), timed(MixTConv(8, 4))
+    for form in (one, other):
+        form.samples = {"forward": [2.5], "forward_backward": [5.0]}
+    one.graph_ms, other.graph_failed = [2.0], "RuntimeError: it waits for the GPU"
+    rows = rows_of([one, other], [1.0], CASE)
+    header, *lines = tables.table(rows)
+    assert (header[-1], [line[-1] for line in lines]) == ("graph, copies", ["2.00", "none"])
+    assert rows[2]["graph_failed"] == "RuntimeError: it waits for the GPU"
+    assert len({len(line) for line in [header, *lines]}) == 1
 
 
 def test_macs_of_a_row_count_both_gradients() -> None:

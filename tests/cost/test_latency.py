@@ -30,6 +30,22 @@ def test_every_way_is_sampled_as_often_as_asked() -> None:
     assert torch.get_num_threads() == 1
 
 
+def test_after_the_time_that_is_given_three_rounds_are_enough() -> None:
+    config = dataclasses.replace(TINY, repeats=50)
+    cases = latency.build(config, {"tsn": VARIANTS["tsn"]}, CPU, channels_last=True)
+    timings = latency.measure(config, cases, CPU, seconds=0)
+    assert len(timings["tsn"].samples["forward"]) == 3
+
+
+def test_many_clips_are_one_clip_many_times_and_keep_their_memory_format() -> None:
+    one, many = (
+        latency.build(TINY, {"tsn": VARIANTS["tsn"]}, CPU, True, clips)["tsn"].clip for clips in (1, 3)
+    )
+    assert all(torch.equal(clip, one[0]) for clip in many)
+    assert len(many) == 3
+    assert many.flatten(0, 1).is_contiguous(memory_format=torch.channels_last)
+
+
 def test_a_timed_step_leaves_the_weights_and_no_gradient() -> None:
     case = latency.build(TINY, VARIANTS, CPU, channels_last=True)["ks1357"]
     before = [p.clone() for p in case.model.parameters()]
