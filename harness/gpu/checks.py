@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,17 +16,21 @@ from torch import nn
 
 from harness.bench import timing
 from harness.bench.forms import DTYPES, FORMATS, PUBLISHED, Case, all_operators, forms
+from harness.cost.graphs import captured
 from harness.data.batches import TrainBatches
 from harness.data.config import DataConfig
 from harness.data.dataset import DataSet, open_data
-from harness.gpu.place import Place
+from harness.errors import first_line, in_a_line
+from harness.gpu.place import Place, refusal, usable
+from harness.machine import tf32
 from harness.model.config import ModelConfig
 from harness.records import TrialRecord
+from harness.train import ranks
 from harness.train.loop import fit
 from harness.train.recipe import TrainConfig
 from harness.train.settings import Settings
 from harness.train.trial import Job, run_trial
-from operators.stencil import PATHS
+from operators.stencil import meant
 
 LIKE_THE_CPU = 1e-3
 """How far a loss may be off, relative, after an epoch of few steps in fp32 without TF32."""
@@ -35,10 +40,10 @@ class NotHereError(Exception):
     """What a check needs is not here: it was not run."""
 
 
-def _settings(**train: Any) -> Settings:
+def _settings(stencil: str, **train: Any) -> Settings:
     recipe = {"epochs": 2, "batch_size": 12, "lr": 0.01, "validate_every": 1, "probes": False, **train}
     return Settings(
-        model=ModelConfig(backbone="resnet_tiny", operator={"name": "mixtconv"}),
+        model=ModelConfig(backbone="resnet_tiny", operator={"name": "mixtconv"}, stencil=stencil),
         data=DataConfig(
             dataset={
                 "name": "generated",
@@ -58,25 +63,24 @@ def _settings(**train: Any) -> Settings:
 
 
 def _data(place: Place) -> DataSet:
-    return open_data(_settings().data, place.folder / "data")
+    return open_data(_settings(place.stencil).data, place.folder / "data")
 
 
 def _trained(place: Place, device: torch.device, **train: Any) -> tuple[nn.Module, list[float]]:
     """The network, and its training losses."""
-    model, state, _ = fit(_settings(**train), 0, _data(place), device)
+    stencil = place.stencil if device == place.device else "auto"
+    model, state, _ = fit(_settings(stencil, **train), 0, _data(place), device)
     return model, [entry["train/loss"] for entry in state.history]
 
 
 @contextlib.contextmanager
 def exactly() -> Iterator[None]:
     """Without TF32, and with deterministic kernels."""
-    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     torch.use_deterministic_algorithms(True)
     try:
-        yield
+        with tf32(False):
+            yield
     finally:
-        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
         torch.use_deterministic_algorithms(False)
 
 
@@ -86,14 +90,26 @@ def _cases(place: Place) -> Iterator[Case]:
             yield Case(shape="16@7", clips=2, frames=8, dtype=dtype, format=layout, threads=0)
 
 
+def _paths(place: Place) -> list[str]:
+    """The stencil's on this device; one that cannot run has failed a check of its own."""
+    return ["triton", "eager"] if place.on_gpu and place.stencil != "eager" else ["eager"]
+
+
+def the_stencils_default_path_runs_here(place: Place) -> str:
+    path = meant("auto", place.device)
+    assert not (reason := refusal(place.device, path)), (
+        f"{path}: {reason}. Triton needs a C compiler and Python's headers (gcc, python3-dev)"
+    )
+    return path
+
+
 def every_operator_is_its_fp64_self_on_every_path(place: Place) -> str:
     """Output and gradients, clips apart, memory format kept; fp32, bf16 and fp16."""
     wrong, tried, worst = [], 0, dict.fromkeys(DTYPES, 0.0)
     with exactly():
         for case in _cases(place):
-            paths = [path for path in PATHS if path not in ("reference", "inductor")]
             names = [name for name in all_operators() if name != PUBLISHED]
-            found, _ = forms(case, names if not place.quick else names[::4], paths, place.device)
+            found, _ = forms(case, names if not place.quick else names[::4], _paths(place), place.device)
             for one in timing.prepare(found, case, place.device):
                 tried += 1
                 if one.failed:
@@ -101,29 +117,36 @@ def every_operator_is_its_fp64_self_on_every_path(place: Place) -> str:
                 if one.errors:
                     worst[case.dtype] = max(worst[case.dtype], *one.errors)
     if wrong:
-        raise AssertionError(f"{len(wrong)} of {tried} forms: {'; '.join(wrong)}")
+        raise AssertionError(f"{len(wrong)} of {tried} forms: {_some(wrong)}")
     largest = ", ".join(f"{dtype} {error:.1e}" for dtype, error in worst.items())
     return f"{tried} forms; the largest relative error: {largest}"
 
 
 def every_operator_repeats_to_the_bit(place: Place) -> str:
     """Forward and backward, twice."""
-    wrong, tried = [], 0
+    wrong = []
     case = Case(shape="16@7", clips=2, frames=8, dtype="fp32", format="channels_last", threads=0)
     names = [name for name in all_operators() if name != PUBLISHED]
-    found, _ = forms(
-        case, names, [path for path in PATHS if path not in ("reference", "inductor")], place.device
-    )
+    found, _ = forms(case, names, _paths(place), place.device)
     x, g = case.tensor(1, place.device).requires_grad_(), case.tensor(2, place.device)
     with exactly():
         for one in found:
-            tried += 1
-            runs = [_both(one.op, x, g) for _ in range(2)]
+            try:
+                runs = [_both(one.op, x, g) for _ in range(2)]
+            except RuntimeError as error:  # it has no kernel that repeats, perhaps
+                wrong.append(f"{one.name}: {first_line(error)}")
+                continue
             if not all(torch.equal(a, b) for a, b in zip(*runs, strict=True)):
-                wrong.append(one.name)
+                wrong.append(f"{one.name}: other bits")
     if wrong:
-        raise AssertionError(f"{len(wrong)} of {tried}: {', '.join(wrong)}")
-    return f"{tried} forms"
+        raise AssertionError(f"{len(wrong)} of {len(found)} forms: {_some(wrong)}")
+    return f"{len(found)} forms"
+
+
+def _some(wrong: list[str], most: int = 8) -> str:
+    print("\n".join(wrong), flush=True)
+    more = f"; {len(wrong) - most} more are in the terminal" if len(wrong) > most else ""
+    return "; ".join(wrong[:most]) + more
 
 
 def _both(op: nn.Module, x: torch.Tensor, g: torch.Tensor) -> list[torch.Tensor]:
@@ -132,7 +155,7 @@ def _both(op: nn.Module, x: torch.Tensor, g: torch.Tensor) -> list[torch.Tensor]
 
 
 def a_trial_learns_as_on_the_cpu(place: Place) -> str:
-    """One epoch of four steps."""
+    """One epoch of four steps; on the CPU the stencil's default path."""
     with exactly():
         ours = _trained(place, place.device, epochs=1)[1]
         cpu = _trained(place, torch.device("cpu"), epochs=1)[1]
@@ -169,7 +192,7 @@ def a_resumed_training_ends_in_the_same_bits(place: Place) -> str:
 
     checkpoint = place.folder / "checkpoint.pt"
     checkpoint.unlink(missing_ok=True)
-    data, settings = _data(place), _settings()
+    data, settings = _data(place), _settings(place.stencil)
     with exactly():
         whole = fit(settings, 0, data, place.device)[0]
         with contextlib.suppress(StopError):
@@ -198,7 +221,7 @@ def _run(place: Place, name: str, ranks: int, **train: Any) -> TrialRecord:
         trial_id=name,
         variant=name,
         seed=0,
-        settings=_settings(**train),
+        settings=_settings(place.stencil, **train),
         data_dir=place.folder / "data",
         folder=folder,
         cpus=ranks,
@@ -215,14 +238,41 @@ def _far_apart(one: TrialRecord, other: TrialRecord) -> float:
     return max(abs(a["train/loss"] - b["train/loss"]) / a["train/loss"] for a, b in pairs)
 
 
+def all_gpus_add_up_their_numbers(place: Place) -> str:
+    """By NCCL, also where there is one GPU, and gloo on a CPU: every process adds its number, counted from 1."""
+    size = _ranks(place)
+    heard: list[float] = []
+    ranks.launch(
+        _added,
+        size,
+        (place.device.type,),
+        on_message=heard.append,
+        reason_of=in_a_line,
+        rendezvous=place.folder / "rendezvous",
+        cuda=place.on_gpu,
+    )
+    assert heard == [size * (size + 1) / 2] * size, f"they say {heard}"
+    return f"{size} process{'es' * (size > 1)}"
+
+
+def _added(world: ranks.World, say: ranks.Say, device: str) -> None:
+    number = torch.full((1,), world.rank + 1.0, device=device)
+    torch.distributed.all_reduce(number)
+    say(number.item())
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+
+
 def all_gpus_train_one_trial_together(place: Place) -> str:
-    """NCCL with as many GPUs as there are; gloo on a CPU. Frozen batch norm, so that the numbers are those of one."""
-    ranks = _ranks(place)
+    """Frozen batch norm, so that the numbers are those of one."""
+    size = _ranks(place)
+    if size < 2:
+        raise NotHereError("needs two GPUs")
     off = _far_apart(
-        _run(place, "one", 1, freeze_batch_norm="all"), _run(place, "all", ranks, freeze_batch_norm="all")
+        _run(place, "one", 1, freeze_batch_norm="all"), _run(place, "all", size, freeze_batch_norm="all")
     )
     assert off <= LIKE_THE_CPU, f"the loss is off by {off:.1e} from that of one process"
-    return f"{ranks} process{'es' * (ranks > 1)}: the loss is off by {off:.1e} from that of one"
+    return f"{size} processes: the loss is off by {off:.1e} from that of one"
 
 
 def batch_norm_over_all_gpus_is_that_of_one(place: Place) -> str:
@@ -259,27 +309,19 @@ def a_cuda_graph_replays_the_operator(place: Place) -> str:
     if not place.on_gpu:
         raise NotHereError("needs a GPU")
     case = Case(shape="64@14", clips=2, frames=8, dtype="fp32", format="channels_last", threads=0)
-    found, _ = forms(case, ["mixtconv", "shift"], ["triton", "eager"], place.device)
+    found, _ = forms(case, ["mixtconv", "shift"], _paths(place), place.device)
     for one in found:
         x, other = case.tensor(1, place.device), case.tensor(2, place.device)
         with torch.no_grad():
-            stream = torch.cuda.Stream()
-            stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(stream):
-                one.op(x)
-            torch.cuda.current_stream().wait_stream(stream)
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
-                y = one.op(x)
+            replay, y = captured(partial(one.op, x))
             x.copy_(other)
-            graph.replay()
+            replay()
             assert torch.equal(y, one.op(other)), f"{one.name}: the replay differs"
     return ", ".join(one.name for one in found)
 
 
 CHECKS: tuple[Callable[[Place], str], ...] = (
-    every_operator_is_its_fp64_self_on_every_path,
-    every_operator_repeats_to_the_bit,
+    the_stencils_default_path_runs_here,
     a_trial_learns_as_on_the_cpu,
     half_precision_learns_nearly_so,
     two_trainings_are_equal_to_the_bit,
@@ -287,6 +329,9 @@ CHECKS: tuple[Callable[[Place], str], ...] = (
     micro_batches_are_the_batch,
     pinned_batches_are_the_same_batches,
     a_cuda_graph_replays_the_operator,
+    all_gpus_add_up_their_numbers,
+    every_operator_is_its_fp64_self_on_every_path,
+    every_operator_repeats_to_the_bit,
     all_gpus_train_one_trial_together,
     batch_norm_over_all_gpus_is_that_of_one,
 )
@@ -308,17 +353,22 @@ def tried(check: Callable[[Place], str], place: Place) -> Result:
         return Result(name, "passed", check(place))
     except NotHereError as reason:
         return Result(name, "not run", str(reason))
+    except AssertionError as error:
+        return Result(name, "failed", str(error).partition("\n")[0])
     except Exception as error:
-        first = next(iter(str(error).splitlines()), "")
-        return Result(
-            name, "failed", first if isinstance(error, AssertionError) else f"{type(error).__name__}: {first}"
-        )
+        return Result(name, "failed", in_a_line(error))
 
 
 def run(place: Place) -> None:
-    """Every check, each kept when it is done."""
+    """Every check that has not been tried, each kept when it is done, until one leaves the device unusable."""
+    done = {one["check"] for one in place.found.get("checks", [])}
     timing.wake(place.device)
     for check in CHECKS:
+        if check.__name__.replace("_", " ") in done:
+            continue
         result = tried(check, place)
         print(f"{result.outcome:8} {result.check}: {result.words}", flush=True)
         place.add("checks", dataclasses.asdict(result))
+        if broken := usable(place.device):
+            place.broken = broken
+            return

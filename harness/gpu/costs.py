@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,13 +10,18 @@ import torch
 
 from harness.cost.config import CostConfig
 from harness.cost.latency import TimedNetwork, Variants, build, measure
-from harness.gpu.place import STUDY, Place
-from harness.machine import here
+from harness.errors import in_a_line
+from harness.gpu.place import STUDY, Place, clocks
+from harness.machine import here, tf32
 from harness.stats.estimates import percentile
 from harness.study.load import load_studies
 
 FIRST = ("tsn", "tsm", "ks3", "ks7", "ks1357", "ordinary")
-"""Those that are timed in every way; the others in the first way alone."""
+"""Those that are timed in every way with one clip; the others in the first way alone."""
+OF_MANY = ("tsn", "ks1357", "ordinary")
+"""Those that are timed with many clips, which take a GPU a hundred times as long."""
+SECONDS = 5, 10
+"""Of rounds for each way, whole and quick, so that all ways have their turn; three rounds at least."""
 
 
 @dataclass(frozen=True)
@@ -50,33 +54,45 @@ def ways(place: Place) -> list[Way]:
 
 def geometry(place: Place) -> CostConfig:
     """The paper's; a rehearsal on a CPU has a smaller one."""
+    paper = CostConfig(precision="bf16", stages=(1, 2, 3, 4), step=True, repeats=5)
     if place.on_gpu:
-        return CostConfig(step=True, repeats=2 if place.quick else 3)
-    return CostConfig(backbone="resnet_tiny", size=32, num_classes=8, step=True, repeats=1)
+        return paper
+    return dataclasses.replace(paper, backbone="resnet_tiny", size=32, num_classes=8, repeats=1)
 
 
 def run(place: Place) -> None:
-    """Each way with its rows, kept when it is done."""
-    study = load_studies(STUDY, parts=["reach"])[0]
-    rows = {name: (s.model, s.data.num_frames) for name, s in study.variants.items()}
-    rows = {name: (dataclasses.replace(model, stages=(1, 2, 3, 4)), t) for name, (model, t) in rows.items()}
+    """Each way with its rows, kept when it is done; one that does not run, for want of memory perhaps, says why."""
+    rows = variants(place)
     base = geometry(place)
     place.say(geometry=dataclasses.asdict(base), device=dataclasses.asdict(here(place.device)))
-    first = True
-    for way in ways(place):
-        chosen = rows if first and not place.quick else {name: rows[name] for name in FIRST}
-        first = False
-        for row in _timed(place, dataclasses.replace(base, precision=way.precision), chosen, way):
-            place.add("rows", row)
-        print(f"{way}: {len(chosen)} rows", flush=True)
+    for number, way in enumerate(ways(place)):
+        names = OF_MANY if way.clips > 1 else FIRST if number or place.quick else tuple(rows)
+        config = dataclasses.replace(base, precision=way.precision)
+        try:
+            for row in _timed(place, config, {name: rows[name] for name in names}, way):
+                place.add("rows", row)
+            print(f"{way}: {len(names)} rows", flush=True)
+        except RuntimeError as error:
+            print(f"{way}: {in_a_line(error)}", flush=True)
+            place.add("failed", {"way": str(way), "why": in_a_line(error)})
+        if place.on_gpu:
+            torch.cuda.empty_cache()
+            place.say(clocks=clocks(place.device))
+
+
+def variants(place: Place) -> Variants:
+    """Table 2's rows."""
+    study = load_studies(STUDY, parts=["reach"])[0]
+    return {
+        name: (dataclasses.replace(s.model, stencil=place.stencil), s.data.num_frames)
+        for name, s in study.variants.items()
+    }
 
 
 def _timed(place: Place, config: CostConfig, variants: Variants, way: Way) -> Iterator[dict[str, object]]:
-    with _tf32(way.tf32):
-        cases = build(config, variants, place.device, way.channels_last)
-        for case in cases.values():
-            case.clip = case.clip.expand(way.clips, *case.clip.shape[1:]).contiguous()
-        timings = measure(config, cases, place.device)
+    with tf32(way.tf32):
+        cases = build(config, variants, place.device, way.channels_last, way.clips)
+        timings = measure(config, cases, place.device, seconds=SECONDS[place.quick])
         for name, timed in timings.items():
             times = {
                 what: {"p50": percentile(samples, 0.5), "p95": percentile(samples, 0.95), "n": len(samples)}
@@ -102,13 +118,3 @@ def _peak_mib(place: Place, case: TimedNetwork) -> float | None:
     case.step()
     torch.cuda.synchronize()
     return float((torch.cuda.max_memory_allocated() - before + case.state_bytes()) / 2**20)
-
-
-@contextlib.contextmanager
-def _tf32(allowed: bool) -> Iterator[None]:
-    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = allowed
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before

@@ -14,6 +14,7 @@ import torch
 
 from harness import metrics, shipped
 from harness.data.dataset import open_data
+from harness.errors import in_a_line
 from harness.gpu.place import STUDY, Place
 from harness.machine import usable_cpus
 from harness.study.load import load_studies
@@ -46,7 +47,8 @@ def trials(place: Place) -> list[Trial]:
                 plain |= {"train_clips": 64, "val_clips": 24}
             data = dataclasses.replace(settings.data, dataset=plain)
             recipe = settings.train if place.on_gpu else dataclasses.replace(settings.train, epochs=1)
-            own = dataclasses.replace(settings, data=data, train=recipe)
+            model = dataclasses.replace(settings.model, stencil=place.stencil)
+            own = dataclasses.replace(settings, model=model, data=data, train=recipe)
             result.append(Trial(name, seed, own, str(place.device), place.folder / "data"))
     return result if place.on_gpu else result[:2]
 
@@ -58,9 +60,12 @@ def _mapping(dataset: Any) -> dict[str, Any]:
 def train(trial: Trial) -> dict[str, Any]:
     """One trial, its accuracy at each level, in per cent."""
     torch.set_num_threads(1)
+    device = torch.device(trial.device)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     begin = time.perf_counter()
     data = open_data(trial.settings.data, trial.data)
-    _, _, tested = fit(trial.settings, trial.seed, data, torch.device(trial.device))
+    _, _, tested = fit(trial.settings, trial.seed, data, device)
     clips = data.split("val").clips
     levels = {}
     for level in data.levels:
@@ -92,10 +97,16 @@ def run(place: Place) -> None:
     at_once = together(len(jobs) - 1)
     begin = time.perf_counter()
     with ProcessPoolExecutor(at_once, multiprocessing.get_context("spawn")) as pool:
-        for done in as_completed([pool.submit(train, job) for job in jobs[1:]]):
+        asked = {pool.submit(train, job): job for job in jobs[1:]}
+        for done in as_completed(asked):
+            name = f"{asked[done].variant} seed {asked[done].seed}"
+            if error := done.exception():
+                place.add("failed", {"trial": name, "why": in_a_line(error)})
+                print(f"{name}: {in_a_line(error)}", flush=True)
+                continue
             row = done.result()
             place.add("trials", row)
-            print(f"{row['variant']} seed {row['seed']}: {row['top1']:.1f} %", flush=True)
+            print(f"{name}: {row['top1']:.1f} %", flush=True)
     place.say(at_once=at_once, seconds_at_once=time.perf_counter() - begin)
 
 

@@ -8,37 +8,40 @@ from typing import Any
 from harness.bench.tables import by_case, markdown, table
 
 
-def page(device: str, about: Mapping[str, str], ended: Mapping[str, str], found: Mapping[str, Any]) -> str:
+def page(
+    device: str, command: str, about: Mapping[str, str], ended: Mapping[str, str], found: Mapping[str, Any]
+) -> str:
     """Markdown.
 
     Args:
+        command: what was asked.
         about: the machine, a line each.
         ended: how each step ended, in words.
         found: what each step kept.
     """
+    steps = [[name, _cell(words)] for name, words in ended.items()]
     parts = [
         f"# {device}",
-        "    python -m harness.gpu",
+        f"    {command}",
         "\n".join(f"- {name}: {value}" for name, value in about.items()),
         "## Steps",
-        markdown([["step", "how it ended"], *([name, words] for name, words in ended.items())]),
+        markdown([["step", "how it ended"], *steps]),
+        *_no_triton(found),
     ]
     if checks := found.get("checks", {}).get("checks"):
         lines = [[one["check"], one["outcome"], _cell(one["words"])] for one in checks]
         parts += ["## Checks", markdown([["what must hold", "", "measured, or why not"], *lines])]
     if operators := found.get("operators", {}).get("rows"):
-        parts += ["## Operators", "Times as multiples of a plain copy of the same tensor."]
-        for case, rows in by_case(operators).items():
-            parts += [f"### {case}", markdown(table(rows))]
-        parts += ["\n".join(f"- {line}" for line in found["operators"]["insertions"])]
-    if costs := found.get("costs", {}).get("rows"):
-        parts += ["## Costs", _geometry(found["costs"]["geometry"]), *_costs(costs)]
+        parts += ["## Operators", *_operators(operators, found["operators"])]
+    if (costs := found.get("costs", {})).get("rows") or costs.get("failed"):
+        parts += ["## Costs", _geometry(costs), *_costs(costs.get("rows", [])), *_failed(costs)]
     if found.get("ladder", {}).get("trials"):
-        parts += ["## The ladder", *_ladder(found["ladder"])]
+        parts += ["## The ladder", *_ladder(found["ladder"]), *_failed(found["ladder"])]
     if profiles := found.get("traces", {}).get("profiles"):
         parts += [
             "## Where a training step goes",
-            "The traces beside this page (`*.pt.trace.json.gz`) open in Perfetto.",
+            f"One clip, {found['traces']['geometry']['precision']}, channels last. The traces beside this page "
+            "(`*.pt.trace.json.gz`) open in [Perfetto](https://ui.perfetto.dev).",
         ]
         parts += [_profile(one) for one in profiles]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -48,10 +51,43 @@ def _cell(words: str) -> str:
     return words.replace("|", "\\|")
 
 
-def _geometry(geometry: Mapping[str, Any]) -> str:
+def _no_triton(found: Mapping[str, Any]) -> list[str]:
+    reasons = dict.fromkeys(one["no_triton"] for one in found.values() if "no_triton" in one)
+    return [
+        f"**Networks took the stencil's path `eager`.** Triton does not run here: {why}" for why in reasons
+    ]
+
+
+def _failed(found: Mapping[str, Any]) -> list[str]:
+    lines = [f"- {one.get('way', one.get('trial'))}: {one['why']}" for one in found.get("failed", [])]
+    return ["Failed:", "\n".join(lines)] if lines else []
+
+
+def _operators(rows: Sequence[dict[str, Any]], found: Mapping[str, Any]) -> list[str]:
+    parts = [
+        "Medians, as multiples of a plain copy of the same tensor (what it would take at a copy's speed: 1 forward, "
+        "2.5 forward and backward), with 95 % bootstrap intervals. *of copy*: of the bandwidth of that copy. "
+        "*x published*: how many times as fast as the authors' form. *first*: seconds of the first call, in which "
+        "kernels are compiled. On a GPU its own work is timed, not Python's launches; *graph* is forward, "
+        "replayed from a CUDA graph."
+    ]
+    for case, own in by_case(rows).items():
+        copied = next((f": copy {row['copy_ms']:.3f} ms" for row in own if not row["failed"]), "")
+        lines = table(own)
+        parts += [f"### {case}{copied}", markdown([[_cell(cell) for cell in line] for line in lines])]
+    parts += ["\n".join(f"- {line}" for line in found["insertions"])]
+    parts += [f"Not run: {path}: {reason}." for path, reason in found["skipped"].items()]
+    return parts
+
+
+def _geometry(found: Mapping[str, Any]) -> str:
+    geometry = found["geometry"]
+    clocks = f" Clocks after the last of them: {found['clocks']}." if "clocks" in found else ""
     return (
         f"{geometry['backbone']}, {geometry['size']} pixels a side, operators in all stages. "
-        "Milliseconds: p50 / p95; *step* is forward, backward and SGD; *graph* is forward replayed from a CUDA graph."
+        "Milliseconds, p50 / p95: *forward* and *step* (forward, backward and SGD) by events, so with Python's "
+        "launches where they take longer than the GPU; *graph* is forward replayed from a CUDA graph, without them. "
+        f"Timed by turns; *rounds* says how often.{clocks}"
     )
 
 
@@ -60,14 +96,16 @@ def _costs(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     for way in dict.fromkeys(row["way"] for row in rows):
         of_it = [row for row in rows if row["way"] == way]
         base = next((row["ms"]["step"]["p50"] for row in of_it if row["variant"] == "tsn"), None)
-        lines = [["variant", "forward", "graph", "step", "step over TSN's", "peak [MiB]", "doubtful"]]
+        lines = [
+            ["variant", "forward", "graph", "step", "step over TSN's", "rounds", "peak [MiB]", "doubtful"]
+        ]
         for row in of_it:
             step = row["ms"].get("step")
             over = f"{step['p50'] / base:.3f}" if step and base else ""
             peak = "" if row["peak_mib"] is None else f"{row['peak_mib']:.0f}"
             times = [_times(row["ms"].get(what)) for what in ("forward", "forward@graph", "step")]
             doubts = ", ".join(sorted({words.partition(":")[0] for words in row["warnings"]}))
-            lines.append([row["variant"], *times, over, peak, doubts])
+            lines.append([row["variant"], *times, over, str(row["ms"]["forward"]["n"]), peak, doubts])
         parts += [f"### {way}", markdown(lines)]
     return parts
 

@@ -1,0 +1,164 @@
+"""What is done with CUDA's clock, streams and graphs, tried on a stand-in for them: no GPU is here to run it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from builders.costs import CPU, TINY, VARIANTS
+
+from harness.bench import timing
+from harness.bench.forms import Case, forms
+from harness.bench.rows import rows_of
+from harness.cost import graphs, latency
+from harness.gpu import place
+
+CASE = Case(shape="16@5", clips=3, frames=4, dtype="fp32", format="channels_last", threads=0)
+
+
+class Event:
+    def __init__(self, enable_timing: bool) -> None:
+        self.at = 0.0
+
+    def record(self) -> None:
+        self.at = time.perf_counter()
+
+    def synchronize(self) -> None:
+        pass
+
+    def elapsed_time(self, end: Event) -> float:
+        return 1e3 * (end.at - self.at)
+
+
+class Graph:
+    """Captures what runs by letting it run; there is nothing to replay."""
+
+    def replay(self) -> None:
+        pass
+
+
+class Stream:
+    def wait_stream(self, other: Stream) -> None:
+        pass
+
+
+@dataclasses.dataclass
+class StandIn:
+    """waits: how often the GPU was told to wait; current: the stream in use; refuses: no graph can be captured."""
+
+    waits: int = 0
+    current: Any = dataclasses.field(default_factory=Stream)
+    refuses: bool = False
+
+    @contextlib.contextmanager
+    def graph(self, graph: Graph) -> Iterator[None]:
+        self.current = Stream()
+        if self.refuses:
+            raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
+        yield
+
+
+@pytest.fixture
+def cuda(monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    one = StandIn()
+
+    def wait(cycles: int) -> None:
+        one.waits += 1
+
+    instead: dict[str, Any] = {
+        "Event": Event,
+        "Stream": Stream,
+        "CUDAGraph": Graph,
+        "graph": one.graph,
+        "stream": lambda stream: contextlib.nullcontext(),
+        "current_stream": lambda: one.current,
+        "set_stream": lambda stream: setattr(one, "current", stream),
+        "get_device_properties": lambda device: SimpleNamespace(L2_cache_size=1 << 16, uuid="b-2"),
+        "memory_allocated": lambda: 1 << 20,
+        "max_memory_allocated": lambda: 3 << 20,
+        "reset_peak_memory_stats": lambda: None,
+        "synchronize": lambda: None,
+        "_sleep": wait,
+    }
+    for name, value in instead.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+    return one
+
+
+def test_every_form_is_timed_behind_a_wait_that_hides_pythons_launches(cuda: StandIn) -> None:
+    found, _ = forms(CASE, ["mixtconv", "shift"], ["eager"], CPU)
+    timed = timing.prepare(found, CASE, CPU)
+    copies = timing.cuda_rounds(timed, CASE, CPU, samples=4)
+    assert len(copies) == 4
+    for one in timed:
+        assert [len(samples) for samples in one.samples.values()] == [4, 4]
+        assert (len(one.graph_ms), one.graph_failed, one.peak_mib) == (4, "", 2.0)
+    turns, forms_and_copy, replays = timing.CUDA_WARM_UPS + 4, 2 * 2 + 1, 2 * 4
+    assert cuda.waits == turns * forms_and_copy + replays
+    assert len(rows_of(timed, copies, CASE)) == 4
+
+
+def test_a_form_that_cannot_be_captured_or_run_as_a_whole_leaves_the_others(
+    cuda: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, _ = forms(CASE, ["mixtconv", "shift"], ["eager"], CPU)
+    timed = timing.prepare(found, CASE, CPU)
+
+    def too_large(x: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(timed[0].form.op, "forward", too_large)
+    cuda.refuses, before = True, cuda.current
+    copies = timing.cuda_rounds(timed, CASE, CPU, samples=2)
+    assert timed[0].failed == "OutOfMemoryError: CUDA out of memory."
+    assert (timed[1].failed, len(timed[1].samples["forward"])) == ("", 2)
+    assert timed[1].graph_failed.startswith("RuntimeError: CUDA error: operation not permitted")
+    assert cuda.current is before
+    assert rows_of(timed, copies, CASE)[2]["graph_failed"]
+
+
+def test_a_capture_leaves_the_stream_that_was_there(cuda: StandIn) -> None:
+    before = cuda.current
+    _, result = graphs.captured(lambda: "what it returned")
+    assert (result, cuda.current) == ("what it returned", before)
+
+
+def test_costs_are_taken_warm_cold_and_as_a_graph(cuda: StandIn) -> None:
+    config = dataclasses.replace(TINY, step=True, repeats=1)
+    cases = latency.build(config, {"ks1357": VARIANTS["ks1357"]}, CPU, channels_last=True)
+    on_gpu: Any = SimpleNamespace(type="cuda")
+    cases["ks1357"].device = on_gpu
+    empty = torch.empty
+
+    def on_cpu(*size: Any, device: Any = None, **how: Any) -> torch.Tensor:
+        return empty(*size, **how)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(torch, "empty", on_cpu)
+        timed = latency.measure(config, cases, on_gpu)["ks1357"]
+    assert set(timed.samples) == {"forward", "forward_backward", "step", "forward@cold", "forward@graph"}
+    assert {len(samples) for samples in timed.samples.values()} == {10}
+
+
+def test_clocks_are_those_of_the_gpu_in_use(
+    cuda: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = torch.device("cuda", 0)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert place.clocks(device) == "clocks unknown: nvidia-smi does not answer"
+    program = tmp_path / "nvidia-smi"
+    first, second = "GPU-a-1, 210 MHz, 1980 MHz", "GPU-b-2, 1755 MHz, 1980 MHz, 2619 MHz, 300.00 W"
+    program.write_text(f"#!/bin/sh\necho '{first}'\necho '{second}'\n")
+    program.chmod(0o755)
+    assert place.clocks(device) == (
+        "SM clock 1755 MHz, of at most 1980 MHz, memory clock 2619 MHz, power 300.00 W"
+    )
+    program.write_text("#!/bin/sh\n")
+    assert place.clocks(device) == ""
