@@ -23,6 +23,7 @@ def page(
     parts = [
         f"# {device}",
         f"    {command}",
+        "" if "GPU" in about else "**A rehearsal on a CPU.** Its figures say nothing of a GPU.",
         "\n".join(f"- {name}: {value}" for name, value in about.items()),
         "## Steps",
         markdown([["step", "how it ended"], *steps]),
@@ -65,11 +66,11 @@ def _failed(found: Mapping[str, Any]) -> list[str]:
 
 def _operators(rows: Sequence[dict[str, Any]], found: Mapping[str, Any]) -> list[str]:
     parts = [
-        "Medians, as multiples of a plain copy of the same tensor (what it would take at a copy's speed: 1 forward, "
-        "2.5 forward and backward), with 95 % bootstrap intervals. *of copy*: of the bandwidth of that copy. "
-        "*x published*: how many times as fast as the authors' form. *first*: seconds of the first call, in which "
-        "kernels are compiled. On a GPU its own work is timed, not Python's launches; *graph* is forward, "
-        "replayed from a CUDA graph."
+        "Shapes are channels@pixels. Medians, as multiples of a plain copy of the same tensor (what it would take at "
+        "a copy's speed: 1 forward, 2.5 forward and backward), with 95 % bootstrap intervals. *of copy*: of the "
+        "bandwidth of that copy. *x published*: how many times as fast as the authors' form. *first*: seconds of the "
+        "first call, in which kernels are compiled. On a GPU its own work is timed, not Python's launches; *graph* is "
+        "forward, replayed from a CUDA graph."
     ]
     for case, own in by_case(rows).items():
         copied = next((f": copy {row['copy_ms']:.3f} ms" for row in own if not row["failed"]), "")

@@ -54,6 +54,7 @@ def test_the_whole_command_runs_without_ray_mlflow_and_decoders(tmp_path: Path) 
     )
     assert done.returncode == 0, done.stdout + done.stderr
     page = (tmp_path / "out" / "README.md").read_text()
+    assert "A rehearsal on a CPU." in page
     for name in gpu.STEPS:
         assert f"| {name} | passed |" in page
     found = {name: json.loads((tmp_path / "out" / f"{name}.json").read_text()) for name in gpu.STEPS}
