@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
-from harness.console import complain
+from harness.console import complain, start
 from harness.errors import TrackingError, UserError
 from harness.files import default_data_dir
 from harness.options import STORE, Parser
@@ -48,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _serve(uri: str, port: int) -> int:
+    start("the tracking store", "MLflow")
     from harness.tracking.connection import without_secrets
     from harness.tracking.store import Store
     from harness.tracking.view import TRIALS, VIEW

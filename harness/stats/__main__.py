@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from harness.console import bar
 from harness.options import Parser, carried_out
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the calibration table. Exit code: 0 printed, 2 the request cannot be carried out, 130 stopped."""
-    from harness.stats.calibration import calibrate
-
     parser = Parser(
         prog="python -m harness.stats",
         description="Simulate studies whose truth is known, judge them as reports do, and count how often a verdict "
@@ -28,7 +27,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"--studies {args.studies} is below 1")
 
     def work() -> int:
-        print(calibrate(args.studies, quick=args.quick))
+        from harness.stats.calibration import calibrate
+
+        with bar("simulate", "kinds of study") as advance:
+            tables = calibrate(args.studies, quick=args.quick, progress=advance)
+        print(tables)
         return 0
 
     return carried_out(work, "no table: it needs all its rows")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
@@ -247,11 +248,17 @@ def _one_sided(gap: np.ndarray, *parts: np.ndarray | float) -> np.ndarray:
     return np.where(gap > 0, half, 1 - half)
 
 
-def calibrate(studies: int = 1000, *, quick: bool = False) -> str:
+def calibrate(
+    studies: int = 1000,
+    *,
+    quick: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> str:
     """The tables of docs/statistics.md, as Markdown.
 
     Args:
         quick: smaller validation sets; for a test of this very code.
+        progress: told of the truths that are done, and how many there are.
     """
     begin = time.monotonic()
     lines = [
@@ -267,7 +274,8 @@ def calibrate(studies: int = 1000, *, quick: bool = False) -> str:
         "margin [points] | called equivalent within it [%] |",
         "|:--|--:|--:|--:|--:|--:|--:|",
     ]
-    for truth in TRUTHS:
+    for done, truth in enumerate(TRUTHS):
+        progress(done, len(TRUTHS))
         if quick:
             truth = Truth(**{**truth.__dict__, "clips": min(truth.clips, 1200), "seed_sd": 1.2})
         for one in simulate(truth, studies, bootstraps=10 if quick else 100):
