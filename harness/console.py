@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+import socket
 import sys
 import textwrap
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -13,7 +19,19 @@ from rich.table import Table
 
 from harness.errors import visible
 
-__all__ = ["Table", "bar", "bars", "complain", "console", "duration", "quieten", "say", "show", "start"]
+__all__ = [
+    "Table",
+    "answered",
+    "bar",
+    "bars",
+    "complain",
+    "console",
+    "duration",
+    "quieten",
+    "say",
+    "show",
+    "start",
+]
 
 # Judged by the stream alone: a CI server that asks for colours still keeps a log, which has no edge to fold at.
 _on_terminal = sys.stdout.isatty()
@@ -51,6 +69,38 @@ def start(what: str, loads: str = "PyTorch") -> None:
     """Say on a terminal that work on something begins, before what takes seconds is imported; in a log nobody waits."""
     if console.is_terminal:
         say("start", f"{what}; loading {loads}, which takes longer the first time")
+
+
+@contextmanager
+def answered(words: str) -> Iterator[threading.Event]:
+    """Meanwhile the first Ctrl-C or SIGTERM is answered at once, whoever handles it and whenever: Ray Tune puts a
+    handler of its own in the place of others, and a step of torch's holds Python up for seconds.
+
+    Yields:
+        What is set when one came.
+    """
+    came = threading.Event()
+    woken, wake = socket.socketpair()
+    wake.setblocking(False)
+    before = signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+    answering = threading.Thread(target=_answer, args=(woken, words, came), daemon=True)
+    answering.start()
+    try:
+        yield came
+    finally:
+        signal.set_wakeup_fd(before)
+        wake.close()
+        answering.join()
+        woken.close()
+
+
+def _answer(woken: socket.socket, words: str, came: threading.Event) -> None:
+    while number := woken.recv(1):
+        if number[0] in (signal.SIGINT, signal.SIGTERM):
+            came.set()
+            with suppress(OSError):  # nobody reads it any more
+                os.write(1, f"\n{wrapped(words, console.is_terminal)}\n".encode())
+            return
 
 
 def complain(error: BaseException) -> None:

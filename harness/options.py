@@ -49,16 +49,20 @@ def carried_out(work: Callable[[], int], stopped: str) -> int:
     Args:
         stopped: what is said after Ctrl-C of what there is now.
     """
-    from harness.console import complain, say  # rich: --help does without it
+    from harness.console import answered, complain, say  # rich: --help does without it
 
-    try:
-        return work()
-    except UserError as error:
-        complain(error)
-        return 2
-    except KeyboardInterrupt:
-        say("stopped", stopped, must=True)
-        return 130
+    with answered("stopping") as asked:
+        try:
+            return work()
+        except (Exception, KeyboardInterrupt) as error:
+            # What Ctrl-C broke may fail in any way: torch goes on after an import of NumPy that was left halfway.
+            if isinstance(error, KeyboardInterrupt) or asked.wait(0.1):
+                say("stopped", stopped, must=True)
+                return 130
+            if not isinstance(error, UserError):
+                raise
+            complain(error)
+            return 2
 
 
 class Parser(argparse.ArgumentParser):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
 from builders.place import ROOT
 
 from harness import console
-from harness.console import bar, complain, quieten, say, wrapped
+from harness.console import answered, bar, complain, quieten, say, wrapped
 from harness.console import console as rich_console
 from harness.errors import StudyError
 from harness.options import carried_out
@@ -120,6 +124,40 @@ def test_a_command_ends_with_a_line_and_no_traceback(
 
     assert carried_out(work, "nothing was written") == code
     assert "".join(capsys.readouterr()) == line
+
+
+def test_ctrl_c_is_answered_before_whoever_handles_it_is_done(capfd: pytest.CaptureFixture[str]) -> None:
+    """Python cannot run its handler while torch computes; nor is it asked where Ray Tune has put another one."""
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        with answered("stopping"):
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+            deadline = time.monotonic() + 10
+            said = ""
+            while not said and time.monotonic() < deadline:
+                said += capfd.readouterr().out
+                time.sleep(0.01)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert said + capfd.readouterr().out == "\nstopping\n"
+
+
+def test_what_ctrl_c_broke_may_fail_in_any_way(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever is interrupted may swallow it: torch does, and fails later over what it left halfway."""
+
+    def work() -> int:
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(10)
+        raise RecursionError
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert carried_out(work, "nothing was written") == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert capsys.readouterr().out == "stopped  nothing was written\n"
 
 
 def test_what_nobody_can_mend_by_asking_otherwise_keeps_its_traceback() -> None:

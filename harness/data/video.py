@@ -139,7 +139,7 @@ def frame_chunks(
 
 def _check(path: str | Path) -> None:
     if not os.path.isfile(path):
-        raise DataError(f"{path}: no such video file")
+        raise DataError(f"{path}: {'is a folder' if os.path.isdir(path) else 'no such video file'}")
     if os.path.getsize(path) == 0:
         raise DataError(f"{path}: the file is empty")
     try:

@@ -20,7 +20,7 @@ from harness.console import bar, complain, quieten, say, start
 from harness.errors import DataError, UserError
 from harness.files import disk_error
 from harness.run.request import Request, read
-from harness.run.signals import obeyed, received, stop_code
+from harness.run.signals import obeyed, received, stop_code, stop_if_asked
 
 if TYPE_CHECKING:
     from harness.data.config import DataConfig
@@ -49,18 +49,26 @@ def _ended(request: Request) -> int:
     """The exit code, after a line where the request could not be carried out to its end."""
     try:
         return _list() if request.list else _run(request)
-    except UserError as error:
-        complain(error)
-        return 2
-    except OSError as error:
-        if not (line := disk_error(error)):
-            raise
-        complain(DataError(f"{line}; what is tracked is safe, and the same command goes on from here"))
-        return 2
     except (KeyboardInterrupt, SystemExit) as stop:
         code = stop_code(stop)
-        say("stopped", "no trial is under way; the same command starts again from here")
-        return code
+    except Exception as error:
+        if not received:
+            return _refused(error)
+        # What a signal broke may fail in any way: torch goes on after an import of NumPy that was left halfway.
+        code = 128 + max(received)
+    say("stopped", "no trial is under way; the same command starts again from here")
+    return code
+
+
+def _refused(error: Exception) -> int:
+    """2 after a line on what whoever asked can mend; anything else is raised."""
+    if isinstance(error, UserError):
+        complain(error)
+    elif line := disk_error(error):
+        complain(DataError(f"{line}; what is tracked is safe, and the same command goes on from here"))
+    else:
+        raise error
+    return 2
 
 
 def _list() -> int:
@@ -87,6 +95,7 @@ def _run(request: Request) -> int:
     if not request.dry_run:
         apart.prepare()
     studies = _checked(request)
+    stop_if_asked()
     store = _store(request)
     codes = []
     for study in studies:

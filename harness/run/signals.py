@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import socket
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import FrameType
 
-from harness.console import console, wrapped
+from harness.console import answered
 
 
 def stop_code(stop: BaseException) -> int:
@@ -27,33 +24,12 @@ received: set[int] = set()  # signals; the exit that one raises may come out of 
 
 @contextmanager
 def obeyed() -> Iterator[None]:
-    """Meanwhile Ctrl-C and SIGTERM stop the run, and are answered at once, whoever handles them: Tune puts a handler of
-    its own in the place of ours, and a step of torch's holds Python up for seconds."""
+    """Meanwhile Ctrl-C and SIGTERM stop the run. Ending trials and Ray takes its time, so they are answered first."""
     received.clear()
     signal.signal(signal.SIGTERM, terminate)
     signal.signal(signal.SIGINT, interrupt)
-    woken, wake = socket.socketpair()
-    wake.setblocking(False)
-    before = signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
-    answering = threading.Thread(target=_answer, args=(woken,), daemon=True)
-    answering.start()
-    try:
+    with answered("stopping; trials that are under way end at their last whole epoch: up to half a minute"):
         yield
-    finally:
-        signal.set_wakeup_fd(before)
-        wake.close()
-        answering.join()
-        woken.close()
-
-
-def _answer(woken: socket.socket) -> None:
-    """Once: ending trials and Ray takes its time."""
-    while number := woken.recv(1):
-        if number[0] in (signal.SIGINT, signal.SIGTERM):
-            words = "stopping; trials that are under way end at their last whole epoch: up to half a minute"
-            with suppress(OSError):  # nobody reads it any more
-                os.write(1, f"\n{wrapped(words, console.is_terminal)}\n".encode())
-            return
 
 
 def terminate(number: int, frame: FrameType | None) -> None:

@@ -114,10 +114,12 @@ def test_what_is_no_video_is_one_line_and_the_others_are_scored(
     good = data.split("val").clips[0].file
     Path("notes.mp4").write_text("not a video")
     Path("cut.mp4").write_bytes(good.read_bytes()[: good.stat().st_size // 2])
-    assert main([str(model), "gone.mp4", "notes.mp4", "cut.mp4", str(good)]) == 1
+    Path("folder").mkdir()
+    assert main([str(model), "gone.mp4", "folder", "notes.mp4", "cut.mp4", str(good)]) == 1
     shown = capsys.readouterr()
     assert shown.out.startswith(f"{good}: 24 frames")
-    gone, notes, cut = shown.err.splitlines()
+    gone, folder, notes, cut = shown.err.splitlines()
+    assert folder == "error: folder: is a folder"
     assert gone == "error: gone.mp4: no such video file"
     assert notes.startswith("error: notes.mp4: ")
     assert cut.startswith("error: cut.mp4: ")

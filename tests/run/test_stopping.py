@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import signal
 import subprocess
@@ -134,6 +135,21 @@ def test_a_signal_before_the_first_trial_says_so(place: Workplace) -> None:
         "stopped  no trial is under way; the same command starts again from here\n"
     )
     assert not list(place.data.glob("generated-*"))
+
+
+def test_what_a_signal_broke_while_it_was_loaded_is_a_stop_too(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(request: object) -> int:
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(10)
+        raise RecursionError
+
+    monkeypatch.setattr("harness.run.__main__._run", broken)
+    outcome = place.run(place.study())
+    assert (outcome.code, outcome.err) == (130, "")
+    assert outcome.out == "stopped  no trial is under way; the same command starts again from here\n"
 
 
 def test_a_second_process_does_not_run_the_same_trials(
