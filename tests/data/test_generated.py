@@ -184,7 +184,16 @@ def test_without_pyav_generating_says_what_to_install(
 def test_a_damaged_manifest_is_one_line_that_says_what_to_delete(tmp_path: Path) -> None:
     index = prepare(GeneratedConfig(train_clips=1, val_clips=1), tmp_path, silent)
     manifest = index.folder / "manifest.json"
-    for text in (manifest.read_text()[:100], json.dumps({"clips": []}), "[]"):
+    whole = manifest.read_text()
+    outside = whole.replace('"val/00000.mp4"', '"../../elsewhere.mp4"', 1)
+    assert outside != whole
+    for text in (
+        whole[:100],
+        json.dumps({"clips": []}),
+        "[]",
+        outside,
+        whole.replace('"val/00000.mp4"', "7", 1),
+    ):
         manifest.write_text(text)
         with pytest.raises(DataError, match="makes the clips anew"):
             find(GeneratedConfig(train_clips=1, val_clips=1), tmp_path)

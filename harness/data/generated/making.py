@@ -27,6 +27,7 @@ from harness.data.generated.config import GeneratedConfig
 from harness.data.generated.tasks import find_task
 from harness.data.index import Clip, Index
 from harness.data.parallel import Progress, in_parallel
+from harness.data.sources.annotations import id_problem
 from harness.errors import DataError
 from harness.files import set_aside, write_once
 
@@ -163,6 +164,8 @@ def _read(folder: Path) -> Index:
         text = (folder / MANIFEST).read_bytes()
         manifest = json.loads(text)
         ids, second = [clip["id"] for clip in manifest["clips"]], _second_twins(manifest["twins"])
+        if wrong := next(filter(id_problem, ids), ""):
+            raise ValueError(f"{wrong!r} {id_problem(wrong)}")
         return Index(
             folder=folder,
             fingerprint=hashlib.sha256(text).hexdigest(),
@@ -188,7 +191,7 @@ def _read(folder: Path) -> Index:
             height=manifest["settings"]["height"],
             width=manifest["settings"]["width"],
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"{folder}: its manifest.json cannot be read ({error}); the next run makes the clips anew"
         ) from None
@@ -202,6 +205,8 @@ def changed_clips(folder: Path) -> tuple[int, list[Path]]:
 
 def _is_as_written(clip: Clip) -> bool:
     try:
+        if not clip.file.is_file():  # a device would be read for ever
+            return False
         return hashlib.sha256(clip.file.read_bytes()).hexdigest() == clip.sha256
     except OSError:
         return False
