@@ -21,8 +21,34 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.errors import DataError
+
 if TYPE_CHECKING:
     import torch
+
+
+def device(name: str) -> torch.device:
+    """The one that `--device` names, a GPU by its number.
+
+    Raises:
+        DataError: there is none of that name here.
+    """
+    import torch
+
+    try:
+        found = torch.device(name)
+    except RuntimeError:
+        raise DataError(f"--device: {name!r} is none of cpu, cuda, cuda:N") from None
+    if found.type != "cuda":
+        return found
+    if not torch.cuda.is_available():
+        raise DataError(f"--device {name}: torch {torch.__version__} sees no CUDA device here")
+    number, there = found.index or 0, torch.cuda.device_count()
+    if number >= there:
+        raise DataError(
+            f"--device {name}: torch sees {there} GPU{'s' * (there > 1)} here, the first is cuda:0"
+        )
+    return torch.device("cuda", number)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -214,18 +214,14 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def check(args: argparse.Namespace) -> torch.device:
-    """Fill in what was left out.
+    """Fill in what was left out; a GPU becomes the current one, whose streams and events are then timed.
 
     Raises:
         DataError: a device, shape, operator or number that is none.
     """
-    on_gpu = args.device.startswith("cuda")
-    if on_gpu and not torch.cuda.is_available():
-        raise DataError(f"--device {args.device}: torch {torch.__version__} sees no CUDA device here")
-    try:
-        device = torch.device(args.device)
-    except RuntimeError:
-        raise DataError(f"--device: {args.device!r} is none of cpu, cuda, cuda:N") from None
+    device = machine.device(args.device)
+    if on_gpu := device.type == "cuda":
+        torch.cuda.set_device(device)
     known = [*SHAPES, *(shape for group in SHAPES.values() for shape in group)]
     chosen = args.shapes or (["resnet50"] if on_gpu else list(DEFAULT_SHAPES))
     for shape in chosen:

@@ -102,23 +102,10 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _device(name: str) -> Any:
-    import torch
-
     try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise DataError(f"--device: {name!r} is none of cpu, cuda, cuda:N") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise DataError(
-            f"--device {name}: torch {torch.__version__} sees no CUDA device here; --device cpu rehearses the command"
-        )
-    if device.type != "cuda":
-        return device
-    if (number := device.index or 0) >= (there := torch.cuda.device_count()):
-        raise DataError(
-            f"--device {name}: torch sees {there} GPU{'s' * (there > 1)} here, the first is cuda:0"
-        )
-    return torch.device("cuda", number)
+        return machine.device(name)
+    except DataError as error:
+        raise DataError(f"{error}; --device cpu rehearses the command") from None
 
 
 def _all(args: argparse.Namespace, command: str) -> int:

@@ -15,9 +15,11 @@ import torch
 from builders.costs import CPU, TINY, VARIANTS
 
 from harness.bench import timing
+from harness.bench.__main__ import check, parse
 from harness.bench.forms import Case, forms
 from harness.bench.rows import rows_of
 from harness.cost import graphs, latency
+from harness.errors import DataError
 from harness.gpu import place
 
 CASE = Case(shape="16@5", clips=3, frames=4, dtype="fp32", format="channels_last", threads=0)
@@ -145,6 +147,18 @@ def test_costs_are_taken_warm_cold_and_as_a_graph(cuda: StandIn) -> None:
         timed = latency.measure(config, cases, on_gpu)["ks1357"]
     assert set(timed.samples) == {"forward", "forward_backward", "step", "forward@cold", "forward@graph"}
     assert {len(samples) for samples in timed.samples.values()} == {10}
+
+
+def test_the_gpu_that_is_named_is_the_one_whose_events_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    for name in ("cuda", "cuda:1"):
+        check(parse(["--device", name]))
+    assert chosen == [torch.device("cuda", 0), torch.device("cuda", 1)]
+    with pytest.raises(DataError, match="--device cuda:2: torch sees 2 GPUs here, the first is cuda:0"):
+        check(parse(["--device", "cuda:2"]))
 
 
 def test_clocks_are_those_of_the_gpu_in_use(
