@@ -124,7 +124,10 @@ def _whole(path: Path) -> dict[str, Any]:
     other = raw.pop("like")
     if not isinstance(other, str) or Path(other).name != other:
         raise StudyError(f"{path}: like: {other!r} is no file beside this one, as in like: reach.yaml")
-    below = read_yaml(path.parent / other)
+    try:
+        below = read_yaml(path.parent / other)
+    except StudyError as error:
+        raise StudyError(f"{path}: like: {error}") from None
     if "like" in below:
         raise StudyError(f"{path}: like: {other} is itself like {below['like']}; name that one")
     return merged(below, raw)

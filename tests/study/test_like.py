@@ -36,7 +36,7 @@ def test_what_a_study_leaves_out_is_that_of_the_one_that_it_is_like(tmp_path: Pa
             ["other.yaml"],
             "tiny.yaml: like: ['other.yaml'] is no file beside this one, as in like: reach.yaml",
         ),
-        ("othr.yaml", "no study file othr.yaml; did you mean 'other'?"),
+        ("othr.yaml", "tiny.yaml: like: no study file othr.yaml; did you mean 'other'?"),
         ("other.yaml", "tiny.yaml: like: other.yaml is itself like third.yaml; name that one"),
     ],
 )
