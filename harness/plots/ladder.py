@@ -178,8 +178,9 @@ def _widths(many: int) -> list[float]:
 
 def _lowest(lines: Sequence[Line], chance: float | None) -> float:
     """Where the axis of accuracies begins: below chance, and below whatever is drawn."""
-    values = [y for line in lines for curve in (line.mean, *line.seeds) for y in curve if not math.isnan(y)]
-    return min([*values, *([] if chance is None else [chance])], default=0.0) - 8
+    drawn = [y for line in lines for curve in (line.mean, line.low, *line.seeds) for y in curve]
+    values = [y for y in (*drawn, chance) if y is not None and not math.isnan(y)]
+    return min(values, default=0.0) - 8
 
 
 def _levels_across(

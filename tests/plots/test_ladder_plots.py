@@ -127,3 +127,6 @@ def test_what_lies_below_chance_is_still_seen(tmp_path: Path, figures: list[Any]
     low = [Line("tsn", LAGS, [30, 50, 50], [None] * 3, [None] * 3, [[22, 50, 50]])]
     plots.accuracy_by_level(tmp_path / "x", [Panel("", low)], "lag", 50.0, 75.0)
     assert figures[-1].axes[0].get_ylim()[0] < 22
+    wide = [Line("trn", LAGS, [80, 70, 60], [62, 15, None], [98, 100, None], [[80, 70, 60]])]
+    plots.accuracy_by_level(tmp_path / "x", [Panel("", wide)], "lag", 50.0, 75.0)
+    assert figures[-1].axes[0].get_ylim()[0] < 15  # an interval is not cut where the axis begins
