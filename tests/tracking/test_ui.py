@@ -58,7 +58,13 @@ def test_the_saved_views_show_variants_with_their_verdicts_and_trials_by_variant
 ) -> None:
     """The format is MLflow's own and not documented; this pins what its 3.17 pages were seen to read."""
     variants, trials = view(ready, "variants"), view(ready, "trials")
-    assert {"tags.`top1`", "tags.`vs_baseline`", "tags.`verdict`"} <= set(variants["selectedColumns"])
+    assert {"tags.`top1`", "tags.`vs_baseline`", "tags.`verdict`"} == set(variants["selectedColumns"])
+    # Letters of 7 pixels or so and 24 of padding; 745 are left beside the panel that opens at the first visit.
+    widths, order = variants["columnWidths"], variants["columnOrder"]
+    assert widths["tags.`vs_baseline`"] >= 24 + 7 * len("+50.0 [49.9, 50.1]")
+    assert widths["tags.`verdict`"] >= 24 + 6 * len("no difference larger than 2 points")
+    assert sum(widths.values()) <= 745
+    assert order == list(widths)
     scatter = variants["compareRunCharts"][0]
     assert scatter["type"] == "SCATTER"
     assert (scatter["xaxis"]["key"], scatter["yaxis"]["key"]) == ("cost/latency_ms", "mean/top1")
