@@ -73,7 +73,8 @@ def measured(seen: Sequence[tuple[str, int]], script: str) -> list[Any]:
         f'<iframe width="{width}" height="900" style="border:0; display:block" srcdoc="{html.escape(page)}"></iframe>'
         for page, width in seen
     )
-    run = f"found.textContent = JSON.stringify([...frames].map(frame => ({script})(frame.document)))"
+    each = f"[...document.querySelectorAll('iframe')].map(one => ({script})(one.contentDocument))"
+    run = f"found.textContent = JSON.stringify({each})"
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / "frames.html"
         text = f'<body style="margin:0">{frames}<pre id="found"></pre><script>onload = () => {{ {run} }}</script>'
