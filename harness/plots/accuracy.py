@@ -123,6 +123,7 @@ def forest(path: Path, gaps: Sequence[Gap], baseline: str, margin: float | None 
                 line: dict[str, Any] = {"linewidth": 1.8, "solid_capstyle": "butt"}
                 axis.plot([gap.low, gap.high], [place, place], color=colour, **line)
             dots(axis, gap.seeds, [place] * len(gap.seeds), colour, (0, -6))
+            axis.update_datalim([(seed, place) for seed in gap.seeds])  # they may lie beyond the interval
             fill = colour if gap.sign else "white"
             (mark,) = axis.plot([gap.mean], [place], marker, color=colour, markerfacecolor=fill, markersize=7)
             tip(mark, f"{gap.label}: {gap.words}")

@@ -207,6 +207,13 @@ def test_global_matplotlib_settings_are_left_alone(tmp_path: Path) -> None:
     assert matplotlib.rcParams == before
 
 
+def test_a_seed_beyond_its_interval_is_in_sight(tmp_path: Path, figures: list[Any]) -> None:
+    plots.forest(tmp_path / "x", [Gap("ks3", -14.5, None, None, 0, "too few", (-3.9, -25.0))], "tsn")
+    low, high = figures[-1].axes[0].get_xlim()
+    assert low < -25
+    assert high > 0
+
+
 def test_each_seed_is_a_point_beside_its_interval(tmp_path: Path) -> None:
     gaps = [
         Gap("ks3", 2.0, 1.0, 3.0, 1, "better", (1.9, 2.1, -7.5)),
