@@ -45,12 +45,13 @@ def backward(
     grad_x = grad_table = None
     if needs[0]:
         grad_x = forward(g, table.flip(0), mirrored(spans, len(table)), channels_last)
-    if needs[1] and channels_last and v.is_cuda and v.dtype == torch.float32:
-        grad_table = backward_as_defined(v, g, table, spans, channels_last, (False, True))[1]
-    elif needs[1]:
+    if needs[1]:
         if v.dtype == torch.float16:  # sums over pixels pass its largest number
             v, g = v.float(), g.float()
-        grad_table = (_grad_table_channels_last if channels_last else _grad_table)(v, g, len(table))
+        if channels_last and v.is_cuda and v.dtype == torch.float32:
+            grad_table = backward_as_defined(v, g, table, spans, channels_last, (False, True))[1]
+        else:
+            grad_table = (_grad_table_channels_last if channels_last else _grad_table)(v, g, len(table))
     return grad_x, grad_table
 
 
