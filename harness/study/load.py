@@ -211,6 +211,10 @@ def load_study(path: str | Path, *, preset: str = "", overrides: Sequence[str] =
     tuned, values = "", dict[str, Any]()
     with problems.collect():
         head = coerce(base, Head, "", source, _everywhere())
+    asked = head
+    with problems.collect():  # what is wrong with its costs keeps nothing else from being checked
+        plain = {key: base[key] for key in ("baseline", "seeds", *_STATED) if key in base}
+        asked = head or coerce(plain, Head, "", source, _everywhere())
     with problems.collect():
         sweep = read_sweep(base.get("sweep"), variants, source)
         if sweep:
@@ -219,9 +223,9 @@ def load_study(path: str | Path, *, preset: str = "", overrides: Sequence[str] =
         tuned, values = read_tuning(base.get("tune"), head.seeds if head else (), sweep, source)
         check_alone("tuning", [tuned] if tuned else [], variants, given, where)
     rows = sweep.rows if sweep else {name: {"": name} for name in variants}
-    for check in (_check_head, _check_names, _check_stated) if head else ():
+    for check in (_check_head, _check_names, _check_stated) if asked else ():
         with problems.collect():
-            check(head, variants, [row for there in rows.values() for row in there.values()], source)
+            check(asked, variants, [row for there in rows.values() for row in there.values()], source)
     import_from(path.resolve().parent)  # an operator of the user's own may lie beside the study
     resolved, tried = {}, dict[str, dict[str, Settings]]()
     place = placed(sweep.keys, source("sweep"), source) if sweep else source
@@ -439,15 +443,20 @@ def _variant(
     def source(path: str) -> str:  # the variant's own lines are named as such, the study's as they stand
         return f"{place}.{path}" if any(overlap(path, key) for key in changed) else study_source(path)
 
+    whole, settings = merged(base, known), None
     with problems.collect():
-        settings: Settings = coerce(merged(base, known), Settings, "", source, _everywhere())
-        operator = _checked_operator(settings, source)
-        if settings.model.flow and under == "variants":
+        settings = coerce(whole, Settings, "", source, _everywhere())
+    with problems.collect():  # what is wrong with its training keeps its operator from nothing
+        untrained = {key: section for key, section in whole.items() if key != "train"}
+        network: Settings = settings or coerce(untrained, Settings, "", source, _everywhere())
+        operator = _checked_operator(network, source)
+        if network.model.flow and under == "variants":
             rule = (
                 "no data set here has optical flow; such a network can only be costed: name it under `costed`"
             )
-            raise StudyError(f"{source('model.flow')}: {settings.model.flow}: {rule}")
+            raise StudyError(f"{source('model.flow')}: {network.model.flow}: {rule}")
     problems.raise_any()
+    assert settings is not None
     return dataclasses.replace(settings, model=dataclasses.replace(settings.model, operator=operator))
 
 

@@ -278,6 +278,19 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     ]
 
 
+def test_one_wrong_section_keeps_nothing_else_from_being_checked(tmp_path: Path) -> None:
+    content = change("cost/latencies", False)
+    content = change("baseline", "tsm", content)
+    content = change("train/epochs", "many", content)
+    content = change("variants/ks13/model.operator/name", "mixtcov", content)
+    assert refusals(tmp_path, content) == [
+        "tiny.yaml: cost.latencies: unknown key; did you mean 'latency'?",
+        "tiny.yaml: baseline: no variant 'tsm'; did you mean 'tsn'?",
+        "tiny.yaml: train.epochs: 'many' is not a whole number",
+        "tiny.yaml: variants.ks13.model.operator.name: no operator 'mixtcov'; did you mean 'mixtconv'?",
+    ]
+
+
 def test_what_is_wrong_in_several_parts_is_said_at_once(tmp_path: Path) -> None:
     content = change("parts", {"one": {"train.lr": "high"}, "two": {"train.epochs": "many"}})
     path = tmp_path / "tiny.yaml"
