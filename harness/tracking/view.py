@@ -65,7 +65,7 @@ _STATE = {
 }
 
 
-_FIRST = {"attributes.`Run Name`": 140, "runDateAndNestInfo": 85}
+_FIRST = {"attributes.`Run Name`": 135, "runDateAndNestInfo": 85}
 """What stands first in every table of MLflow's, in pixels: less than its own width, for the columns that say more."""
 
 
@@ -95,7 +95,7 @@ def saved_views() -> dict[str, str]:
     """The experiment tags that make the views."""
     # Words alone: numbers would stand before them. MLflow's own width of 100 pixels cuts an interval and a verdict;
     # with these, all is read on 1440 pixels beside the panel that MLflow opens at the first visit.
-    words = {"tags.`top1`": 140, "tags.`vs_baseline`": 155, "tags.`verdict`": 225}
+    words = {"tags.`top1`": 140, "tags.`vs_baseline`": 155, "tags.`verdict`": 230}
     variants = _state("variant", "mean/top1", words, "Variants: means over seeds", _OF_VARIANTS)
     trials = _state(
         "trial",
