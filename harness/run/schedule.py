@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import pickle
 import re
 import secrets
 import shutil
@@ -311,12 +312,15 @@ def _watcher(jobs: Sequence[Job], observer: Observer) -> Any:
         def on_trial_result(
             self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
         ) -> None:
-            said, heard = result["said"], self._job(trial)
+            said, heard = pickle.loads(result["said"]), self._job(trial)
             if apart.is_last(said):
                 self._ended.add(trial.trial_id)
             self._pass(heard.hear, said)
             if "again" in said:  # the worker counts its attempts, and Tune those of workers
                 trial.max_failures -= 1
+
+        def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+            trial.last_result.pop("said", None)  # it is kept already, and Tune would keep it to the end
 
         def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
             heard = self._heard.get(trial.trial_id)
