@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.analysis.summary import Row, summarize
 from harness.records import StudyRecord
 from harness.report.format import bare_points, estimate
-from harness.tracking.metrics import cost_metrics
+from harness.tracking.metrics import cost_metrics, cost_tags
 from harness.tracking.variants import VariantRun
 
 
@@ -28,6 +28,4 @@ def _of(row: Row) -> VariantRun:
     words["verdict"] = gap.words if gap else "baseline"
     if gap and gap.n:
         metrics["mean/vs baseline"] = gap.mean
-    if row.doubtful:
-        words["latency"] = "doubtful"
-    return VariantRun(variant=row.variant, words=words, metrics=metrics)
+    return VariantRun(variant=row.variant, words=words | cost_tags(row.cost), metrics=metrics)

@@ -67,3 +67,8 @@ def cost_metrics(cost: CostRecord) -> dict[str, float]:
     values |= {f"cost/peak_memory_{name}_mib": value for name, value in cost.peak_memory_mib.items()}
     values |= {f"cost/temporal_share_{name}": value for name, value in cost.temporal_share.items()}
     return values
+
+
+def cost_tags(cost: CostRecord | None) -> dict[str, str]:
+    """What must stand beside `cost_metrics`: whether a latency is doubtful."""
+    return {"latency": "doubtful" if cost.doubts else "measured"} if cost and cost.latency_ms else {}

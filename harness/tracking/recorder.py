@@ -20,7 +20,7 @@ from harness.tracking import artifacts, models, sqlite
 from harness.tracking.connection import KIND, REASON, TRIAL_ID
 from harness.tracking.descriptions import NOTE, describe_study, describe_trial
 from harness.tracking.drivers import DRIVER, SEEN, Heartbeat, is_alive, now, this_driver
-from harness.tracking.metrics import EPOCH, cost_metrics, digest, metric_names, rounded
+from harness.tracking.metrics import EPOCH, cost_metrics, cost_tags, digest, metric_names, rounded
 from harness.tracking.store import Store
 from harness.tracking.variants import VariantRun, colour
 from harness.tracking.view import saved_views
@@ -122,7 +122,7 @@ class Recorder:
             if not run.data.params:  # new, or left by a process that was killed just here
                 costs = cost_metrics(cost)  # which may have been measured anew since it was begun
                 if run.data.metrics.keys().isdisjoint(metric_names(costs).values()):
-                    self._log(run_id, costs, step=0)
+                    self._log(run_id, costs, step=0, tags=cost_tags(cost))
                 self._client.log_text(run_id, yaml.safe_dump(settings, sort_keys=False), "settings.yaml")
                 if data is not None:
                     self._client.log_inputs(run_id, [_data_input(data)])

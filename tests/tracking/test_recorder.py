@@ -184,6 +184,16 @@ def test_the_whole_of_a_small_study_is_tracked(ready: Workplace) -> None:
     assert tags >= {"torch", "ray", "mlflow", "decord", "python", "commit", "device", "threads"}
 
 
+def test_a_doubtful_latency_says_so_beside_its_number(recorder: Recorder, ready: Workplace) -> None:
+    busy = dataclasses.replace(COST, warnings=["load: 3 other processes were busy"])
+    recorder.start_trial("a0", "a", 0, SETTINGS, busy, {})
+    recorder.start_trial("a1", "a", 1, SETTINGS, COST, {})
+    assert {run.info.run_name: run.data.tags["latency"] for run in ready.runs("pair")} == {
+        "a-s0": "doubtful",
+        "a-s1": "measured",
+    }
+
+
 def test_the_data_set_is_an_input_with_its_fingerprint(recorder: Recorder, ready: Workplace) -> None:
     card = {"name": "generated", "fingerprint": "d3802ab9" * 8, "training clips": 32}
     recorder.start_trial("a0", "a", 0, SETTINGS, COST, {}, card)

@@ -94,6 +94,13 @@ def test_mlflows_table_has_a_run_a_variant_with_mean_interval_and_verdict(
     assert ks3.data.metrics["mean/top1"] == 73.0
     assert ks3.info.status == "FINISHED"
     assert kept()["tsn"].data.tags["mlflow.runColor"] != ks3.data.tags["mlflow.runColor"]
+    assert ks3.data.tags["latency"] == "measured"
+    busy = dataclasses.replace(record.costs["ks3"], warnings=["load: 3 other processes were busy"])
+    doubted = dataclasses.replace(record, costs={**record.costs, "ks3": busy})
+    recorder.keep_variants("pair", variant_runs(doubted))
+    assert kept()["ks3"].data.tags["latency"] == "doubtful"
+    recorder.keep_variants("pair", variant_runs(record))
+    assert kept()["ks3"].data.tags["latency"] == "measured"  # measured again, it loses its mark
     only = dataclasses.replace(record, variants=["tsn"])
     recorder.keep_variants("pair", variant_runs(only))
     assert set(kept()) == {"tsn"}
