@@ -35,9 +35,7 @@ def _run(args: argparse.Namespace) -> int:
     from harness.files import writable, write_whole
     from harness.tracking.trained import load_trained
 
-    beside = args.out.with_suffix(".json")
-    if beside == args.out:
-        raise UserError(f"{args.out}: the description beside the file has this name; call it .onnx or .pt2")
+    beside = args.out.with_name(f"{args.out.name}.json")
     trained = load_trained(args.network, args.tracking_uri)
     settings = trained.studied()
     shape = (settings.data.num_frames, 3, *_sides(settings))

@@ -46,7 +46,8 @@ def protocol(study: Study, data: DataSet | None) -> dict[str, str]:
     clip = f"gradient norm clipped at {t.clip_gradient:g}" if t.clip_gradient else "gradients not clipped"
     smoothing = f", labels smoothed by {t.label_smoothing:g}" if t.label_smoothing else ""
     frames = " or ".join(map(str, sorted({one.data.num_frames for one in study.variants.values()})))
-    crops = f"multi-scale corner crops of x{list(d.scales)} to {d.crop}x{d.crop}"
+    sizes = ", ".join(f"{scale:g}" for scale in d.scales)
+    crops = f"corner crops of {sizes} times the short side, to {d.crop}x{d.crop}"
     operators = "" if m.backbone in VOLUMES else f", operators at {_places(m)}"
     width = f" {m.width:g} times as wide" if m.width != 1 else ""
     rate = f"lr {t.lr:g} ({schedule}), weight decay {t.weight_decay:g}, {_GROUPS[t.groups]}"

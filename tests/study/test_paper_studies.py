@@ -89,7 +89,7 @@ RECIPE = (
     "sgd with momentum 0.9, lr 0.01 (x0.1 at epochs 30, 40, 45), weight decay 0.0005, ",
     "resnet50, operators at ",
     "dropout 0.5, weights: imagenet, not on this machine",
-    "short side 256, multi-scale corner crops of x[1.0, 0.875, 0.75, 0.66] to 224x224\n",
+    "short side 256, corner crops of 1, 0.875, 0.75, 0.66 times the short side, to 224x224\n",
     "no training clip is mirrored",
     "one from each of T equal segments: at random in training",
     "64 clips, shared out among 8 processes",
