@@ -107,7 +107,12 @@ def choose(path: str, device: torch.device) -> str:
     return chosen
 
 
-@torch.library.custom_op("mixtbench::stencil", mutates_args=())
+# Schemas are written out: torch 2.6 reads none from `list[int]`.
+@torch.library.custom_op(
+    "mixtbench::stencil",
+    mutates_args=(),
+    schema="(Tensor x, Tensor table, int[] spans, int taps, str path) -> Tensor",
+)
 def _stencil(x: Tensor, table: Tensor, spans: list[int], taps: int, path: str) -> Tensor:
     module = _module(path, x.device)
     x = layout.canonical(x)
@@ -125,7 +130,11 @@ def _(x: Tensor, table: Tensor, spans: list[int], taps: int, path: str) -> Tenso
     return torch.empty_like(layout.canonical(x))
 
 
-@torch.library.custom_op("mixtbench::stencil_backward", mutates_args=())
+@torch.library.custom_op(
+    "mixtbench::stencil_backward",
+    mutates_args=(),
+    schema="(Tensor grad, Tensor x, Tensor table, int[] spans, int taps, str path, bool[] needs) -> (Tensor, Tensor)",
+)
 def _stencil_backward(
     grad: Tensor, x: Tensor, table: Tensor, spans: list[int], taps: int, path: str, needs: list[bool]
 ) -> tuple[Tensor, Tensor]:
