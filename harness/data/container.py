@@ -42,6 +42,8 @@ OPENED = {"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "file"}
 
 VIDEO_SUFFIXES = frozenset(suffix for several in FORMATS.values() for suffix in several)
 
+LONGEST = 1e6
+"""Seconds, eleven days: a header that tells of more is taken for damaged."""
 
 _OPEN = {"vp8", "vp9", "av1"}
 
@@ -74,6 +76,7 @@ def look(path: str | Path) -> Look:
     try:
         with av.open(str(path), options=OPENED) as container:
             stream, alone = best_stream(container, path)
+            _check_duration(container, stream, path)
             frames = hidden = 0
             begins = True
             if "mov" in container.format.name:
@@ -92,6 +95,15 @@ def look(path: str | Path) -> Look:
             )
     except (av.FFmpegError, OSError, ValueError):
         raise DataError(f"{path}: {why_not(path, 'video')}") from None
+
+
+def _check_duration(container: Any, stream: Any, path: str | Path) -> None:
+    """A reader makes room for all frames of so long a video, and decord ends its process where there is none."""
+    seconds = [abs(container.duration or 0) / 1e6]
+    if stream.duration and stream.time_base:
+        seconds.append(abs(float(stream.duration * stream.time_base)))
+    if max(seconds) > LONGEST:
+        raise DataError(f"{path}: says that it lasts {max(seconds) / 86400:.0f} days; it is damaged")
 
 
 def best_stream(container: Any, path: str | Path) -> tuple[Any, bool]:

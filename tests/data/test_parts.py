@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from builders.damaged import frames_of, outcome, scene, whole
 from builders.videos import VPX, write_video
 
 from harness.data.parts import broken
-from harness.data.video import read_frames
+from harness.data.video import look_and_count, read_frames
 from harness.errors import DataError
 
 
@@ -23,6 +24,15 @@ def test_a_file_whose_end_is_missing_says_so(name: str, tmp_path: Path) -> None:
         DataError, match=rf"is to be {len(data):,} bytes long, and {len(data) - 100:,} are there"
     ):
         read_frames(cut)
+
+
+def test_a_video_that_says_that_it_lasts_for_weeks_is_unreadable(tmp_path: Path) -> None:
+    """decord makes room for all its frames, and ended its process: 450 years, by one bit of a WebM."""
+    data = whole("vp9.webm", tmp_path).read_bytes()
+    at = data.index(b"\x44\x89\x88") + 3  # Matroska's Duration, a float of 8 bytes in milliseconds
+    (changed := tmp_path / "weeks.webm").write_bytes(data[:at] + struct.pack(">d", 1.4e13) + data[at + 8 :])
+    with pytest.raises(DataError, match="says that it lasts 162037 days; it is damaged"):
+        look_and_count(changed)
 
 
 def test_what_stands_behind_a_whole_file_is_no_damage(tmp_path: Path) -> None:
