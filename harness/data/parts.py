@@ -15,10 +15,12 @@ from typing import NamedTuple
 EBML, RIFF = b"\x1a\x45\xdf\xa3", b"RIFF"
 
 _SEGMENT, _CLUSTER, _VOID, _CRC = 0x18538067, 0x1F43B675, 0xEC, 0xBF
+_TRACKS, _TRACK, _TRACK_NUMBER = 0x1654AE6B, 0xAE, 0xD7
 _IN_SEGMENT = {
-    0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367, _CLUSTER, _VOID, _CRC,
+    0x114D9B74, 0x1549A966, _TRACKS, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367, _CLUSTER, _VOID, _CRC,
 }  # fmt: skip
-_IN_CLUSTER = {0xE7, 0x5854, 0xA7, 0xAB, 0xA3, 0xA0, 0xAF, _VOID, _CRC}
+_NUMBERS, _BLOCKS, _GROUP = {0xE7, 0xA7, 0xAB}, {0xA3, 0xA1}, 0xA0
+_IN_CLUSTER = {*_NUMBERS, 0x5854, 0xA3, _GROUP, 0xAF, _VOID, _CRC}
 
 _IN_MOVI = re.compile(rb"[0-9A-Fa-f]{2}[A-Za-z]{2}|ix[0-9]{2}|JUNK|LIST|idx1")
 _UNFINISHED = (0, 0xFFFFFFFF)
@@ -72,6 +74,7 @@ def _check_matroska(data: mmap.mmap) -> None:
         return
     if segment.end > len(data):
         raise _too_short(segment.end, len(data))
+    tracks: set[int] = set()
     for part in _elements(data, segment.start, segment.end):
         if part.name not in _IN_SEGMENT or part.end > segment.end:
             raise _damaged(part.start)
@@ -83,10 +86,32 @@ def _check_matroska(data: mmap.mmap) -> None:
             first = part.start + 6
             if zlib.crc32(data[first : part.end]) != int.from_bytes(data[part.start + 2 : first], "little"):
                 raise _damaged(part.start)
+        if part.name == _TRACKS:
+            tracks = {
+                int.from_bytes(data[field.start : field.end], "big")
+                for entry in _elements(data, part.start, part.end)
+                if entry.name == _TRACK
+                for field in _elements(data, entry.start, entry.end)
+                if field.name == _TRACK_NUMBER
+            }
         if part.name == _CLUSTER:
             for inner in _elements(data, part.start, part.end):
-                if inner.name not in _IN_CLUSTER or inner.end > part.end:
+                if inner.name not in _IN_CLUSTER:
                     raise _damaged(inner.start)
+                _check_inner(data, inner, part.end, tracks)
+
+
+def _check_inner(data: mmap.mmap, part: _Part, end: int, tracks: set[int]) -> None:
+    """Of what a cluster holds: numbers are short, and blocks are of a track; FFmpeg drops one that is of none."""
+    if part.end > end or (part.name in _NUMBERS and part.end > part.start + 8):
+        raise _damaged(part.start)
+    if part.name in _BLOCKS and tracks:
+        number, after = _number(data, part.start, 8)
+        if number & (1 << 7 * (after - part.start)) - 1 not in tracks:
+            raise _damaged(part.start)
+    if part.name == _GROUP:
+        for inner in _elements(data, part.start, part.end):
+            _check_inner(data, inner, part.end, tracks)
 
 
 def _elements(data: mmap.mmap, at: int, end: int) -> Iterator[_Part]:

@@ -26,6 +26,16 @@ def test_a_file_whose_end_is_missing_says_so(name: str, tmp_path: Path) -> None:
         read_frames(cut)
 
 
+@pytest.mark.parametrize(("place", "byte"), [(3, 0xA7), (6, 0x83)])
+def test_a_block_that_one_bit_made_something_else_is_missed(place: int, byte: int, tmp_path: Path) -> None:
+    """Of a number of more than 8 bytes, or of a track that is not there: FFmpeg steps over either without a word."""
+    data = whole("vp9.webm", tmp_path).read_bytes()
+    at = data.index(b"\xe7\x81\x00\xa3") + place  # the first block of a cluster, 2 bytes of size, its track
+    assert data[at] == {3: 0xA3, 6: 0x81}[place]
+    (changed := tmp_path / "changed.webm").write_bytes(data[:at] + bytes([byte]) + data[at + 1 :])
+    assert "is damaged at byte" in broken(changed)
+
+
 def test_a_video_that_says_that_it_lasts_for_weeks_is_unreadable(tmp_path: Path) -> None:
     """decord makes room for all its frames, and ended its process: 450 years, by one bit of a WebM."""
     data = whole("vp9.webm", tmp_path).read_bytes()
