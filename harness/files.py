@@ -133,6 +133,11 @@ def write_once(
                         raise
 
 
+def is_no_file(path: str | Path) -> bool:
+    """Whether something is there that is no file: a folder, or a pipe, which would be waited for."""
+    return not os.path.isfile(path) and os.path.exists(path)
+
+
 def csv_cell(value: Any) -> Any:
     """What stands for a value in a CSV: a spreadsheet would run a text that begins as a formula, so it gets a `'`."""
     if not isinstance(value, str) or not value.startswith(("=", "+", "-", "@", "\t", "\r")):

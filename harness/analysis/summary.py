@@ -320,8 +320,8 @@ def _cheapest(scores: Scores, rows: list[Row]) -> list[Cheapest]:
     if not scores.margin:
         return []
     corrected = close_enough(scores)
-    found = [cheapest(scores, macs, "MACs", corrected)] if macs else []
-    return [*found, cheapest(scores, latency, "latency", corrected)] if latency else found
+    kinds: dict[str, Mapping[str, float | Quartiles]] = {"MACs": macs, "latency": latency}
+    return [cheapest(scores, costs, by, corrected) for by, costs in kinds.items() if costs]
 
 
 def operator_settings(record: StudyRecord, variant: str) -> dict[str, Any]:

@@ -106,8 +106,8 @@ def _check_inner(data: mmap.mmap, part: _Part, end: int, tracks: set[int]) -> No
     if part.end > end or (part.name in _NUMBERS and part.end > part.start + 8):
         raise _damaged(part.start)
     if part.name in _BLOCKS and tracks:
-        number, after = _number(data, part.start, 8)
-        if number & (1 << 7 * (after - part.start)) - 1 not in tracks:
+        track, _ = _value(data, part.start)
+        if track not in tracks:
             raise _damaged(part.start)
     if part.name == _GROUP:
         for inner in _elements(data, part.start, part.end):
@@ -118,13 +118,18 @@ def _elements(data: mmap.mmap, at: int, end: int) -> Iterator[_Part]:
     """One after the other, until one whose length is not known."""
     while at < end:
         name, after = _number(data, at, 4)
-        size, start = _number(data, after, 8)
-        size &= (1 << 7 * (start - after)) - 1
+        size, start = _value(data, after)
         if size == (1 << 7 * (start - after)) - 1:
             yield _Part(name, start, _OPEN)
             return
         yield _Part(name, start, start + size)
         at = start + size
+
+
+def _value(data: mmap.mmap, at: int) -> tuple[int, int]:
+    """A number without the bit that tells its length, and where it ends."""
+    number, end = _number(data, at, 8)
+    return number & (1 << 7 * (end - at)) - 1, end
 
 
 def _number(data: mmap.mmap, at: int, longest: int) -> tuple[int, int]:

@@ -16,6 +16,7 @@ import numpy as np
 from harness.data.contents import why_not
 from harness.data.orientation import UPRIGHT, upright
 from harness.errors import DataError, first_line
+from harness.files import is_no_file
 
 _JPEG = b"\xff\xd8\xff"
 _START = 4096
@@ -56,7 +57,7 @@ def read_picture(file: Path) -> tuple[np.ndarray, int]:
 
 
 def _content(file: Path) -> bytes:
-    if not os.path.isfile(file) and os.path.exists(file):  # a pipe would be waited for
+    if is_no_file(file):
         raise OSError("it is no file")
     return file.read_bytes()
 

@@ -65,10 +65,11 @@ def cheapest(
         corrected: what `close_enough` says, where it is known already.
     """
     corrected = close_enough(scores) if corrected is None else corrected
-    shown = [v for v, p in corrected.items() if p < ALPHA and v in costs]
-    surely = min((_spread(costs[v]).q3 for v in shown), default=None)
-    chosen = tuple(v for v in shown if surely is not None and _spread(costs[v]).q1 <= surely)
-    medians = [_spread(costs[v]).median for v in chosen]
+    spread = {v: c if isinstance(c, Quartiles) else _exactly(c) for v, c in costs.items()}
+    shown = [v for v, p in corrected.items() if p < ALPHA and v in spread]
+    surely = min((spread[v].q3 for v in shown), default=0.0)
+    chosen = tuple(v for v in shown if spread[v].q1 <= surely)
+    medians = [spread[v].median for v in chosen]
     cost = min(medians, default=None)
     return Cheapest(
         by=by,
@@ -77,14 +78,12 @@ def cheapest(
         highest=max(medians, default=None),
         margin=scores.margin,
         p_holm=max((corrected[v] for v in chosen), default=None),
-        cheaper=sum(
-            cost is not None and v in costs and _spread(costs[v]).median < cost for v in scores.accuracy
-        ),
+        cheaper=sum(cost is not None and v in spread and spread[v].median < cost for v in scores.accuracy),
         unknown=tuple(v for v in scores.accuracy if v not in costs),
         tested=bool(corrected),
     )
 
 
-def _spread(cost: float | Quartiles) -> Quartiles:
+def _exactly(count: float) -> Quartiles:
     """A count is the same every time."""
-    return cost if isinstance(cost, Quartiles) else Quartiles(q1=cost, median=cost, q3=cost, n=1)
+    return Quartiles(q1=count, median=count, q3=count, n=1)

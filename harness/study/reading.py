@@ -15,6 +15,7 @@ import yaml
 
 from harness import shipped
 from harness.errors import DataError, Problems, StudyError, nearest, setting
+from harness.files import is_no_file
 from harness.records import with_name
 from harness.study import untrusted
 
@@ -30,7 +31,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
         StudyError: there is no such file, or it is no YAML mapping; placed by line and column.
     """
-    if path.exists() and not path.is_file():  # a pipe would be waited for
+    if is_no_file(path):
         raise StudyError(f"{path}: cannot be read: it is no file")
     try:
         if path.is_file() and path.stat().st_size > untrusted.MOST_BYTES:

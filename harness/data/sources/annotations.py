@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from harness.data.contents import what_is
 from harness.errors import DataError
+from harness.files import is_no_file
 
 
 class Problem(NamedTuple):
@@ -304,7 +305,7 @@ def _json(path: Path, kind: type, report: Report, keys: Collection[str] = ()) ->
 
 def _text(path: Path, report: Report) -> str:
     try:
-        if path.exists() and not path.is_file():  # a pipe would be waited for
+        if is_no_file(path):
             report(Problem("annotation", str(path), "cannot be read: it is no file"))
             return ""
         data = path.read_bytes()
