@@ -23,6 +23,7 @@ os.environ |= {
 }
 for _name in ("MLFLOW_TRACKING_URI", "MIXTBENCH_DATA_DIR", "FORCE_COLOR"):
     os.environ.pop(_name, None)
+_ONCE = ("PYTEST_", "GIT_PYTHON_", "KINETO_", "MLFLOW_", "TORCHINDUCTOR_")  # set when they are imported
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -41,6 +42,15 @@ def _same_zoo() -> Iterator[None]:
     yield
     TemporalOp.registry.clear()
     TemporalOp.registry.update(before)
+
+
+@pytest.fixture(autouse=True)
+def _same_environment() -> Iterator[None]:
+    """What a test leaves in it would reach the processes of whichever test comes next."""
+    before = dict(os.environ)
+    yield
+    changed = {name for name, _ in os.environ.items() ^ before.items()}
+    assert {name: os.environ.get(name) for name in changed if not name.startswith(_ONCE)} == {}
 
 
 @pytest.fixture(scope="session")

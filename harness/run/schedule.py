@@ -83,16 +83,16 @@ def run_on_ray(
     Raises:
         StudyError: a trial asks for more than any machine has, or there is no cluster at `address`.
     """
-    _before_ray(address)
-    from ray import tune
-
-    from harness.run.actor import Actor
-
     with (
         _removed(scratch),
+        _before_ray(address),
         _joined(address, _own_code(jobs)),
         nodes.needs(jobs[0].data_dir) if address else contextlib.nullcontext() as needs,
     ):
+        from ray import tune
+
+        from harness.run.actor import Actor
+
         each = ResolvedResources(cpus=jobs[0].cpus, gpus=jobs[0].gpus, ranks=jobs[0].ranks)
         nodes.able(each)
         watcher = _watcher(jobs, observer)
@@ -165,9 +165,8 @@ def lacking(address: str, each: Sequence[ResolvedResources], needs: nodes.Needs)
 
     In a process of its own (`apart.answer`): this one stays as it is.
     """
-    _before_ray(address)
     try:
-        with _joined(address):
+        with _before_ray(address), _joined(address):
             return nodes.lacking(needs, each)
     except StudyError as error:
         return [str(error).removeprefix(f"--address {address}: ")]
@@ -212,15 +211,14 @@ def _start(address: str, sent: str = "") -> None:
         raise StudyError(f"{what} ({' '.join(str(error).split())})") from None
 
 
-def _before_ray(address: str) -> None:
-    """Ray reads all that is set here when it is imported."""
-    _quiet()
-    _alone(here=not address)
+@contextlib.contextmanager
+def _before_ray(address: str) -> Iterator[None]:
+    """No banners, no tables, no files of Ray's own, and the working directory stays the user's.
+
+    Ray reads what is set here when it is imported, and its processes when they start. Afterwards the environment is as
+    it was: another node that this process starts must not take it for its own.
+    """
     apart.close()  # each worker of Ray has a server of its own
-
-
-def _quiet() -> None:
-    """No banners, no tables, no files of Ray's own, and the working directory stays the user's."""
     settings = {
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_AIR_NEW_OUTPUT": "0",
@@ -230,24 +228,26 @@ def _quiet() -> None:
         "RAY_CHDIR_TO_TRIAL_DIR": "0",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "RAY_DEDUP_LOGS_SKIP_REGEX": "^",  # matches all of what Ray would print of a node that is lost
-    }
-    for key, value in settings.items():
-        os.environ.setdefault(key, value)
+    } | os.environ
+    before = dict(os.environ)
+    os.environ.update(settings)
+    os.environ.pop(_CLUSTERS, None)
+    if not address:
+        os.environ[_CLUSTERS] = (
+            "0"  # Ray has no setting to be reached from here alone: on other systems it is this
+        )
+        _own_token()
+    try:
+        yield
+    finally:  # also of what Ray has set
+        for name in os.environ.keys() - before:
+            del os.environ[name]
+        os.environ.update(before)
 
 
-def _alone(here: bool) -> None:
-    """On this machine alone it is to be reached from nowhere else, and nobody else on it is to
-    read the token that lets in.
-
-    Ray has no setting for the first; the one by which it keeps to the loopback address on other systems does it here.
-    """
-    if not here:
-        os.environ.pop(_CLUSTERS, None)
-        return
-    os.environ[_CLUSTERS] = "0"
-    token = (
-        Path.home() / ".ray" / "auth_token"
-    )  # where Ray looks for it, and else would write it for all to read
+def _own_token() -> None:
+    """The token that lets in, where Ray looks for it: Ray itself would write it for all users to read."""
+    token = Path.home() / ".ray" / "auth_token"
     with contextlib.suppress(OSError):
         token.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if token.exists():

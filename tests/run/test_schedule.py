@@ -285,6 +285,23 @@ def _listening(root: int) -> list[str]:
     return found
 
 
+def test_what_is_set_for_ray_is_as_it_was_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set for a Ray of this machine alone, it kept every node that this process started later from its cluster."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("RAY_AIR_NEW_OUTPUT", "1")
+    before = dict(os.environ)
+    with contextlib.suppress(ZeroDivisionError), schedule._before_ray(""):
+        assert os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] == "0"
+        assert os.environ["RAY_CHDIR_TO_TRIAL_DIR"] == "0"
+        assert os.environ["RAY_AIR_NEW_OUTPUT"] == "1"
+        raise ZeroDivisionError
+    assert dict(os.environ) == before
+    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    with schedule._before_ray("10.0.0.1:6379"):
+        assert "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER" not in os.environ
+    assert os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] == "0"
+
+
 @pytest.mark.slow
 def test_a_run_on_this_machine_listens_for_this_machine_alone(tmp_path: Path) -> None:
     """In a process of its own: Ray decides on its addresses when it is imported."""
@@ -292,11 +309,10 @@ def test_a_run_on_this_machine_listens_for_this_machine_alone(tmp_path: Path) ->
 import os, sys
 from pathlib import Path
 from harness.run import schedule
-schedule._quiet()
-schedule._alone(here=True)
-schedule._start("")
-print("ready", flush=True)
-sys.stdin.readline()
+with schedule._before_ray(""):
+    schedule._start("")
+    print("ready", flush=True)
+    sys.stdin.readline()
 """
     environment = os.environ | {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT), "RAY_AUTH_MODE": "token"}
     with subprocess.Popen(
