@@ -233,9 +233,8 @@ def _before_ray(address: str) -> Iterator[None]:
     os.environ.update(settings)
     os.environ.pop(_CLUSTERS, None)
     if not address:
-        os.environ[_CLUSTERS] = (
-            "0"  # Ray has no setting to be reached from here alone: on other systems it is this
-        )
+        # Ray has no setting to be reached from here alone; what does it on other systems does it here.
+        os.environ[_CLUSTERS] = "0"
         _own_token()
     try:
         yield
