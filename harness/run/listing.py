@@ -10,20 +10,20 @@ from harness import shipped
 from harness.data.generated.tasks import TASKS, Task
 from harness.data.sources.readers import READERS
 from harness.data.views import PROTOCOLS, TestProtocol
+from harness.model.config import VOLUMES
 from harness.model.resnet import BACKBONES, Backbone
 from operators.base import TemporalOp
 
 
 def listing() -> Iterator[tuple[str, str]]:
     """Lines to say: a heading, and a name with words for each thing under it."""
-    yield from _block(
-        "operators (model.operator)", {name: _of(cls) for name, cls in TemporalOp.registry.items()}
-    )
-    yield from _block("backbones (model.backbone)", {name: _backbone(one) for name, one in BACKBONES.items()})
+    yield from _block("operators (model.operator)", dict(_operators()))
+    yield from _block("backbones (model.backbone)", dict(_backbones()))
     yield from _block(
         "generated tasks (data.dataset.task)", {name: _task(one) for name, one in TASKS.items()}
     )
-    yield from _block("data sets (data.dataset.name)", {name: _of(cls) for name, cls in READERS.items()})
+    readers = {name: _of(cls) for name, cls in READERS.items()}
+    yield from _block("data sets (data.dataset.name)", {"generated": "The tasks above.", **readers})
     yield from _block(
         "test protocols (data.test.protocol)", {name: _protocol(one) for name, one in PROTOCOLS.items()}
     )
@@ -36,6 +36,20 @@ def _block(title: str, lines: dict[str, str]) -> Iterator[tuple[str, str]]:
     for name, words in lines.items():
         yield f"  {name:<{width}} ", words
     yield "", ""
+
+
+def _operators() -> Iterator[tuple[str, str]]:
+    """With the other names under which each is found."""
+    for name, cls in sorted(TemporalOp.registry.items()):
+        also = ", ".join(cls.facts.also) if cls.facts else ""
+        yield name, f"{_of(cls)} Also called {also}." if also else _of(cls)
+
+
+def _backbones() -> Iterator[tuple[str, str]]:
+    yield from ((name, _backbone(one)) for name, one in BACKBONES.items())
+    yield "bninception", "the 2D network of TSN, TRN and ECO"
+    yield from ((name, "takes a clip as a volume, and no operator") for name in VOLUMES)
+    yield "timm/NAME", "of that package, as torchvision/NAME; or my_net.Net, of your own"
 
 
 def _of(cls: type) -> str:
