@@ -51,13 +51,21 @@ class Problems:
     def __init__(self) -> None:
         self._lines: list[str] = []
 
+    def add(self, line: str) -> None:
+        """One more thing that is wrong."""
+        self.add_all(StudyError(line))
+
+    def add_all(self, error: UserError) -> None:
+        """Whatever an error says."""
+        self._lines += str(error).splitlines()
+
     @contextmanager
     def collect(self) -> Iterator[None]:
         """What is raised here is kept, and the rest of the block left out."""
         try:
             yield
         except UserError as error:
-            self._lines += str(error).splitlines()
+            self.add_all(error)
 
     def raise_any(self) -> None:
         """Raises StudyError: something was wrong. What is said of several variants alike is said once."""

@@ -121,7 +121,7 @@ class DataConfig:
         known = [field.name for field in dataclasses.fields(kind)]
         for key, value in settings.items():
             if key not in known:
-                raise DataError(f"dataset: {name} has no setting {key!r}{nearest(key, known)}")
+                raise DataError(f"dataset.{key}: {name} has no such setting{nearest(key, known)}")
             if not _is(value, hints[key]):
                 raise DataError(f"dataset.{key}: {value!r} is not {_WORDS[hints[key]]}")
         try:

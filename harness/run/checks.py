@@ -47,11 +47,13 @@ def checked_studies(request: Request) -> list[Study]:
             raise StudyError(f"--seeds {tuning.SEED}: with that seed values are tried; use another")
     problems.raise_any()
     studies = [study for study in studies if not request.variants or study.rows(request.variants)]
-    for study in studies:
-        if not request.dry_run:
+    for study in () if request.dry_run else studies:
+        with problems.collect():
             _check_possible(study, request.address)
-    if not request.dry_run:
-        _check_writable(request.data_dir)
+    with problems.collect():
+        if not request.dry_run:
+            _check_writable(request.data_dir)
+    problems.raise_any()
     if not request.unchecked:
         check_operators(studies, request.variants, trains=not request.dry_run)
     if request.address and not request.dry_run:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from harness.errors import StudyError, in_a_line, printable
+from harness.errors import Problems, StudyError, in_a_line, printable
 from harness.model.build import build
 from harness.outside import is_ours
 from harness.study.study import Study
@@ -60,7 +60,7 @@ def check_operators(studies: Sequence[Study], variants: Collection[str], *, trai
         How many operators, told apart by their settings.
 
     Raises:
-        StudyError: one breaks a promise, ends the process that tries it, or hangs.
+        StudyError: a line for each that breaks a promise, ends the process that tries it, or hangs.
     """
     found: dict[tuple[str, str, int, int], Subject] = {}
     for study in studies:
@@ -69,11 +69,20 @@ def check_operators(studies: Sequence[Study], variants: Collection[str], *, trai
                 key = (one.operator, repr(one.settings), one.channels, one.frames)
                 found.setdefault(key, one)
     ours = [one for one in found.values() if is_ours(find_operator(one.operator))]
-    if ours and trains:
-        _check(ours)
-    for one in found.values():
-        if one not in ours:
+    problems = Problems()
+    with problems.collect():
+        if ours and trains:
+            _check(ours)
+    broken = set[tuple[str, str]]()  # said once, not at every number of channels
+    for (operator, made_with, *_), one in found.items():
+        if one in ours or (operator, made_with) in broken:
+            continue
+        try:
             _check([one])
+        except StudyError as error:
+            problems.add_all(error)
+            broken.add((operator, made_with))
+    problems.raise_any()
     return len({key[:2] for key in found})
 
 

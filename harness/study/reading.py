@@ -5,16 +5,17 @@ from __future__ import annotations
 import collections.abc
 import dataclasses
 import math
+import re
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from harness import shipped
-from harness.errors import DataError, Problems, StudyError, nearest, setting
+from harness.errors import DataError, Problems, StudyError, first_line, nearest, setting
 from harness.files import is_no_file
 from harness.records import with_name
 from harness.study import untrusted
@@ -57,12 +58,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return raw
 
 
-def mapping(raw: dict[str, Any], key: str, where: str) -> dict[str, Any]:
-    """The mapping under a key, empty where there is none; StudyError for anything else."""
+def mapping(raw: dict[str, Any], key: str, where: str, problems: Problems) -> dict[str, Any] | None:
+    """The mapping under a key, empty where there is none. None, and a line in `problems`, for anything else."""
     value = raw.get(key, {})
-    if not isinstance(value, dict):
-        raise StudyError(f"{where}: {key}: {value!r} is not a mapping")
-    return value
+    if isinstance(value, dict):
+        return value
+    problems.add(f"{where}: {key}: {value!r} is not a mapping")
+    return None
 
 
 def merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
@@ -119,7 +121,10 @@ def coerce(value: Any, wanted: Any, path: str, source: Source, everywhere: Seque
         return StudyError(f"{source(path)}: {value!r} is not {rule}")
 
     if dataclasses.is_dataclass(wanted) and isinstance(wanted, type):
-        return _coerce_dataclass(value, wanted, path, source, everywhere)
+        problems = Problems()
+        made, _ = readable(value, wanted, path, source, problems, everywhere)
+        problems.raise_any()
+        return made
     origin, arguments = typing.get_origin(wanted), typing.get_args(wanted)
     if origin in (typing.Union, types.UnionType):
         for option in arguments:
@@ -163,30 +168,88 @@ def coerce(value: Any, wanted: Any, path: str, source: Source, everywhere: Seque
     return value
 
 
-def _coerce_dataclass(
-    value: Any, wanted: type, path: str, source: Source, everywhere: Sequence[str] = ()
-) -> Any:
+def readable(
+    value: Any, wanted: type, path: str, source: Source, problems: Problems, everywhere: Sequence[str] = ()
+) -> tuple[Any, set[str]]:
+    """A dataclass of what can be read, so that whatever is wrong can be said at once; a line for each goes to
+    `problems`.
+
+    Returns:
+        The dataclass, with defaults for what cannot be read, and None for a required key that is missing; and the
+        keys under which something is wrong.
+    """
     prefix = f"{path}." if path else ""
-    if not isinstance(value, dict):
-        raise StudyError(f"{source(path)}: {value!r} is not a mapping")
     fields = {item.name: item for item in dataclasses.fields(wanted)}
+    if not isinstance(value, dict):
+        problems.add(f"{source(path)}: {value!r} is not a mapping")
+        return wanted(), set(fields)
     hints = typing.get_type_hints(wanted)
-    problems, read = Problems(), {}
+    read, unread = dict[str, Any](), set[str]()
     for key, given in value.items():
-        with problems.collect():
-            if key not in fields:
-                raise StudyError(f"{source(f'{prefix}{key}')}: unknown key{setting(key, fields, everywhere)}")
-            read[key] = coerce(given, hints[key], f"{prefix}{key}", source, everywhere)
+        below = f"{prefix}{key}"
+        if key not in fields:
+            meant = setting(key, fields, everywhere)
+            problems.add(f"{source(below)}: unknown key{meant}")
+            unread |= {str(key), *(name for name in fields if f"{name!r}?" in meant)}
+            continue
+        if dataclasses.is_dataclass(hints[key]):
+            read[key], wrong = readable(given, hints[key], below, source, problems, everywhere)
+        else:
+            wrong = {key}
+            with problems.collect():
+                read[key], wrong = coerce(given, hints[key], below, source, everywhere), set()
+        unread |= {key} if wrong else set()
     for name, item in fields.items():
         required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
-        with problems.collect():
-            if required and name not in value:
-                raise StudyError(f"{source(f'{prefix}{name}')}: missing")
-    problems.raise_any()
-    try:
-        return wanted(**read)
-    except (ValueError, DataError) as error:
-        key, _, text = str(error).partition(": ")
-        if key.split(".")[0] not in fields:
-            raise StudyError(f"{source(path)}: {error}") from None
-        raise StudyError(f"{source(f'{prefix}{key}')}: {text}") from None
+        if required and name not in read:
+            if name not in value:
+                problems.add(f"{source(f'{prefix}{name}')}: missing")
+            read[name] = None
+            unread.add(name)
+
+    def refused(key: str, rule: str) -> None:
+        place = f"{prefix}{key}" if key else path
+        problems.add(f"{source(place)}: {rule}")
+
+    return without_refused(lambda given: wanted(**given), read, fields, refused, unread) or wanted(), unread
+
+
+def without_refused(
+    make: Callable[[dict[Any, Any]], Any],
+    given: dict[Any, Any],
+    known: Collection[str],
+    refused: Callable[[str, str], None],
+    left_out: set[str],
+) -> Any:
+    """What is made of settings, without each one that is refused on the way; None where that does not help.
+
+    Args:
+        make: raises ValueError or DataError for one thing at a time, as `setting: rule`.
+        known: settings that such a line may begin with.
+        refused: called with each one that is refused, and the rule; with "" and the line, where it names none.
+        left_out: settings that are not given because they cannot be read. A rule that names one of them, or of those
+            that are left out on the way, may be broken by its default alone: nothing is said of it.
+    """
+    while True:
+        try:
+            return make(given)
+        except (ValueError, DataError) as error:
+            line = first_line(error)
+            key, _, rule = line.partition(": ")
+            first, _, below = key.partition(".")
+            if first not in known:
+                refused("", line)
+                return None
+            if (below or first) not in left_out and not any(_names(rule, other) for other in left_out):
+                refused(key, rule)
+            left_out.add(below or first)
+            if first not in given:
+                return None
+            whole = given.pop(first)
+            if isinstance(whole, dict) and below in whole:
+                given[first] = {name: one for name, one in whole.items() if name != below}
+
+
+def _names(rule: str, name: str) -> bool:
+    """Whether a rule speaks of a setting, by its name or the last word of it: of num_frames as frames."""
+    return re.search(rf"\b({re.escape(name)}|{re.escape(name.rpartition('_')[2])}s?)\b", rule) is not None

@@ -20,7 +20,7 @@ from harness.data.config import DATASETS
 from harness.data.generated.tasks import TASKS
 from harness.data.views import PROTOCOLS
 from harness.model.config import CONSENSUSES, NAMES, PLACEMENTS
-from harness.study.load import Head
+from harness.study.head import Head
 from harness.train.recipe import PRECISIONS
 from harness.train.settings import Settings
 from operators.base import TemporalOp

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.errors import StudyError
+from harness.errors import Problems, StudyError
 from harness.study.reading import Source, overlap, paths
 
 _SECTIONS = ("model", "data", "train")
@@ -89,17 +89,19 @@ def check_alone(
         given: what --set sets, and how an error about it begins.
 
     Raises:
-        StudyError: a variant or --set sets one.
+        StudyError: a line for each that a variant or --set sets.
     """
+    problems = Problems()
     for key in keys:
         for path, override in given.items():
             if overlap(path, key):
-                raise StudyError(f"{override}the {what} sets {key} itself; change it in the file")
+                problems.add(f"{override}the {what} sets {key} itself; change it in the file")
         for name, change in variants.items():
             for path in paths(change) if isinstance(change, dict) else ():
                 if overlap(path, key):
                     rule = f"sets {path}, and so does the {what}; leave one of them out"
-                    raise StudyError(f"{where}: variants.{name}: {rule}")
+                    problems.add(f"{where}: variants.{name}: {rule}")
+    problems.raise_any()
 
 
 def placed(keys: Iterable[str], here: str, of_study: Source) -> Source:

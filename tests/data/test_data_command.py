@@ -136,7 +136,7 @@ def test_a_class_without_a_training_clip_is_said(here: Path, capsys: pytest.Capt
         ),
         (["check", "empty", "--format", "jesters"], "--format: no format 'jesters'; did you mean 'jester'?"),
         (["check", "empty", "--format", "jester"], "no jester-v1-labels.csv, no jester-v1-train.csv"),
-        (["check", "root", "--set", "clip=x"], "jester has no setting 'clip'; did you mean 'clips'?"),
+        (["check", "root", "--set", "clip=x"], "jester has no such setting; did you mean 'clips'?"),
         (["check", "root", "--set", "clips"], "'clips' is not KEY=VALUE"),
         (["check", "root", "--out", "list.txt"], "list.txt: name a file .json or .csv"),
         (

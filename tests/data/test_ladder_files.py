@@ -85,12 +85,15 @@ def test_training_and_test_see_every_frame_of_a_clip_as_it_was_drawn(strobe: Dat
     ("dataset", "message"),
     [
         ({"task": "storbe"}, "dataset.task: no task 'storbe'; did you mean 'strobe'?"),
-        ({"levels": [8]}, "dataset.levels: 8 is no lag of strobe: no two sightings fit into 8 frames; use 1 to 7"),
-        ({"levels": [0]}, "dataset.levels: 0 is no lag of strobe"),
+        (
+            {"levels": [8]},
+            "dataset.levels: 8 is no lag of the task strobe: no two sightings fit into 8 frames; use 1 to 7",
+        ),
+        ({"levels": [0]}, "dataset.levels: 0 is no lag of the task strobe"),
         ({"levels": [1, 2, 1]}, "dataset.levels: [1, 2, 1] names a level twice"),
         ({"levels": 3}, "dataset.levels: 3 is not a list of whole numbers"),
         ({"levels": [1.5]}, "dataset.levels: [1.5] is not a list of whole numbers"),
-        ({"task": "scenes", "levels": [1]}, "dataset.levels: [1]: scenes has no levels; leave the key out"),
+        ({"task": "scenes", "levels": [1]}, "dataset.levels: [1]: the task scenes has no levels; leave the key out"),
         ({"frames": 12}, "dataset.frames: 12: clips of strobe have data.num_frames of them, 8"),
         (
             {"levels": [1, 2, 3], "val_clips": 100},
@@ -103,7 +106,7 @@ def test_training_and_test_see_every_frame_of_a_clip_as_it_was_drawn(strobe: Dat
         ({"contrast": 0}, "dataset.contrast: 0 is no percentage; use 1 to 100"),
         (
             {"task": "contrast", "contrast": 50},
-            "dataset.contrast: 50: it is the level of contrast; use levels",
+            "dataset.contrast: 50: it is the level of the task contrast; use levels",
         ),
     ],
 )  # fmt: skip

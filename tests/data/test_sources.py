@@ -128,7 +128,10 @@ def test_the_publishers_own_files_are_read() -> None:
         ({"train": ""}, "dataset.train: is empty"),
         ({"labels": 7}, "dataset.labels: 7 is not text"),
         ({"first_picture": "1"}, "dataset.first_picture: '1' is not a whole number"),
-        ({"labelorder": "file"}, "jester has no setting 'labelorder'; did you mean 'label_order'?"),
+        (
+            {"labelorder": "file"},
+            "dataset.labelorder: jester has no such setting; did you mean 'label_order'?",
+        ),
     ],
 )
 def test_a_wrong_setting_of_a_data_set_is_named_with_the_rule(settings: dict[str, Any], message: str) -> None:

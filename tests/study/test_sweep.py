@@ -84,7 +84,7 @@ def test_a_sweep_is_replaced_whole(tmp_path: Path) -> None:
 WRONG: dict[str, tuple[Any, str]] = {
     "no such setting of the data set": (
         {"data.dataset.train_clip": [16, 48]},
-        "data.dataset: generated has no setting 'train_clip'; did you mean 'train_clips'?",
+        "data.dataset.train_clip: generated has no such setting; did you mean 'train_clips'?",
     ),
     "no such setting of training": (
         {"train.epoch": [1, 2]},

@@ -100,15 +100,17 @@ class GeneratedConfig:
     def _check_levels(self, task: Task) -> None:
         if not task.levels:
             if self.levels:
-                raise DataError(f"levels: {list(self.levels)}: {task.name} has no levels; leave the key out")
+                raise DataError(
+                    f"levels: {list(self.levels)}: the task {task.name} has no levels; leave the key out"
+                )
             return
         if self.contrast != 100 and task.level_name == "contrast":
-            raise DataError(f"contrast: {self.contrast}: it is the level of {task.name}; use levels")
+            raise DataError(f"contrast: {self.contrast}: it is the level of the task {task.name}; use levels")
         if len(set(self.levels)) < len(self.levels):
             raise DataError(f"levels: {list(self.levels)} names a level twice")
         for level in self.levels:
             if problem := task.problem(self.canvas, level):
-                raise DataError(f"levels: {level} is no {task.level_name} of {task.name}: {problem}")
+                raise DataError(f"levels: {level} is no {task.level_name} of the task {task.name}: {problem}")
         cells = len(task.classes) * len(self.levels)
         if self.val_clips % cells:  # levels are compared: each has as many clips, and every clip its twin
             fewer = self.val_clips // cells * cells

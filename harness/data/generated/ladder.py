@@ -65,7 +65,7 @@ def speed_problem(canvas: Canvas, pixels: int) -> str:
     most = (canvas.width - 1) // 2
     if 1 <= pixels <= most:
         return ""
-    return f"around {canvas.width} pixels, left and right differ by steps of 1 to {most}"
+    return f"around a width of {canvas.width} pixels, left and right differ by steps of 1 to {most}"
 
 
 def contrast(canvas: Canvas, percent: int, label: int, rng: np.random.Generator) -> list[Body]:
