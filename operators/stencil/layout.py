@@ -12,8 +12,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-is_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
-"""Whether torch.export looks on; torch 2.6 cannot tell that from torch.compile."""
+_is_exporting = getattr(
+    torch.compiler, "is_exporting", torch.compiler.is_compiling
+)  # torch 2.6 has the latter alone
+
+
+def is_exporting() -> bool:
+    """Whether torch.export looks on, not torch.compile, which in torch 2.13 and older says that it exports too."""
+    return _is_exporting() and not torch.compiler.is_dynamo_compiling()
 
 
 class Span(NamedTuple):

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from harness.model.config import ModelConfig
 from harness.model.mstnet import MSTNet
-from operators import MixTConv, Shift
+from operators import MixTConv, Shift, make_operator
 from operators.stencil import Span, stencil
 
 # TorchInductor's import uses what torch itself has deprecated.
@@ -268,6 +268,22 @@ def test_torch_compile_goes_around_it_without_a_break(path: str) -> None:
         strict=True,
     ):
         torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mixtconv", "tam"])
+def test_torch_compile_keeps_the_path_and_takes_no_export_for_it(name: str) -> None:
+    """torch 2.13 and older say under torch.compile that they export."""
+    kinds: set[str] = set()
+
+    def look(graph: Any, inputs: Any) -> Any:
+        kinds.update(str(node.target) for node in graph.graph.nodes)
+        return graph.forward
+
+    op, x = make_operator(name, 8, 4).to(DEVICE), clips(2, 4, 8, 5, 3, dtype=torch.float32)
+    compiled = torch.compile(op, backend=look, fullgraph=True)
+    torch.testing.assert_close(compiled(x), op(x))
+    assert [kind for kind in kinds if kind.startswith("mixtbench.stencil")]
 
 
 def test_ddp_averages_the_gradients_of_taps(tmp_path: Any) -> None:
