@@ -9,7 +9,7 @@ import triton
 import triton.language as tl
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["BLOCKS"])  # else every grid were compiled anew
 def filter_kernel(
     x_ptr, w_ptr, y_ptr, N, C, P, BLOCKS,
     T: tl.constexpr, K: tl.constexpr, CHANNELS_LAST: tl.constexpr, FLIP: tl.constexpr,
@@ -37,7 +37,7 @@ def filter_kernel(
         tl.store(y_ptr + first + t * N, total.to(y_ptr.dtype.element_ty), mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["CLIPS", "TILES"])
 def backward_kernel(
     x_ptr, g_ptr, w_ptr, grad_x_ptr, partial_ptr, CLIPS, C, P, TILES,
     T: tl.constexpr, K: tl.constexpr, CHANNELS_LAST: tl.constexpr, PIXELS: tl.constexpr,

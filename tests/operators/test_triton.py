@@ -92,8 +92,8 @@ for dtype, name in ((torch.float32, "*fp32"), (torch.bfloat16, "*bf16")):
         result["backward " + key] = usage(kernels.backward_kernel, v, path.backward_launch, "NEEDS_X", name)
 v = v[:1, :, :1, :1]
 for kernel, launch, flag, ones in (
-    (kernels.filter_kernel, path.forward_launch, "FLIP", ("N", "C", "P", "BLOCKS")),
-    (kernels.backward_kernel, path.backward_launch, "NEEDS_X", ("CLIPS", "C", "P", "TILES")),
+    (kernels.filter_kernel, path.forward_launch, "FLIP", ("N", "C", "P")),
+    (kernels.backward_kernel, path.backward_launch, "NEEDS_X", ("C", "P")),
 ):
     result[kernel.__name__ + ", a single number"] = usage(kernel, v, launch, flag, name, ones)
 print(json.dumps(result))
