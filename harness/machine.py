@@ -185,20 +185,33 @@ def threads(number: int) -> Iterator[None]:
 @contextmanager
 def tf32(allowed: bool) -> Iterator[None]:
     """Whether a GPU may round the factors of fp32 products and convolutions to TF32, meanwhile."""
-    import torch
-
-    # By torch's older names, of which 2.9 and later warn: 2.6 has no others, torch itself still reads them, and it
-    # raises where both were used.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = allowed
+    before = allows_tf32()
+    _allow_tf32(allowed, allowed)
     try:
         yield
     finally:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
+        _allow_tf32(*before)
+
+
+# By torch's older names, of which 2.9 and later warn: 2.6 has no others, torch itself still reads them, and it raises
+# where both were used.
+
+
+def allows_tf32() -> tuple[bool, bool]:
+    """Whether convolutions may be rounded so now, and whether products may."""
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+
+
+def _allow_tf32(convolutions: bool, products: bool) -> None:
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = convolutions, products
 
 
 class Load:

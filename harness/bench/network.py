@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from harness.bench.forms import PUBLISHED
 from harness.bench.rows import Row, interval
+from harness.machine import tf32
 from harness.model.config import ModelConfig
 from harness.model.mstnet import MSTNet
 from harness.model.network import to_memory_format
@@ -19,6 +20,7 @@ from harness.stats.estimates import percentile
 from operators.stencil import missing
 
 NETWORKS = {"resnet_tiny": (32, 64), "resnet50": (1, 224)}  # clips, pixels
+ON_A_GPU = 8  # times as many clips: else Python's launches would be timed
 OPERATORS: dict[str, dict[str, Any]] = {
     PUBLISHED: {"name": "harness.bench.forms.Published"},
     "mixtconv": {"name": "mixtconv"},
@@ -37,6 +39,8 @@ def steps(
 ) -> list[Row]:
     """Paired, shuffled rounds of a forward pass and of a training step (fp32; forward, backward, SGD), a row a form.
 
+    On a GPU once with factors rounded to TF32, in convolutions and products, and once without.
+
     Args:
         operators: of OPERATORS those that are named here; `tsn` always.
     """
@@ -50,37 +54,44 @@ def steps(
                 for path in paths:
                     if operator in operators and not missing(path, device):
                         runs[operator, path] = _Run(network, OPERATORS[operator], path, layout, device)
-            samples: dict[tuple[str, str], dict[str, list[float]]] = {
-                key: {"forward": [], "step": []} for key in runs
-            }
-            order, shuffle = list(runs), random.Random(0)
-            for turn in range(-1, rounds):
-                shuffle.shuffle(order)
-                for key in order:
-                    for what, run in (("forward", runs[key].forward), ("step", runs[key].step)):
-                        elapsed = milliseconds(run, device)
-                        if turn >= 0:
-                            samples[key][what].append(elapsed)
-            tsn = samples["tsn", ""]
-            for (operator, path), own in samples.items():
-                ratios = {
-                    f"{what}_ratio": interval([a / b for a, b in zip(own[what], tsn[what], strict=True)])
-                    for what in own
-                }
-                result.append(
-                    {
-                        "network": network,
-                        "format": layout,
-                        "operator": operator,
-                        "path": path,
-                        "threads": torch.get_num_threads() if device.type == "cpu" else 0,
-                        "rounds": rounds,
-                        "step_ms": percentile(own["step"], 0.5),
-                        "forward_ms": percentile(own["forward"], 0.5),
-                    }
-                    | ratios
-                )
+            for allowed in (True, False) if device.type == "cuda" else (False,):
+                with tf32(allowed):
+                    samples = _samples(runs, device, rounds)
+                own = {"network": network, "format": layout, "rounds": rounds}
+                if device.type == "cuda":
+                    own |= {"threads": 0, "clips": NETWORKS[network][0] * ON_A_GPU, "tf32": allowed}
+                else:
+                    own |= {"threads": torch.get_num_threads()}
+                result += [own | row for row in _over_tsn(samples)]
     return result
+
+
+_Samples = dict[tuple[str, str], dict[str, list[float]]]
+"""(operator, path) -> "forward" or "step" -> milliseconds of every round."""
+
+
+def _samples(runs: Mapping[tuple[str, str], _Run], device: torch.device, rounds: int) -> _Samples:
+    samples: _Samples = {key: {"forward": [], "step": []} for key in runs}
+    order, shuffle = list(runs), random.Random(0)
+    for turn in range(-1, rounds):
+        shuffle.shuffle(order)
+        for key in order:
+            for what, run in (("forward", runs[key].forward), ("step", runs[key].step)):
+                elapsed = milliseconds(run, device)
+                if turn >= 0:
+                    samples[key][what].append(elapsed)
+    return samples
+
+
+def _over_tsn(samples: _Samples) -> Iterator[Row]:
+    tsn = samples["tsn", ""]
+    for (operator, path), own in samples.items():
+        row: Row = {"operator": operator, "path": path}
+        for what in ("step", "forward"):
+            row[f"{what}_ms"] = percentile(own[what], 0.5)
+        for what in own:
+            row[f"{what}_ratio"] = interval([a / b for a, b in zip(own[what], tsn[what], strict=True)])
+        yield row
 
 
 class _Run:
@@ -90,6 +101,7 @@ class _Run:
         self, network: str, operator: dict[str, Any], path: str, layout: str, device: torch.device
     ) -> None:
         clips, size = NETWORKS[network]
+        clips *= ON_A_GPU if device.type == "cuda" else 1
         config = ModelConfig(backbone=network, operator=operator, stencil=path)
         memory = torch.channels_last if layout == "channels_last" else torch.contiguous_format
         self.model = to_memory_format(MSTNet(config, FRAMES, CLASSES).to(device), memory)

@@ -60,6 +60,8 @@ def _figures(
         "saved_mib": one.saved_mib,
         "peak_mib": one.peak_mib,
     }
+    if one.waits[what].too_short:
+        figures["launches_in_it"] = True
     if what == "forward" and one.graph_ms:
         figures["graph_ms"] = percentile(one.graph_ms, 0.5)
     elif what == "forward" and one.graph_failed:

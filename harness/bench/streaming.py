@@ -12,6 +12,7 @@ from torch import Tensor
 
 from harness.bench.network import CLASSES, FRAMES, NETWORKS, milliseconds
 from harness.bench.rows import Row, interval, ratio
+from harness.machine import tf32
 from harness.model.config import ModelConfig
 from harness.model.mstnet import MSTNet
 from harness.model.network import to_memory_format
@@ -33,14 +34,18 @@ COLUMNS = ["network", "format", "threads", "operator", "step [ms]", "over a plai
 def streaming(
     networks: Sequence[str], formats: Sequence[str], device: torch.device, rounds: int
 ) -> list[Row]:
-    """Paired, shuffled rounds of one frame (fp32), a row an operator.
+    """Paired, shuffled rounds of one frame (fp32, not rounded to TF32), a row an operator.
 
     Each round runs the plain network and every stream once; a ratio is of two runs of one round. "none" is a stream of
     the network without operators: what the bookkeeping alone costs.
     """
-    return [
-        row for network in networks for layout in formats for row in _rows(network, layout, device, rounds)
-    ]
+    with tf32(False):
+        return [
+            row
+            for network in networks
+            for layout in formats
+            for row in _rows(network, layout, device, rounds)
+        ]
 
 
 @torch.no_grad()

@@ -23,7 +23,8 @@ def table(rows: Sequence[Row]) -> list[list[str]]:
             lines.append([*line, f"no time: {forward['failed']}", *[""] * (6 + graphs)])
             continue
         for row in (forward, both):
-            line += [ratio(row["x_copy"]), f"{100 * row['of_copy']['median']:.0f} %"]
+            launched = ", with launches" if row.get("launches_in_it") else ""
+            line += [ratio(row["x_copy"]) + launched, f"{100 * row['of_copy']['median']:.0f} %"]
         faster = both.get("times_as_fast_as_published")
         line += [
             ratio(faster) if faster else "",
@@ -41,10 +42,17 @@ def network_table(rows: Sequence[Row]) -> list[list[str]]:
     """A header and a line for each network and form."""
     lines = [_NETWORKS]
     for row in rows:
-        words = [str(row[key]) for key in ("network", "format", "threads", "operator", "path")]
+        words = [_network(row), *(str(row[key]) for key in ("format", "threads", "operator", "path"))]
         ratios = [ratio(row[key]) for key in ("step_ratio", "forward_ratio")]
         lines.append([*words, f"{row['step_ms']:.0f}", *ratios])
     return lines
+
+
+def _network(row: Row) -> str:
+    """Its name; of a GPU also how many clips it takes, and whether factors are rounded to TF32."""
+    if "tf32" not in row:
+        return str(row["network"])
+    return f"{row['network']}, {row['clips']} clips, TF32 {'on' if row['tf32'] else 'off'}"
 
 
 def by_case(rows: Sequence[Row]) -> dict[str, list[Row]]:

@@ -21,13 +21,35 @@ TOLERANCE = {"fp32": (1e-6, 1e-6, 5e-5), "bf16": (5e-3, 5e-3, 1e-2), "fp16": (1e
 ROUNDED_OFTEN = 20
 """An operator with layers of its own rounds between them in half precision: so much more is allowed."""
 CUDA_WARM_UPS, CUDA_SAMPLES = 25, 100
-AHEAD = 2_000_000
-"""Cycles of a GPU's clock, about a millisecond, that it waits before what is timed. Python launches that meanwhile:
-else a kernel of 20 microseconds would take as long as its launch."""
+AHEAD, FARTHEST = 2_000_000, 8_000_000
+"""Cycles of a GPU's clock, one to four milliseconds, that it waits before what is timed. Python launches that
+meanwhile: else a kernel of 20 microseconds would take as long as its launch."""
 SMALL = 1 << 20
 """Numbers of a tensor that fp64 on the CPU checks; more of them the device does itself, some hundred times as fast."""
 MOVED = {"forward": 2, "forward_backward": 5}
 """Tensors that must be read or written at least: x and y; then x and the gradient again, and the gradient of x."""
+
+
+@dataclass
+class Wait:
+    """Of a GPU, before a form is timed. It grows while the GPU begins before Python has launched all.
+
+    early: how often that was so, of the last `of` times.
+    """
+
+    cycles: int = AHEAD
+    early: int = 0
+    of: int = 0
+
+    def after(self, began: bool) -> None:
+        self.early, self.of = self.early + began, self.of + 1
+        if began and self.cycles < FARTHEST:
+            self.cycles, self.early, self.of = 2 * self.cycles, 0, 0
+
+    @property
+    def too_short(self) -> bool:
+        """Whether launches are in the times."""
+        return self.early > 0.1 * self.of
 
 
 @dataclass
@@ -43,6 +65,7 @@ class Timed:
     samples: dict[str, list[float]] = field(default_factory=lambda: {"forward": [], "forward_backward": []})
     graph_ms: list[float] = field(default_factory=list)  # forward, replayed from a CUDA graph
     graph_failed: str = ""
+    waits: dict[str, Wait] = field(default_factory=lambda: {"forward": Wait(), "forward_backward": Wait()})
 
 
 def check(timed: Timed, case: Case, x: Tensor, g: Tensor) -> str:
@@ -212,7 +235,11 @@ def cuda_rounds(
             if job is None:
                 elapsed = [_cuda_ms(target.copy_, x.detach())]
             else:
-                elapsed = [_cuda_ms(_forward, job.form.op, x.detach()), _cuda_ms(_both, job.form.op, x, g)]
+                first, second = job.waits.values()
+                elapsed = [
+                    _cuda_ms(_forward, job.form.op, x.detach(), wait=first),
+                    _cuda_ms(_both, job.form.op, x, g, wait=second),
+                ]
             if turn < CUDA_WARM_UPS:
                 continue
             if job is None:
@@ -242,12 +269,14 @@ def _refused(op: nn.Module, x: Tensor, g: Tensor) -> str:
     return ""
 
 
-def _cuda_ms(function: Callable[..., Any], *args: Any) -> float:
+def _cuda_ms(function: Callable[..., Any], *args: Any, wait: Wait | None = None) -> float:
+    wait = wait or Wait()
     start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-    torch.cuda._sleep(AHEAD)
+    torch.cuda._sleep(wait.cycles)
     start.record()
     function(*args)
     end.record()
+    wait.after(start.query())
     end.synchronize()
     return float(start.elapsed_time(end))
 
@@ -260,11 +289,11 @@ def _graph_ms(op: nn.Module, inputs: Sequence[Tensor], samples: int) -> list[flo
 
 
 def cuda_copy_gbps(device: torch.device) -> float:
-    """Bandwidth of copying 1 GiB, read and written: the median of 20."""
-    x = torch.empty(1 << 30, dtype=torch.uint8, device=device)
+    """Bandwidth of copying 256 MiB, several times what a cache holds, read and written: the median of 25."""
+    x = torch.empty(1 << 28, dtype=torch.uint8, device=device)
     target = torch.empty_like(x)
-    times = sorted(_cuda_ms(target.copy_, x) for _ in range(25))[:20]
-    return 2 * x.numel() / times[10] / 1e6
+    times = sorted(_cuda_ms(target.copy_, x) for _ in range(25))
+    return 2 * x.numel() / times[12] / 1e6
 
 
 def matmul_gflops(dtype: str, device: torch.device) -> float:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from harness.cost.config import CostConfig
 from harness.cost.counting import network
 from harness.cost.graphs import captured
-from harness.machine import Load, here, threads, usable_cpus
+from harness.machine import Load, allows_tf32, here, threads, usable_cpus
 from harness.model.config import ModelConfig
 from harness.model.network import Network, to_memory_format
 from harness.stats.estimates import quartiles
@@ -280,6 +280,12 @@ def doubts(timings: Timings, drifted: float, others: float | None, cores: int) -
     return found
 
 
+def _rounded() -> str:
+    """As torch is set, which is how trials train."""
+    where = [what for what, is_so in zip(("convolutions", "products"), allows_tf32(), strict=True) if is_so]
+    return f", TF32 in {' and '.join(where)}" if where else ", no TF32"
+
+
 def measured_on(
     config: CostConfig, device: torch.device, channels_last: bool, allocator: str
 ) -> dict[str, str]:
@@ -289,7 +295,7 @@ def measured_on(
     return {
         "device": machine.device,
         "threads": "" if on_gpu else str(machine.threads),
-        "precision": config.precision,
+        "precision": config.precision + (_rounded() if on_gpu and config.precision == "fp32" else ""),
         "memory_format": "channels_last" if channels_last else "contiguous",
         "allocator": "" if on_gpu else allocator,
         "torch": machine.torch,

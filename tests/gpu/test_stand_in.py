@@ -14,13 +14,15 @@ import pytest
 import torch
 from builders.costs import CPU, TINY, VARIANTS
 
-from harness.bench import timing
+from harness.bench import network, timing
 from harness.bench.__main__ import check, parse
 from harness.bench.forms import Case, forms
 from harness.bench.rows import rows_of
+from harness.bench.tables import network_table, table
 from harness.cost import graphs, latency
 from harness.errors import DataError
 from harness.gpu import place
+from harness.machine import tf32
 
 CASE = Case(shape="16@5", clips=3, frames=4, dtype="fp32", format="channels_last", threads=0)
 
@@ -34,6 +36,9 @@ class Event:
 
     def synchronize(self) -> None:
         pass
+
+    def query(self) -> bool:
+        return False
 
     def elapsed_time(self, end: Event) -> float:
         return 1e3 * (end.at - self.at)
@@ -53,9 +58,9 @@ class Stream:
 
 @dataclasses.dataclass
 class StandIn:
-    """waits: how often the GPU was told to wait; current: the stream in use; refuses: no graph can be captured."""
+    """waits: cycles, each time the GPU was told to wait; current: the stream; refuses: no graph can be captured."""
 
-    waits: int = 0
+    waits: list[int] = dataclasses.field(default_factory=list)
     current: Any = dataclasses.field(default_factory=Stream)
     refuses: bool = False
 
@@ -71,9 +76,6 @@ class StandIn:
 def cuda(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     one = StandIn()
 
-    def wait(cycles: int) -> None:
-        one.waits += 1
-
     instead: dict[str, Any] = {
         "Event": Event,
         "Stream": Stream,
@@ -87,7 +89,7 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> StandIn:
         "max_memory_allocated": lambda: 3 << 20,
         "reset_peak_memory_stats": lambda: None,
         "synchronize": lambda: None,
-        "_sleep": wait,
+        "_sleep": one.waits.append,
     }
     for name, value in instead.items():
         monkeypatch.setattr(torch.cuda, name, value)
@@ -103,8 +105,20 @@ def test_every_form_is_timed_behind_a_wait_that_hides_pythons_launches(cuda: Sta
         assert [len(samples) for samples in one.samples.values()] == [4, 4]
         assert (len(one.graph_ms), one.graph_failed, one.peak_mib) == (4, "", 2.0)
     turns, forms_and_copy, replays = timing.CUDA_WARM_UPS + 4, 2 * 2 + 1, 2 * 4
-    assert cuda.waits == turns * forms_and_copy + replays
-    assert len(rows_of(timed, copies, CASE)) == 4
+    assert len(cuda.waits) == turns * forms_and_copy + replays
+    rows = rows_of(timed, copies, CASE)
+    assert len(rows) == 4
+    assert not [row for row in rows if "launches_in_it" in row]
+
+
+def test_a_gpu_that_begins_before_python_has_launched_all_waits_longer_and_where_that_is_not_enough_the_table_says_so(
+    cuda: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Event, "query", lambda event: True)
+    timed = timing.prepare(forms(CASE, ["shift"], ["eager"], CPU)[0], CASE, CPU)
+    rows = rows_of(timed, timing.cuda_rounds(timed, CASE, CPU, samples=4), CASE)
+    assert set(cuda.waits) == {timing.AHEAD, 2 * timing.AHEAD, timing.FARTHEST}
+    assert table(rows)[1][4].endswith("], with launches")
 
 
 def test_a_form_that_cannot_be_captured_or_run_as_a_whole_leaves_the_others(
@@ -147,6 +161,41 @@ def test_costs_are_taken_warm_cold_and_as_a_graph(cuda: StandIn) -> None:
         timed = latency.measure(config, cases, on_gpu)["ks1357"]
     assert set(timed.samples) == {"forward", "forward_backward", "step", "forward@cold", "forward@graph"}
     assert {len(samples) for samples in timed.samples.values()} == {10}
+
+
+def test_costs_of_fp32_on_a_gpu_say_what_is_rounded_to_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "H100")
+
+    def precision(device: torch.device) -> str:
+        return latency.measured_on(TINY, device, True, "default")["precision"]
+
+    assert precision(CPU) == "fp32"
+    for allowed, words in ((True, "fp32, TF32 in convolutions and products"), (False, "fp32, no TF32")):
+        with tf32(allowed):
+            assert precision(torch.device("cuda", 0)) == words
+
+
+def test_networks_are_timed_with_tf32_and_without_and_the_table_says_which(
+    cuda: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a stand-in, whose networks are on the CPU."""
+    seen = []
+
+    class Run:
+        def __init__(self, *how: object) -> None:
+            pass
+
+        def forward(self) -> None:
+            seen.append((torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32))
+
+        step = forward
+
+    monkeypatch.setattr(network, "_Run", Run)
+    on_gpu: Any = SimpleNamespace(type="cuda")
+    rows = network.steps(["resnet50"], ["channels_last"], [], on_gpu, rounds=1, operators=[])
+    assert seen == [(True, True)] * 4 + [(False, False)] * 4  # a warm-up and a round, forward and step
+    words = ["resnet50, 8 clips, TF32 on", "resnet50, 8 clips, TF32 off"]
+    assert [line[0] for line in network_table(rows)[1:]] == words
 
 
 def test_the_gpu_that_is_named_is_the_one_whose_events_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
