@@ -4,7 +4,7 @@ Each step is a process with a time limit. What it found is kept as it goes, and 
 whatever became of it.
 Needs torch, numpy and PyYAML; no Ray, MLflow, decord, PyAV or rich.
 
-Exit code: 0 every step passed; 1 one did not; 2 the request cannot be met.
+Exit code: 0 every step passed; 1 one did not; 2 the request cannot be met; 130 stopped.
 """
 
 from __future__ import annotations
@@ -21,15 +21,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+import traceback
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from harness import machine
 from harness.errors import DataError, UserError, in_a_line
-from harness.files import write_whole
+from harness.files import writable, write_whole
 from harness.options import Parser
+from harness.train.processes import end_with
 
 OUT = Path("reports/gpu")
 STEPS = {
@@ -39,8 +41,12 @@ STEPS = {
     "ladder": (90, 40),
     "traces": (30, 20),
 }
-"""In order, with their time limits in seconds: whole (8 minutes together), and quick (3). What they do: steps.py, which
-only they import."""
+"""In order, with their time limits in seconds, whole and quick. What they do: steps.py, which only they import."""
+TOGETHER = (470, 172)
+"""Seconds from the begin to the end of the last step: 8 minutes, and 3, less what stopping a process takes and writing
+the page. A step gets no more than is left of them."""
+LEAST = 5
+"""Seconds for which no step is begun: it could not even import torch."""
 NEEDED = {"torch": "torch", "numpy": "numpy", "yaml": "pyyaml"}
 """Modules, and what pip calls them."""
 EXACT = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8", "NVIDIA_TF32_OVERRIDE": "0"}
@@ -48,7 +54,7 @@ EXACT = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8", "NVIDIA_TF32_OVERRIDE": "0"}
 as they are loaded. The others run as networks are used."""
 AGAIN = 75
 """A step ends with it that goes on in a new process, since in its own the device answers no more."""
-PATIENCE = 20
+PATIENCE = 8
 """Seconds for a killed process to be gone; the driver may hold it."""
 PACKAGES = (
     "torch",
@@ -76,6 +82,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped; what was found is kept", file=sys.stderr)
+        return 130
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -98,6 +107,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", metavar="STEP", help=f"these steps alone: {', '.join(STEPS)}")
     parser.add_argument("--step", help=argparse.SUPPRESS)  # what each process is called with
     parser.add_argument("--scratch", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--parent", type=int, default=0, help=argparse.SUPPRESS)
     return parser.parse_args(argv)
 
 
@@ -109,6 +119,7 @@ def _device(name: str) -> Any:
 
 
 def _all(args: argparse.Namespace, command: str) -> int:
+    begin = time.monotonic()
     for module, package in NEEDED.items():
         if importlib.util.find_spec(module) is None:
             raise DataError(
@@ -116,7 +127,6 @@ def _all(args: argparse.Namespace, command: str) -> int:
             )
 
     from harness.bench.page import slug
-    from harness.gpu.report import page
 
     chosen = args.only or list(STEPS)
     for name in chosen:
@@ -130,20 +140,54 @@ def _all(args: argparse.Namespace, command: str) -> int:
         print(f"{name:10} {value}")
     found: dict[str, Any] = {}
     ended: dict[str, str] = dict.fromkeys(chosen, "not reached")
-    with tempfile.TemporaryDirectory(prefix="mixtbench-gpu-") as scratch:
+    page = _Page(folder, here.device, command, about)
+    with writable(folder, "choose another with --out"):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "README.md").touch()
+    slower = 1 if device.type == "cuda" else 5  # a rehearsal is no race
+    end = begin + slower * TOGETHER[args.quick]
+    with tempfile.TemporaryDirectory(prefix="mixtbench-gpu-", ignore_cleanup_errors=True) as scratch:
         for name in chosen:
-            limit = STEPS[name][args.quick]
-            limit *= 1 if device.type == "cuda" else 5  # a rehearsal is no race
-            print(f"step       {name}, at most {limit:g} s", flush=True)
-            ended[name] = _run(args, name, folder, Path(scratch), limit)
-            with contextlib.suppress(OSError, ValueError):
-                found[name] = json.loads((folder / f"{name}.json").read_text())
-            if ended[name] == "passed" and (wrong := _failed(found.get(name, {}))):
-                ended[name] = f"{wrong} failed"
-            print(f"           {ended[name]}", flush=True)
-            write_whole(folder / "README.md", page(here.device, command, about, ended, found))
-    print(f"written  {folder / 'README.md'}")
+            left = end - time.monotonic()
+            if left < LEAST:
+                ended[name] = "not reached: the time for all steps together was over"
+                continue
+            limit = min(slower * STEPS[name][args.quick], left)
+            print(f"step       {name}, at most {limit:.0f} s", flush=True)
+            ended[name] = "stopped with the command; what it had found is kept"
+            try:
+                ended[name] = _run(args, name, folder, Path(scratch), limit)
+            finally:
+                with contextlib.suppress(OSError, ValueError):
+                    found[name] = json.loads((folder / f"{name}.json").read_text())
+                if ended[name] == "passed" and (wrong := _failed(found.get(name, {}))):
+                    ended[name] = f"{wrong} failed"
+                print(f"           {ended[name]}", flush=True)
+                page.write(ended, found)
+    if not page.write(ended, found):
+        print(f"error: the page could not be written; all figures lie in {folder}", file=sys.stderr)
+        return 1
+    print(f"written  {page.file}")
     return 0 if all(words == "passed" for words in ended.values()) else 1
+
+
+class _Page:
+    """The page of a device, written anew after every step."""
+
+    def __init__(self, folder: Path, device: str, command: str, about: Mapping[str, str]) -> None:
+        self.file = folder / "README.md"
+        self._heading = device, command, about
+
+    def write(self, ended: Mapping[str, str], found: Mapping[str, Any]) -> bool:
+        """Whether it could be: the next step runs in either case, and its figures lie beside the page."""
+        from harness.gpu.report import page
+
+        try:
+            write_whole(self.file, page(*self._heading, ended, found))
+        except Exception:
+            traceback.print_exc()
+            return False
+        return True
 
 
 def _about(device: Any) -> dict[str, str]:
@@ -168,7 +212,7 @@ def _about(device: Any) -> dict[str, str]:
             f"{torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}, {torch.cuda.device_count()} GPUs"
         )
         memory = torch.cuda.get_device_properties(device).total_memory / 2**30
-        about["GPU"] = f"{memory:.0f} GiB; {clocks(device)} (idle)"
+        about["GPU"] = f"{memory:.0f} GiB; before the first step: {clocks(device)}"
     return about
 
 
@@ -177,15 +221,19 @@ def _run(args: argparse.Namespace, name: str, folder: Path, scratch: Path, limit
     file = folder / f"{name}.json"
     file.unlink(missing_ok=True)
     command = [sys.executable, "-m", "harness.gpu", "--step", name, "--device", args.device]
-    command += ["--out", str(folder.absolute()), "--scratch", str(scratch)] + ["--quick"] * args.quick
-    environment = os.environ | (EXACT if name == "checks" else {})
+    command += ["--out", str(folder.absolute()), "--scratch", str(scratch), "--parent", str(os.getpid())]
+    command += ["--quick"] * args.quick
+    environment = os.environ | _compiled(scratch) | (EXACT if name == "checks" else {})
     begin, code = time.monotonic(), AGAIN
     while code == AGAIN:
-        process = subprocess.Popen(command, env=environment, start_new_session=True)
+        try:
+            process = subprocess.Popen(command, env=environment, start_new_session=True)
+        except OSError as error:
+            return f"failed: its process could not be started: {error.strerror}"
         try:
             code = process.wait(max(0.0, begin + limit - time.monotonic()))
         except subprocess.TimeoutExpired:
-            return f"stopped after {limit:g} s, its time limit; what it had found is kept"
+            return f"stopped after {limit:.3g} s, its time limit; what it had found is kept"
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -194,6 +242,18 @@ def _run(args: argparse.Namespace, name: str, folder: Path, scratch: Path, limit
     if code == 0:
         return "passed"
     return f"failed after {time.monotonic() - begin:.0f} s: {_reason(file, code)}"
+
+
+def _compiled(scratch: Path) -> dict[str, str]:
+    """Where Triton keeps what it compiles, if not in the home folder, where in many a container nobody may write."""
+    if {"TRITON_CACHE_DIR", "TRITON_HOME"} & os.environ.keys():
+        return {}
+    with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: nobody knows of a home
+        folder = Path.home() / ".triton" / "cache"
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return {}
+    return {"TRITON_CACHE_DIR": str(scratch / "triton")}
 
 
 def _reason(file: Path, code: int) -> str:
@@ -211,6 +271,8 @@ def _failed(found: dict[str, Any]) -> int:
 
 
 def _step(args: argparse.Namespace) -> int:
+    if args.parent:
+        end_with(args.parent)
     from harness.gpu.place import Place, usable
 
     folder = args.scratch / args.step
@@ -226,13 +288,13 @@ def _step(args: argparse.Namespace) -> int:
             torch.cuda.set_device(device)  # streams, events and memory are those of the current device
         from harness.gpu.steps import RUN
 
+        if refused := usable(device):  # a new process would not help
+            raise RuntimeError(f"the device does not answer: {refused}")
         place.choose_stencil()
-        place.broken = usable(device)
+        place.broken = usable(device)  # it helps where what was just tried broke the device
         if not place.broken:
             RUN[args.step](place)
     except Exception as error:  # the next step runs whatever this is
-        import traceback
-
         traceback.print_exc()
         place.say(error=in_a_line(error))
         return 1
@@ -240,4 +302,7 @@ def _step(args: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
+    for asked in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: by a scheduler, or when the terminal is gone
+        if signal.getsignal(asked) is not signal.SIG_IGN:
+            signal.signal(asked, signal.default_int_handler)
     sys.exit(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import torch
 from harness.cost.config import CostConfig
 from harness.cost.latency import TimedNetwork, Variants, build, measure
 from harness.errors import in_a_line
-from harness.gpu.place import STUDY, Place, clocks
+from harness.gpu.place import STUDY, Place, clocks, usable
 from harness.machine import here, tf32
 from harness.stats.estimates import percentile
 from harness.study.load import load_studies
@@ -72,12 +73,16 @@ def run(place: Place) -> None:
             for row in _timed(place, config, {name: rows[name] for name in names}, way):
                 place.add("rows", row)
             print(f"{way}: {len(names)} rows", flush=True)
-        except RuntimeError as error:
+        except Exception as error:  # of torch, of a compiler
             print(f"{way}: {in_a_line(error)}", flush=True)
             place.add("failed", {"way": str(way), "why": in_a_line(error)})
-        if place.on_gpu:
-            torch.cuda.empty_cache()
+        if place.on_gpu and way.clips > 1:  # it has just been busy for seconds
             place.say(clocks=clocks(place.device))
+        if place.on_gpu:
+            with contextlib.suppress(RuntimeError):  # torch refuses it after a capture that failed
+                torch.cuda.empty_cache()
+        if broken := usable(place.device):
+            raise RuntimeError(f"after {way}: {broken}")
 
 
 def variants(place: Place) -> Variants:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import multiprocessing
+import os
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -19,6 +20,7 @@ from harness.gpu.place import STUDY, Place
 from harness.machine import usable_cpus
 from harness.study.load import load_studies
 from harness.train.loop import fit
+from harness.train.processes import end_with
 from harness.train.settings import Settings
 
 COMMITTED = shipped.FOLDER.parent / "reports" / "reference" / "kernel_sizes-reach" / "results.json"
@@ -34,6 +36,10 @@ class Trial:
     settings: Settings
     device: str
     data: Path
+
+    @property
+    def name(self) -> str:
+        return f"{self.variant} seed {self.seed}"
 
 
 def trials(place: Place) -> list[Trial]:
@@ -86,7 +92,8 @@ def together(jobs: int) -> int:
 
 
 def run(place: Place) -> None:
-    """One trial alone, then several at once; each kept when it is done."""
+    """One trial alone, then several at once, each kept when it is done; at last alone what failed beside others, as
+    all do on a GPU that takes one process, or when its memory is short."""
     jobs = trials(place)
     begin = time.perf_counter()
     open_data(jobs[0].settings.data, jobs[0].data)
@@ -96,18 +103,29 @@ def run(place: Place) -> None:
     place.say(alone_seconds=alone["seconds"])
     at_once = together(len(jobs) - 1)
     begin = time.perf_counter()
-    with ProcessPoolExecutor(at_once, multiprocessing.get_context("spawn")) as pool:
+    crowded = []
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(at_once, context, initializer=end_with, initargs=(os.getpid(),)) as pool:
         asked = {pool.submit(train, job): job for job in jobs[1:]}
         for done in as_completed(asked):
-            name = f"{asked[done].variant} seed {asked[done].seed}"
             if error := done.exception():
-                place.add("failed", {"trial": name, "why": in_a_line(error)})
-                print(f"{name}: {in_a_line(error)}", flush=True)
+                crowded.append(asked[done])
+                place.say(crowded={"trials": len(crowded), "why": in_a_line(error)})
+                print(f"{asked[done].name}: {in_a_line(error)}; once more, alone", flush=True)
                 continue
-            row = done.result()
-            place.add("trials", row)
-            print(f"{name}: {row['top1']:.1f} %", flush=True)
+            _keep(place, done.result())
     place.say(at_once=at_once, seconds_at_once=time.perf_counter() - begin)
+    for job in crowded:
+        try:
+            _keep(place, train(job))
+        except Exception as error:
+            place.add("failed", {"trial": job.name, "why": in_a_line(error)})
+            print(f"{job.name}: {in_a_line(error)}", flush=True)
+
+
+def _keep(place: Place, row: dict[str, Any]) -> None:
+    place.add("trials", row)
+    print(f"{row['variant']} seed {row['seed']}: {row['top1']:.1f} %", flush=True)
 
 
 def _committed() -> dict[str, dict[str, float]]:

@@ -24,6 +24,8 @@ ASKED = {
     "power.draw": "power",
     "power.limit": "of at most",
     "temperature.gpu": "°C",
+    "utilization.gpu": "busy",
+    "memory.used": "memory in use",
     "compute_mode": "compute mode",
     "driver_version": "driver",
 }
@@ -106,12 +108,20 @@ def usable(device: torch.device) -> str:
 def clocks(device: torch.device) -> str:
     """Clocks, power and temperature of a GPU now, in a line."""
     command = ["nvidia-smi", f"--query-gpu=uuid,{','.join(ASKED)}", "--format=csv,noheader"]
+    unknown = "clocks unknown: nvidia-smi does not answer"
     try:
-        found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
-    except (OSError, subprocess.SubprocessError):
-        return "clocks unknown: nvidia-smi does not answer"
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    except OSError:
+        return unknown
+    try:
+        lines = process.communicate(timeout=20)[0].splitlines()
+    except subprocess.TimeoutExpired:
+        process.kill()  # and not waited for: the driver may hold it
+        return unknown
+    if process.returncode:
+        return unknown
     own = str(torch.cuda.get_device_properties(device).uuid)
-    rows = [line.split(", ") for line in found.stdout.splitlines() if line]
+    rows = [line.split(", ") for line in lines if line]
     named = (row for row in rows if own in row[0])  # a part of a GPU (MIG) has a name of its own
     _, *values = next(named, rows[0] if rows else [""])
     return ", ".join(f"{name} {value}" for name, value in zip(ASKED.values(), values, strict=False))

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.bench.forms import INSERTIONS
 from harness.bench.tables import by_case, markdown, table
+
+LARGE = 50e6
+"""Bytes of a tensor from which on a GPU's caches count for little."""
 
 
 def page(
@@ -28,6 +32,7 @@ def page(
         "## Steps",
         markdown([["step", "how it ended"], *steps]),
         *_no_triton(found),
+        *(_targets(found) if "GPU" in about else []),
     ]
     if checks := found.get("checks", {}).get("checks"):
         lines = [[one["check"], one["outcome"], _cell(one["words"])] for one in checks]
@@ -59,6 +64,39 @@ def _no_triton(found: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _targets(found: Mapping[str, Any]) -> list[str]:
+    """What was wanted of an H100, beside what was measured."""
+    rows = [
+        row
+        for row in found.get("operators", {}).get("rows", [])
+        if (row["operator"], row["path"]) == ("mixtconv", "triton") and not row["failed"]
+    ]
+    lines = []
+
+    def add(what: str, wanted: str, measured: str, met: bool) -> None:
+        lines.append([what, wanted, measured, "met" if met else "**missed**"])
+
+    for passes, wanted in (("forward", 0.9), ("forward_backward", 0.8)):
+        large = [row for row in rows if row["pass"] == passes and row["bytes"] >= LARGE]
+        if shares := [row["of_copy"]["median"] for row in large]:
+            words = f"`mixtconv`, {passes.replace('_', ' and ')}, tensors of 50 MB and more: of a copy's bandwidth"
+            add(words, f"{wanted:.0%}", f"{min(shares):.0%} to {max(shares):.0%}", min(shares) >= wanted)
+    of_bf16 = [row for row in rows if (row["pass"], row["dtype"]) == ("forward_backward", "bf16")]
+    times = {row["shape"]: row["latency_ms"]["p50"] for row in of_bf16}
+    if times.keys() >= INSERTIONS.keys():
+        total = sum(number * times[shape] for shape, number in INSERTIONS.items())
+        words = "16 insertions of 64 frames, bf16, forward and backward"
+        add(words, "1.4 ms", f"{total:.2f} ms", total <= 1.4)
+    costs = found.get("costs", {}).get("rows", [])
+    steps = {(row["way"], row["variant"]): row["ms"]["step"]["p50"] for row in costs if "step" in row["ms"]}
+    for way in dict.fromkeys(way for way, _ in steps):
+        if {(way, "tsn"), (way, "ks1357")} <= steps.keys():
+            over = steps[way, "ks1357"] / steps[way, "tsn"]
+            add(f"a training step of `ks1357` over TSN's: {way}", "1.05", f"{over:.3f}", over <= 1.05)
+    table = markdown([["of an H100", "wanted", "measured", ""], *lines])
+    return ["## Targets", table] if lines else []
+
+
 def _failed(found: Mapping[str, Any]) -> list[str]:
     lines = [f"- {one.get('way', one.get('trial'))}: {one['why']}" for one in found.get("failed", [])]
     return ["Failed:", "\n".join(lines)] if lines else []
@@ -69,16 +107,20 @@ def _operators(rows: Sequence[dict[str, Any]], found: Mapping[str, Any]) -> list
         "Shapes are channels@pixels. Medians, as multiples of a plain copy of the same tensor (what it would take at "
         "a copy's speed: 1 forward, 2.5 forward and backward), with 95 % bootstrap intervals. *of copy*: of the "
         "bandwidth of that copy. *x published*: how many times as fast as the authors' form. *first*: seconds of the "
-        "first call, in which kernels are compiled. On a GPU its own work is timed, not Python's launches; *graph* is "
-        "forward, replayed from a CUDA graph."
+        "first call, in which kernels are compiled. On a GPU its own work is timed, not Python's launches, unless "
+        "a figure says so. *graph* is forward, replayed from a CUDA graph."
     ]
     for case, own in by_case(rows).items():
-        copied = next((f": copy {row['copy_ms']:.3f} ms" for row in own if not row["failed"]), "")
+        copied = next((_copied(row) for row in own if not row["failed"]), "")
         lines = table(own)
         parts += [f"### {case}{copied}", markdown([[_cell(cell) for cell in line] for line in lines])]
-    parts += ["\n".join(f"- {line}" for line in found["insertions"])]
+    parts += ["\n".join(f"- {line}" for line in found["insertions"]), *_failed(found)]
     parts += [f"Not run: {path}: {reason}." for path, reason in found["skipped"].items()]
     return parts
+
+
+def _copied(row: Mapping[str, Any]) -> str:
+    return f": copy {row['copy_ms']:.3f} ms, {2 * row['bytes'] / row['copy_ms'] / 1e6:.0f} GB/s"
 
 
 def _geometry(found: Mapping[str, Any]) -> str:
@@ -128,10 +170,15 @@ def _ladder(found: Mapping[str, Any]) -> list[str]:
     words = f"Top-1 in per cent, chance 50. {len(trials)} of {found['planned']} trials."
     if "alone_seconds" in found:
         words += f" One trial alone took {found['alone_seconds']:.1f} s"
-        if "seconds_at_once" in found:
-            each = found["seconds_at_once"] / max(1, len(trials) - 1)
+        if "seconds_at_once" in found and "crowded" not in found:
+            each = found["seconds_at_once"] / max(1, found["planned"] - 1)
             words += f"; {found['at_once']} at once took {each:.1f} s for each, process starts included"
         words += "."
+    if "crowded" in found:
+        words += (
+            f" {found['crowded']['trials']} failed beside others and were trained again alone: "
+            f"{found['crowded']['why']}"
+        )
     return [words, markdown(lines)]
 
 

@@ -12,6 +12,7 @@ from harness.bench.rows import Row
 from harness.bench.tables import insertions, table, text
 from harness.cost.latency import build
 from harness.cost.profiling import profile_step
+from harness.errors import in_a_line
 from harness.files import write_whole
 from harness.gpu import checks, costs, ladder
 from harness.gpu.place import Place, usable
@@ -25,10 +26,14 @@ def operators(place: Place) -> None:
     paths = ["triton", "eager"] if place.on_gpu and place.stencil != "eager" else ["eager"]
     rows: list[Row] = []
     for case, names in _cases(place):
-        found, _, skipped = measure(case, names, paths, place.device, rounds=3, seconds=0)
-        rows += found
-        place.say(rows=rows, insertions=insertions(rows), skipped=skipped)
-        print(f"{case}\n{text(table(found))}", flush=True)
+        try:
+            found, _, skipped = measure(case, names, paths, place.device, rounds=3, seconds=0)
+            rows += found
+            place.say(rows=rows, insertions=insertions(rows), skipped=skipped)
+            print(f"{case}\n{text(table(found))}", flush=True)
+        except RuntimeError as error:  # its tensors do not fit the memory, perhaps
+            print(f"{case}: {in_a_line(error)}", flush=True)
+            place.add("failed", {"way": str(case), "why": in_a_line(error)})
         if broken := usable(place.device):  # nor would anything after it run
             raise RuntimeError(f"after {case}: {broken}")
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from builders.place import ROOT
 
+from harness.bench.forms import INSERTIONS, Case
 from harness.cost.counting import network
 from harness.gpu import __main__ as gpu
 from harness.gpu import checks, costs, ladder
@@ -67,12 +74,97 @@ def test_the_whole_command_runs_without_ray_mlflow_and_decoders(tmp_path: Path) 
 def test_a_step_that_takes_too_long_is_stopped_and_the_next_one_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(gpu, "STEPS", {"costs": (0.02, 0.02), "no such": (60, 60)})
+    monkeypatch.setattr(gpu, "STEPS", {"costs": (0.02, 0.02), "no such": (60, 60), "traces": (60, 60)})
+    monkeypatch.setattr(gpu, "TOGETHER", (60, 60))
+    clock, page = time.monotonic, gpu._Page.write
+
+    def written(*args: object) -> bool:  # the time for all of them is over after the second step
+        if args[1]["no such"].startswith("failed"):  # type: ignore[index]
+            monkeypatch.setattr(time, "monotonic", lambda: clock() + 300)
+        return page(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(gpu._Page, "write", written)
     assert gpu.main(["--device", "cpu", "--quick", "--out", str(tmp_path)]) == 1
-    page = (tmp_path / "README.md").read_text()
-    assert "| costs | stopped after 0.1 s, its time limit" in page
-    assert "| no such | failed after" in page
-    assert "'no such'" in page
+    said = (tmp_path / "README.md").read_text()
+    assert "| costs | stopped after 0.1 s, its time limit" in said
+    assert "| no such | failed after" in said
+    assert "'no such'" in said
+    assert "| traces | not reached: the time for all steps together was over" in said
+
+
+def test_all_steps_together_leave_time_to_stop_within_eight_and_three_minutes() -> None:
+    """At most a step's limit is overrun by what stopping it takes; the page is written meanwhile."""
+    for quick, minutes in ((False, 8), (True, 3)):
+        assert gpu.TOGETHER[quick] + gpu.PATIENCE <= 60 * minutes
+        assert sum(limits[quick] for limits in gpu.STEPS.values()) <= 60 * minutes
+
+
+def test_a_step_that_cannot_be_started_or_ends_by_a_signal_and_a_page_that_fails_stop_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    program, args = tmp_path / "python", gpu._parse(["--device", "cpu"])
+    monkeypatch.setattr(sys, "executable", str(program))
+    words = gpu._run(args, "checks", tmp_path, tmp_path, 30)
+    assert words == "failed: its process could not be started: No such file or directory"
+    program.write_text("#!/bin/sh\nkill -9 $$\n")
+    program.chmod(0o755)
+    assert "its process ended with -9" in gpu._run(args, "checks", tmp_path, tmp_path, 30)
+    broken = {"traces": {"profiles": [{}]}}
+    assert not gpu._Page(tmp_path, "a GPU", "make gpu", {}).write({}, broken)
+    assert "KeyError" in capfd.readouterr().err
+
+
+def test_ctrl_c_ends_the_step_and_leaves_a_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*args: object) -> str:
+        (tmp_path / "traces.json").write_text('{"error": "of an earlier step"}')
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(gpu, "_run", stopped)
+    asked = ["--device", "cpu", "--out", str(tmp_path), "--only", "costs", "traces"]
+    assert gpu.main(asked) == 130
+    said = (tmp_path / "README.md").read_text()
+    assert "| costs | stopped with the command; what it had found is kept |" in said
+    assert "| traces | not reached |" in said
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel of Linux does it")
+def test_a_killed_command_leaves_no_step_on_the_gpu(tmp_path: Path) -> None:
+    """Also when it has no time to end its step itself."""
+    script = (
+        "import os, signal, subprocess, sys\n"
+        "step = 'import sys, time; from harness.gpu import __main__ as g; from harness.gpu import place;'"
+        "'place.Place = lambda *a: print(1, flush=True) or time.sleep(60); g.main(sys.argv[1:])'\n"
+        "words = ['--step', 'traces', '--device', 'cpu', '--out', '.', '--scratch', '.']\n"
+        "step = subprocess.Popen([sys.executable, '-c', step, *words, '--parent', str(os.getpid())],"
+        " stdout=subprocess.PIPE, start_new_session=True)\n"
+        "step.stdout.readline(); print(step.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, cwd=tmp_path, capture_output=True, text=True
+    )
+    step = int(done.stdout)
+    for _ in range(100):
+        if not Path(f"/proc/{step}/cmdline").exists() or not Path(f"/proc/{step}/cmdline").read_bytes():
+            return
+        time.sleep(0.1)
+    os.kill(step, signal.SIGKILL)
+    raise AssertionError("the step goes on")
+
+
+def test_where_the_home_folder_cannot_be_written_triton_keeps_what_it_compiles_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("TRITON_CACHE_DIR", "TRITON_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert gpu._compiled(tmp_path) == {}
+    monkeypatch.setenv("HOME", "/proc/nobody")
+    assert gpu._compiled(tmp_path) == {"TRITON_CACHE_DIR": str(tmp_path / "triton")}
+    monkeypatch.setenv("TRITON_CACHE_DIR", "elsewhere")
+    assert gpu._compiled(tmp_path) == {}
 
 
 def test_a_step_whose_device_no_longer_answers_goes_on_in_a_new_process(
@@ -205,3 +297,72 @@ def test_without_a_gpu_the_command_says_so_in_one_line(capsys: pytest.CaptureFix
         pytest.skip("there is one")
     assert gpu.main([]) == 2
     assert "sees no CUDA device here; --device cpu rehearses the command" in capsys.readouterr().err
+
+
+def test_processes_that_wait_in_vain_are_given_up() -> None:
+    begin, before = time.monotonic(), signal.getsignal(signal.SIGALRM)
+    with pytest.raises(TimeoutError, match=r"not done after 0.2 s"), checks._in_time(0.2):
+        time.sleep(30)
+    assert time.monotonic() - begin < 10
+    assert signal.getsignal(signal.SIGALRM) is before
+
+
+def test_what_fails_beside_other_trials_is_trained_again_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU whose compute mode lets one process in."""
+
+    class Crowded(ThreadPoolExecutor):
+        def submit(self, *asked: object) -> Future[Any]:  # type: ignore[override]
+            one: Future[Any] = Future()
+            one.set_exception(RuntimeError("CUDA error: CUDA-capable device(s) is/are busy or unavailable"))
+            return one
+
+    def trained(trial: ladder.Trial) -> dict[str, Any]:
+        row = {"variant": trial.variant, "seed": trial.seed, "top1": 50.0, "levels": {"1": 50.0}}
+        return row | {"seconds": 1.0}
+
+    monkeypatch.setattr(ladder, "ProcessPoolExecutor", Crowded)
+    monkeypatch.setattr(ladder, "train", trained)
+    where = place(tmp_path)
+    ladder.run(where)
+    assert len(where.found["trials"]) == where.found["planned"] == 2
+    assert "failed" not in where.found
+    said = page("a GPU", "make gpu", {}, {}, {"ladder": where.found})
+    assert "1 failed beside others and were trained again alone: RuntimeError: CUDA error" in said
+
+
+def test_the_page_says_whether_an_h100s_targets_are_met() -> None:
+    def row(shape: str, what: str, share: float, ms: float) -> dict[str, Any]:
+        case = Case(shape=shape, clips=8, frames=8, dtype="bf16", format="channels_last", threads=0)
+        ratio = {"median": 1.0, "low": 1.0, "high": 1.0}
+        timed = {"latency_ms": {"p50": ms}, "of_copy": {"median": share}, "x_copy": ratio, "copy_ms": 0.1}
+        more = {"first_call_s": 1.0, "saved_mib": 1.0, "least_bytes": 5 * case.bytes, "failed": ""}
+        own = {"operator": "mixtconv", "path": "triton", "pass": what, "bytes": case.bytes}
+        return dataclasses.asdict(case) | own | timed | more
+
+    rows = []
+    for shape in INSERTIONS:  # 16 in all, of 0.09 ms each: 1.44 ms; only 256@56 and 512@28 have 50 MB
+        share = 0.91 if shape in ("256@56", "512@28") else 0.5
+        rows += [row(shape, "forward", share, 0.05), row(shape, "forward_backward", share - 0.12, 0.09)]
+    costs = {"way": "bf16, 1 clip", "precision": "bf16", "warnings": [], "peak_mib": 1.0}
+    times = {"p50": 100.0, "p95": 101.0, "n": 9}
+    found = {
+        "operators": {"rows": rows, "insertions": [], "skipped": {}},
+        "costs": {
+            "geometry": {"backbone": "resnet50", "size": 224},
+            "rows": [
+                costs | {"variant": name, "ms": {"forward": times, "step": times | {"p50": ms}}}
+                for name, ms in (("tsn", 100.0), ("ks1357", 104.0))
+            ],
+        },
+    }
+    said = page("H100", "make gpu", {"GPU": "80 GiB"}, {}, found)
+    large = "tensors of 50 MB and more: of a copy's bandwidth"
+    assert f"| `mixtconv`, forward, {large} | 90% | 91% to 91% | met |" in said
+    assert f"| `mixtconv`, forward and backward, {large} | 80% | 79% to 79% | **missed** |" in said
+    assert (
+        "| 16 insertions of 64 frames, bf16, forward and backward | 1.4 ms | 1.44 ms | **missed** |" in said
+    )
+    assert "of `ks1357` over TSN's: bf16, 1 clip | 1.05 | 1.040 | met |" in said
+    assert "## Targets" not in page("a CPU", "make gpu", {}, {}, found)
