@@ -216,7 +216,7 @@ def _about(device: Any) -> dict[str, str]:
     return about
 
 
-def _run(args: argparse.Namespace, name: str, folder: Path, scratch: Path, limit: int) -> str:
+def _run(args: argparse.Namespace, name: str, folder: Path, scratch: Path, limit: float) -> str:
     """One step in a process group of its own. Returns how it ended."""
     file = folder / f"{name}.json"
     file.unlink(missing_ok=True)
