@@ -138,13 +138,16 @@ _CLOSING = {"'": "'", '"': '"', "[": "]", "{": "}", "(": ")"}
 
 def in_a_line(error: BaseException) -> str:
     """An error of somebody else's code: its class, and the first line of what it says."""
-    text = first_line(error)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    if isinstance(error, SystemExit):
+        return f"its code called sys.exit({printable(repr(error.code))})"
+    name, text = type(error).__name__, first_line(error)
+    return name if text == name else f"{name}: {text}"
 
 
 def first_line(error: BaseException) -> str:
-    """Of what it says."""
-    return printable(next((line for line in words_of(error).splitlines() if line.strip()), ""))
+    """Of what it says; its class where it says nothing."""
+    lines = (line.strip() for line in words_of(error).splitlines())
+    return printable(next(filter(None, lines), type(error).__name__))
 
 
 def words_of(error: BaseException) -> str:

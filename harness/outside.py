@@ -15,9 +15,12 @@ import torch
 
 import harness
 import operators
+from harness.errors import in_a_line
 from operators.base import at_path, find_operator
 
 _DIGITS = 16
+
+_INSTALLED = {"site-packages", "dist-packages"}
 
 
 def import_from(*folders: str | Path) -> None:
@@ -144,13 +147,19 @@ def _own_file(module: str) -> Path | None:
     words = module.split(".")
     for count in range(1, len(words) + 1):
         spec = importlib.machinery.PathFinder.find_spec(".".join(words[:count]), folders)
-        if spec is None or {"site-packages", "dist-packages"}.intersection(Path(spec.origin or "").parts):
+        if spec is None or _INSTALLED.intersection(Path(spec.origin or "").parts):
             return None
         origin, folders = spec.origin or "", list(spec.submodule_search_locations or [])
     return Path(origin) if origin.endswith(".py") else None
 
 
-def place_of(error: Exception) -> str:
+def blamed(error: BaseException) -> str:
+    """What somebody's own code raised, in a line that begins with the file and the line where it stands."""
+    words = f"SyntaxError: {error.msg}" if isinstance(error, SyntaxError) else in_a_line(error)
+    return f"{_place_of(error)}{words}"
+
+
+def _place_of(error: BaseException) -> str:
     """`file:line: ` of an error in a user's own file; "" where no such file is to blame."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}:{error.lineno}: "
@@ -159,5 +168,9 @@ def place_of(error: Exception) -> str:
 
 
 def _is_outside(filename: str) -> bool:
-    known = (Path(package.__path__[0]) for package in (harness, operators, torch))
-    return Path(filename).is_file() and not any(Path(filename).is_relative_to(folder) for folder in known)
+    """Whether a file is the user's: neither ours, nor installed, nor Python's own."""
+    file, known = Path(filename), [Path(package.__path__[0]) for package in (harness, operators, torch)]
+    known.append(Path(inspect.__file__).parent)
+    if not file.is_file() or _INSTALLED.intersection(file.parts):
+        return False
+    return not any(file.is_relative_to(folder) for folder in known)

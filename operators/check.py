@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from operators.base import find_operator, make_operator
 from operators.contract import Outcome, outcomes
+from operators.promises import in_a_line
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,10 +28,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         make_operator(args.operator, args.channels, args.frames, **settings)
         operator = find_operator(args.operator)
-    except Exception as error:  # also whatever a user's own file does when imported
-        first = next(iter(str(error).splitlines()), "")
-        text = first if isinstance(error, ValueError) else f"{args.operator}: {type(error).__name__}: {first}"
-        print(f"error: {text}", file=sys.stderr)
+    except (Exception, SystemExit) as error:  # also whatever a user's own file does when imported
+        words = f"{args.operator}: {in_a_line(error)}"
+        if type(error) is ValueError:  # in words of ours
+            words = words.partition("ValueError: ")[2]
+        print(f"error: {words}", file=sys.stderr)
         return 2
     kept_ones: list[bool] = []
     said: set[str] = set()

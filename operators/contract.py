@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from operators.base import TemporalOp
-from operators.promises import PROMISES, BrokenError, Case
+from operators.promises import PROMISES, BrokenError, Case, in_a_line
 
 
 class ContractError(AssertionError):
@@ -83,7 +83,7 @@ def check(operator: type[TemporalOp], *, channels: int = 64, frames: int = 8, **
         raise ContractError("\n".join([f"{operator.__name__} breaks {len(broken)} promises:", *lines]))
 
 
-def _place(error: Exception) -> str:
+def _place(error: BaseException) -> str:
     """` (file:line)` in the operator's own file; "" where torch was called from none."""
     outside = (Path(torch.__file__).parent, Path(__file__).parent)
     frames = traceback.extract_tb(error.__traceback__)
@@ -98,9 +98,8 @@ def _outcome(promise: Callable[[Case], str], case: Case) -> Outcome:
         return Outcome(words, tried=promise(case))
     except BrokenError as broken:
         return Outcome(words, found=str(broken), remedy=broken.remedy)
-    except Exception as error:  # whatever an operator of somebody's own raises
-        first = next(iter(str(error).splitlines()), "")
-        found = f"{type(error).__name__}: {first}" if first else type(error).__name__
-        return Outcome(words, found=f"{found}{_place(error)}", remedy="forward is given (N, T, C, H, W)")
+    except (Exception, SystemExit) as error:  # whatever an operator of somebody's own raises
+        found = f"{in_a_line(error)}{_place(error)}"
+        return Outcome(words, found=found, remedy="forward is given (N, T, C, H, W)")
     finally:
         torch.set_rng_state(state)

@@ -29,6 +29,17 @@ class BrokenError(Exception):
         self.remedy = remedy
 
 
+def in_a_line(error: BaseException) -> str:
+    """An error of somebody's own code: its class, and the first line of what it says."""
+    if isinstance(error, SystemExit):
+        return f"its code called sys.exit({error.code!r})"
+    try:
+        text = str(error).strip().partition("\n")[0]
+    except Exception:
+        text = "(its message cannot be read)"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
 @dataclass(frozen=True)
 class Case:
     """An operator at one size, with the settings that a study would give it."""
@@ -282,8 +293,8 @@ def states_its_macs_as_torch_counts_them(case: Case) -> str:
             with FlopCounterMode(display=False) as counter:
                 op(x)
         except Exception as error:  # an operator of somebody's own need not run on shapes alone
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
-            return f"that it is a count; torch could not run the operator on shapes alone ({reason})"
+            why = in_a_line(error)
+            return f"that it is a count; torch could not run the operator on shapes alone ({why})"
         counted = counter.get_total_flops() // 2  # torch counts 2 a multiply-add
         if counted == 0:
             return "that it is a count; torch has none of elementwise arithmetic"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pickle
+import re
 
 import pytest
+from house import modules
 
 from harness.console import say
-from harness.errors import DataError, Problems, StudyError
+from harness.errors import DataError, Problems, StudyError, in_a_line
 
 
 @pytest.mark.parametrize("value", ["x" * 5000, ["x"] * 2000, dict.fromkeys(range(2000), "it's"), "[" * 3000])
@@ -62,3 +64,28 @@ def test_several_things_are_a_line_each() -> None:
 def test_an_error_comes_through_to_another_process_as_it_is() -> None:
     error = StudyError("one", "two")
     assert str(pickle.loads(pickle.dumps(error))) == str(error) == "one\ntwo"
+
+
+class MuteError(Exception):
+    def __str__(self) -> str:
+        raise ValueError("not even that")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (KeyError(), "KeyError"),
+        (ValueError("\n  the second\nand third"), "ValueError: the second"),
+        (SystemExit(0), "its code called sys.exit(0)"),
+        (MuteError(), "MuteError: (its message cannot be read)"),
+    ],
+)
+def test_what_somebody_elses_code_raises_is_a_line_whatever_it_says(error: BaseException, line: str) -> None:
+    assert in_a_line(error) == line
+
+
+def test_no_other_module_takes_the_first_line_of_an_error_by_itself() -> None:
+    """A message that cannot be read, or is empty, ends whoever does."""
+    by_hand = re.compile(r"str\(\w+\)\.splitlines\(\)(\[0\]|\))")
+    found = [name for name, path in modules().items() if by_hand.search(path.read_text(encoding="utf-8"))]
+    assert found == []

@@ -15,6 +15,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from harness.cost.config import OWN, CostConfig
 from harness.cost.memory import saved_bytes
+from harness.errors import first_line
 from harness.model.build import build
 from harness.model.config import ALONE, ModelConfig
 from harness.model.network import Network
@@ -166,11 +167,8 @@ def counted(config: CostConfig, model: ModelConfig, num_frames: int) -> CostReco
         else:
             by_torch = apart.answer(count_by_torch, config, model, num_frames, seconds=apart.PATIENCE)
     except Exception as error:  # an operator's own, whatever it is: `count` does without running it
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        warning = (
-            f"counts: torch could not run {name} without memory ({reason}); what it states was not checked"
-        )
-        return dataclasses.replace(record, warnings=[warning])
+        why = f"torch could not run {name} without memory ({first_line(error)})"
+        return dataclasses.replace(record, warnings=[f"counts: {why}; what it states was not checked"])
     warnings = []
     # 0: torch counts neither elementwise arithmetic nor an operation that it has no formula for; nothing to compare.
     if record.macs_added is not None and by_torch.macs_added not in (0, record.macs_added):

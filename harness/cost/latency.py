@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from harness.cost.config import CostConfig
 from harness.cost.counting import network
 from harness.cost.graphs import captured
+from harness.errors import first_line
 from harness.machine import Load, allows_tf32, here, threads, usable_cpus
 from harness.model.config import ModelConfig
 from harness.model.network import Network, to_memory_format
@@ -163,8 +164,7 @@ def _ways(
             replay, _ = captured(case.forward)
         except RuntimeError as error:
             timings.warnings.append(
-                f"graph: not captured in a CUDA graph ({next(iter(str(error).splitlines()), '')}); only launches "
-                "by Python are measured"
+                f"graph: not captured in a CUDA graph ({first_line(error)}); only launches by Python are measured"
             )
         else:
             yield lambda: _timed(device, "forward@graph", replay)

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from harness.errors import UserError
-from harness.outside import place_of
+from harness.errors import UserError, in_a_line
+from harness.outside import blamed
 from operators import TemporalOp
 from operators.stencil.exported import exported
 
@@ -96,7 +96,7 @@ def program(network: nn.Module, clips: Tensor) -> ExportedProgram:
             )
             found = found.run_decompositions({})
     except Exception as error:  # whatever torch, or a user's own operator, raises
-        raise UserError(f"torch.export cannot follow it: {place_of(error)}{_first(error)}") from None
+        raise UserError(f"torch.export cannot follow it: {blamed(error)}") from None
     for node in found.graph.nodes:
         target = node.target
         if isinstance(target, torch._ops.OpOverload) and target.namespace not in ("aten", "prims"):
@@ -210,9 +210,4 @@ def _blamed(error: BaseException, found: ExportedProgram) -> str:
     node = next((node for node in found.graph.nodes if named and node.name == named[1]), None)
     if node is not None:
         return f"has no form of node {node.name} of {_module(node)} ({node.target})"
-    return f"cannot be written: {_first(error)}"
-
-
-def _first(error: BaseException) -> str:
-    text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    return f"{type(error).__name__}: {text}"
+    return f"cannot be written: {in_a_line(error)}"

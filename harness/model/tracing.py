@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from harness.errors import first_line
+
 SIZE = 224  # pixels of a square frame that every public network takes
 SMALL = 96  # and that those without a size of their own take as well
 
@@ -96,9 +98,8 @@ def trace(network: nn.Module, example: Tensor | None = None) -> Trace:
         with _watched(twin, seen), torch.enable_grad(), torch.device("meta"):
             twin(torch.empty(shape, requires_grad=True))
     except Exception as error:  # whatever somebody's network raises
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise ValueError(
-            f"network: {seen.network} cannot be run on frames {shape}: {reason}; "
+            f"network: {seen.network} cannot be run on frames {shape}: {first_line(error)}; "
             "give `example`, frames as it takes them"
         ) from error
     return seen

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.errors import StudyError
+from harness.errors import StudyError, first_line
 
 PUBLIC: dict[
     str, tuple[str, ...]
@@ -143,8 +143,9 @@ def read(path: Path) -> dict[str, Tensor]:
             "save its state_dict alone, or as safetensors"
         ) from None
     except (RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise StudyError(f"model.weights: {path} is not a checkpoint of tensors ({reason})") from None
+        raise StudyError(
+            f"model.weights: {path} is not a checkpoint of tensors ({first_line(error)})"
+        ) from None
     except OSError as error:
         raise StudyError(f"model.weights: {path}: cannot be read ({error.strerror or error})") from None
     state = state.get("state_dict", state) if isinstance(state, dict) else state

@@ -16,7 +16,7 @@ from harness.cost import cache, counting
 from harness.cost.memory import StepMemory, step_memory
 from harness.data.config import DataConfig
 from harness.data.dataset import DataSet, missing_data
-from harness.errors import StudyError
+from harness.errors import StudyError, first_line
 from harness.machine import usable_cpus
 from harness.model import weights
 from harness.outside import is_ours
@@ -150,7 +150,7 @@ def _show_variants(plan: Plan) -> None:
             memory = _memory(plan, name)
         except Exception as error:  # an operator from outside need not run on tensors without memory
             memory = None
-            unknown[name] = next(iter(str(error).splitlines()), type(error).__name__)
+            unknown[name] = first_line(error)
         if memory and (largest is None or memory.total > largest.total):
             largest = memory
         pending = sum(trial.variant == name for trial in plan.pending)

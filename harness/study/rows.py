@@ -11,11 +11,11 @@ import torch
 
 from harness.cost.config import OWN, CostConfig
 from harness.cost.counting import placed as as_costed
-from harness.errors import Problems, StudyError, first_line, in_a_line, setting
+from harness.errors import Problems, StudyError, first_line, setting
 from harness.model.any_backbone import AnyBackbone
 from harness.model.build import build
 from harness.model.config import ModelConfig
-from harness.outside import is_ours, place_of
+from harness.outside import blamed, is_ours
 from harness.study.head import SECTIONS, everywhere
 from harness.study.reading import Source, merged, overlap, paths, readable, settings_of, without_refused
 from harness.study.study import deciding
@@ -125,7 +125,7 @@ def _check_backbone(model: ModelConfig, source: Source) -> None:
     except ValueError as error:
         raise StudyError(f"{place}: {first_line(error).removeprefix('backbone: ')}") from None
     except Exception as error:  # whatever a user's own file does
-        raise StudyError(f"{place}: {model.backbone}: {place_of(error)}{in_a_line(error)}") from None
+        raise StudyError(f"{place}: {model.backbone}: {blamed(error)}") from None
 
 
 def _checked_operator(settings: Settings, source: Source, problems: Problems) -> dict[Any, Any] | None:
@@ -175,7 +175,7 @@ def _checked(
             with torch.device("meta"):
                 build(dataclasses.replace(model.drawn(), operator={"name": name, **given}), frames, 2)
         except TypeError as error:
-            raise ValueError(first_line(error) or "TypeError") from None
+            raise ValueError(first_line(error)) from None
         return True
 
     try:
@@ -185,7 +185,7 @@ def _checked(
             without_refused(tried, dict(operator), known, refused, set())
             return None if refusals else {"name": name if "." in name else cls.name, **operator}
     except Exception as error:  # whatever a user's own file does when imported, or its class when made
-        problems.add(f"{place}: {name}: {place_of(error)}{_first_line(error)}")
+        problems.add(f"{place}: {name}: {blamed(error)}")
     return None
 
 
@@ -196,15 +196,10 @@ def _found(name: Any, place: str) -> type[TemporalOp]:
     try:
         cls = find_operator(name)
     except (ValueError, TypeError) as error:
-        line = first_line(error) or type(error).__name__
+        line = first_line(error)
         named = line.startswith("name: ")
         raise StudyError(f"{place}{'.' if named else ': '}{line}") from None
     if "." not in name and not is_ours(cls):  # another process, and another run, would not know it
         dotted = f"{cls.__module__}.{cls.__qualname__}"
         raise StudyError(f"{place}.name: {name!r} is not of the zoo; write its dotted path, {dotted}")
     return cls
-
-
-def _first_line(error: Exception) -> str:
-    text = error.msg if isinstance(error, SyntaxError) else next(iter(str(error).splitlines()), "")
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

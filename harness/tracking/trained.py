@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from harness.errors import TrackingError, nearest
-from harness.outside import place_of
+from harness.errors import TrackingError, UserError, first_line, in_a_line, nearest
+from harness.outside import blamed
 from harness.study import untrusted
 from harness.tracking.connection import KIND, Connection
 from harness.tracking.network import SETTINGS, TrainedNetwork
@@ -90,15 +90,12 @@ def _read(folder: Path, name: str, settings: dict[str, Any] | None = None) -> Tr
     try:
         return TrainedNetwork(folder / "data", settings)
     except (OSError, KeyError, TypeError, yaml.YAMLError, EOFError) as error:
-        raise TrackingError(f"{name}: cannot be read ({_first(error)}); is it damaged?") from None
+        raise TrackingError(f"{name}: cannot be read ({in_a_line(error)}); is it damaged?") from None
     except (RuntimeError, pickle.UnpicklingError) as error:
         raise TrackingError(
-            f"{name}: its weights do not fit its settings ({_first(error)}); was its operator changed since?"
+            f"{name}: its weights do not fit its settings ({in_a_line(error)}); was its operator changed since?"
         ) from None
+    except (ValueError, UserError) as error:  # in words of ours: no such operator, or not with these settings
+        raise TrackingError(f"{name}: its operator: {first_line(error)}") from None
     except Exception as error:  # whatever a user's own operator does when it is imported or made
-        raise TrackingError(f"{name}: its operator: {place_of(error)}{_first(error)}") from None
-
-
-def _first(error: Exception) -> str:
-    text = next(iter(str(error).splitlines()), "").rstrip(":")
-    return text if isinstance(error, ValueError) and text else f"{type(error).__name__}: {text}"
+        raise TrackingError(f"{name}: its operator: {blamed(error)}") from None

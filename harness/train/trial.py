@@ -21,7 +21,7 @@ import torch
 
 from harness import machine, metrics
 from harness.data.dataset import DataSet, open_data
-from harness.errors import TrainingError, UserError, first_line, in_a_line, printable, words_of
+from harness.errors import TrainingError, UserError, first_line, in_a_line, words_of
 from harness.files import disk_error
 from harness.model import weights
 from harness.model.network import Network
@@ -326,8 +326,6 @@ def after_fit(
 
 def reason_of(error: BaseException, settings: Settings, ranks: int = 1) -> str:
     """One line that says why a trial failed, and what to try."""
-    if isinstance(error, SystemExit):
-        return f"its code called sys.exit({printable(repr(error.code))})"
     if disk := disk_error(error):
         return f"{disk}; give the same command to go on from its last epoch"
     words = words_of(error)

@@ -89,10 +89,10 @@ def test_settings_and_frames_are_those_of_the_study(place: Workplace) -> None:
 @pytest.mark.parametrize(
     ("deed", "words"),
     [
-        ("vanishes", "its process exited with 3"),
-        ("crashes", "its process was ended by signal 11 (SIGSEGV)"),
-        ("leaves", "SystemExit: enough"),
-        ("hangs", "its process was not done after 2 s"),
+        ("vanishes", "cannot be checked: its process exited with 3"),
+        ("crashes", "cannot be checked: its process was ended by signal 11 (SIGSEGV)"),
+        ("hangs", "cannot be checked: its process was not done after 2 s"),
+        ("leaves", "(and 15 more): its code called sys.exit('enough') (own_first.py:39)"),
     ],
 )
 def test_whatever_an_operator_does_there_the_command_goes_on_and_says_it(
@@ -100,7 +100,7 @@ def test_whatever_an_operator_does_there_the_command_goes_on_and_says_it(
 ) -> None:
     monkeypatch.setattr(apart, "PATIENCE", 2)
     line = refused(place, own_study(place, "Hostile", deed=deed), "--dry-run")
-    assert f"own_first.Hostile cannot be checked: {words}; try " in line
+    assert f"{words}; try " in line
 
 
 def test_variants_that_are_not_asked_for_are_not_checked(place: Workplace) -> None:
