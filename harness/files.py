@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import itertools
+import json
 import logging
 import os
+import re
 import shutil
 import tempfile
 import zlib
@@ -138,6 +140,18 @@ def is_no_file(path: str | Path) -> bool:
     return not os.path.isfile(path) and os.path.exists(path)
 
 
+def from_json(text: str | bytes) -> Any:
+    """What a text says.
+
+    Raises:
+        ValueError: it is no JSON, or nested deeper than anything of ours.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
 def csv_cell(value: Any) -> Any:
     """What stands for a value in a CSV: a spreadsheet would run a text that begins as a formula, so it gets a `'`."""
     if not isinstance(value, str) or not value.startswith(("=", "+", "-", "@", "\t", "\r")):
@@ -147,6 +161,14 @@ def csv_cell(value: Any) -> Any:
     except ValueError:
         return f"'{value}"
     return value
+
+
+def markdown_text(text: str) -> str:
+    """A text as a line of Markdown in which nothing can start markup, a link or a picture."""
+    # A line's first letters can mean anything; a backtick alone would begin code.
+    escaped = re.sub(r"([\\*`])", r"\\\1", " ".join(text.split("\n"))).replace("<", "&lt;")
+    # Links, pictures and what they refer to; brackets alone, as of intervals, stay readable.
+    return re.sub(r"\](?=[(\[])|(?<=^\[)([^\]]*)\](?=:)", r"\1\]", escaped)
 
 
 _SEAL = b"\ncrc32 %08x\n"
@@ -214,8 +236,13 @@ def writable(path: Path, way_out: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def only_writer(lock: Path) -> Iterator[None]:
-    """Wait until no other process holds the lock, and hold it."""
-    with lock.open("w") as file:
-        if fcntl:
-            fcntl.flock(file, fcntl.LOCK_EX)
+    """Wait until no other process holds the lock, and hold it: a file, which is made, or a folder."""
+    if not fcntl:
         yield
+        return
+    opened = os.open(lock, os.O_RDONLY if lock.is_dir() else os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)

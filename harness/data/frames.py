@@ -25,7 +25,7 @@ from harness.data.orientation import UPRIGHT
 from harness.data.parallel import Progress, in_parallel
 from harness.data.pictures import read_picture
 from harness.data.transforms import resize_short_side, resized
-from harness.data.video import CHUNK_FRAMES, read_frames
+from harness.data.video import at_once, read_frames
 from harness.errors import DataError
 from harness.files import seal, sealed_bytes, write_once
 
@@ -190,9 +190,9 @@ def _write_alike(index: Index, short_side: int, file: Path, progress: Progress) 
 def _decode_alike(job: _Job) -> None:
     clip = job.clip
     everything = np.load(job.file, mmap_mode="r+")
-    at_once = clip.frames if clip.is_video else CHUNK_FRAMES  # pictures are held before they are resized
-    for start in range(0, clip.frames, at_once):
-        wanted = np.arange(start, min(start + at_once, clip.frames))
+    step = clip.frames if clip.is_video else at_once(everything.shape[1:])
+    for start in range(0, clip.frames, step):
+        wanted = np.arange(start, min(start + step, clip.frames))
         try:
             frames = read_clip(clip, wanted, job.short_side)
         except DataError as error:
@@ -235,7 +235,8 @@ def read_clip(clip: Clip, wanted: np.ndarray, short_side: int | None) -> np.ndar
     unique, where = np.unique(wanted, return_inverse=True)
     first, turn = read_picture(clip.picture(int(unique[0])))
     expected = turn if clip.special is None else clip.special or UPRIGHT
-    frames = np.empty((len(unique), *first.shape), np.uint8)
+    pieces: list[np.ndarray] = []
+    held: list[np.ndarray] = []  # before they are resized
     for place, number in enumerate(unique.tolist()):
         file = clip.picture(number)
         picture, turn = read_picture(file) if place else (first, turn)
@@ -248,9 +249,12 @@ def read_clip(clip: Clip, wanted: np.ndarray, short_side: int | None) -> np.ndar
             raise DataError(
                 f"{file}: {_size(picture)} pixels, and {clip.picture(int(unique[0])).name} is {_size(first)}"
             )
-        frames[place] = picture
-    if short_side is not None:
-        frames = resize_short_side(frames, short_side)
+        held.append(picture)
+        if len(held) == at_once(picture.shape) or place == len(unique) - 1:
+            frames = np.stack(held)
+            pieces.append(frames if short_side is None else resize_short_side(frames, short_side))
+            held = []
+    frames = np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
     return frames if len(unique) == len(wanted) and (np.diff(where) > 0).all() else frames[where]
 
 

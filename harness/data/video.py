@@ -13,7 +13,7 @@ serve to decode others, and its edit list hides them.
 
 from __future__ import annotations
 
-import itertools
+import math
 import os
 from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
@@ -27,9 +27,11 @@ from harness.data.orientation import upright
 from harness.data.parts import broken
 from harness.data.transforms import resize_short_side
 from harness.errors import DataError
+from harness.machine import environment_kept
 
-CHUNK_FRAMES = 64
-"""Frames decoded at once: 64 frames of 1920x1080 are 400 MB."""
+CHUNK_FRAMES, CHUNK_BYTES = 64, 128 * 2**20
+"""Of what is decoded at once, at most: 64 frames up to 1024x682, 21 of 1920x1080, 5 of 3840x2160. Resizing takes four
+times as much."""
 
 _MP4 = (4, b"ftyp")
 _DECORD = (_MP4, (0, b"\x1a\x45\xdf\xa3"), (8, b"AVI "))
@@ -114,7 +116,7 @@ def read_frames(
 def frame_chunks(
     path: str | Path, short_side: int | None = None, *, special: int | None = None
 ) -> Iterator[np.ndarray]:
-    """All frames in order, up to CHUNK_FRAMES at once, for videos that are too long to hold: (n, H, W, 3) uint8.
+    """All frames in order, some at once, for videos that are too long to hold: (n, H, W, 3) uint8.
 
     Raises:
         DataError: as in read_frames; what came before was read right.
@@ -135,6 +137,11 @@ def frame_chunks(
             raise DataError(f"{path}: {reason}") from None
         for frames in _av_chunks(path, str(reason)):
             yield frames if short_side is None else resize_short_side(frames, short_side)
+
+
+def at_once(shape: Sequence[int]) -> int:
+    """How many frames (H, W, 3) are decoded together: within CHUNK_FRAMES and CHUNK_BYTES, and one at least."""
+    return max(1, min(CHUNK_FRAMES, CHUNK_BYTES // math.prod(shape)))
 
 
 def _check(path: str | Path) -> None:
@@ -201,14 +208,23 @@ def _read_with_decord(
 
 def _chunks(reader: Any, stop: int, path: str | Path) -> Iterator[np.ndarray]:
     """Frames 0 to stop - 1, in order. All are decoded, wanted or not: a gap would make decord seek."""
-    for start in range(0, stop, CHUNK_FRAMES):
-        yield _decode(reader, start, min(start + CHUNK_FRAMES, stop), path)
+    start, end = 0, 1  # the first tells how large they are
+    while start < stop:
+        frames = _decode(reader, start, end, path)
+        yield frames
+        start, end = end, min(end + at_once(frames.shape[1:]), stop)
+
+
+def _decord() -> Any:
+    """Data sets without videos need none; and it puts a folder of its own into PATH."""
+    with environment_kept():
+        import decord
+    return decord
 
 
 def _open(path: str | Path) -> Any:
     """A decord reader over one file, on one thread: parallelism is over files."""
-    import decord  # here, so that data sets without videos need no decord
-
+    decord = _decord()
     decord.logging.set_level(decord.logging.QUIET)
     try:
         # fault_tol: as it comes, decord repeats the last frame in place of those that do not decode.
@@ -226,8 +242,7 @@ def _hidden(path: str | Path) -> int:
 
 def _decode(reader: Any, start: int, stop: int, path: str | Path) -> np.ndarray:
     """Frames start to stop - 1; the reader must stand at start."""
-    import decord
-
+    decord = _decord()
     try:
         frames: np.ndarray = reader.get_batch(range(start, stop)).asnumpy()
     except decord.DECORDLimitReachedError:
@@ -265,8 +280,14 @@ def _read_with_av(
 
 
 def _av_chunks(path: str | Path, reason: str = "") -> Iterator[np.ndarray]:
-    frames = _decode_with_av(path, None, reason)
-    while chunk := [frame for frame in itertools.islice(frames, CHUNK_FRAMES) if frame is not None]:
+    chunk: list[np.ndarray] = []
+    for frame in _decode_with_av(path, None, reason):
+        assert frame is not None  # all are wanted
+        chunk.append(frame)
+        if len(chunk) == at_once(frame.shape):
+            yield np.stack(chunk)
+            chunk = []
+    if chunk:
         yield np.stack(chunk)
 
 

@@ -10,7 +10,7 @@ import torch
 from builders.datasets import LABELS, SMALL, config, moving_bar, open_, write_pictures, write_webm
 from PIL import Image
 
-from harness.data import frames
+from harness.data import frames, video
 from harness.data.clips import TrainKey
 from harness.data.dataset import DataSet, open_data
 from harness.data.frames import frames_file, open_frames, read_clip
@@ -38,12 +38,14 @@ def folders(root: Path, **sizes: tuple[int, int]) -> Path:
 
 @pytest.mark.parametrize("short_side", [24, 30])
 def test_decoded_frames_equal_those_read_from_videos_and_pictures_to_the_bit(
-    short_side: int, tmp_path: Path
+    short_side: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """However many are held at once before they are resized."""
     settings = config("folders", folders(tmp_path / "own"))
     object.__setattr__(settings, "short_side", short_side)
     data = open_data(settings, tmp_path / "index")
     mapped = open_frames(data.index, short_side)
+    monkeypatch.setattr(video, "CHUNK_BYTES", 4 * 30 * 40 * 3)
     first = 0
     for clip in data.index.clips:
         for wanted in (np.arange(clip.frames), np.array([0, 3, 8]), np.array([4])):

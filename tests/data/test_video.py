@@ -41,6 +41,27 @@ def test_reading_returns_exactly_the_frames_asked_for(
     assert numbers_of(np.concatenate(pieces)) == list(range(FRAMES))
 
 
+@pytest.mark.parametrize("name", ["h264-open-groups.mp4", "mpeg4-with-b-frames.mp4", PACKED])
+def test_no_more_is_decoded_at_once_than_a_limit_of_bytes_and_the_frames_are_the_same(
+    name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of frames of 8192x4320 64 are 6.8 GB."""
+    assert [video.at_once((h, w, 3)) for h, w in ((256, 340), (1080, 1920), (4320, 8192), (9000, 9000))] == [
+        64, 21, 1, 1,
+    ]  # fmt: skip
+    path = numbered(name, folder)
+    wanted = [47, 3, 3, 0]
+    whole = list(frame_chunks(path, short_side=20)), read_frames(path), read_frames(path, wanted, 20)
+    frame = whole[1][0]
+    monkeypatch.setattr(video, "CHUNK_BYTES", 5 * frame.nbytes + 1)
+    bounded = list(frame_chunks(path, short_side=20)), read_frames(path), read_frames(path, wanted, 20)
+    assert max(map(len, whole[0])) > 5
+    assert max(map(len, bounded[0])) == 5
+    assert np.array_equal(np.concatenate(whole[0]), np.concatenate(bounded[0]))
+    assert np.array_equal(whole[1], bounded[1])
+    assert np.array_equal(whole[2], bounded[2])
+
+
 def test_some_of_these_videos_do_have_frames_out_of_order(folder: Path) -> None:
     """Else the tests above would test nothing: decoding order must differ from the order of showing."""
     for name in ("h264-open-groups.mp4", "hevc-open-groups.mp4", "mpeg4-with-b-frames.mp4"):

@@ -19,7 +19,7 @@ from harness.data.sources.copies import copies, size_of
 from harness.data.sources.index_files import Counted, Jobs, clips_of, count, missing
 from harness.data.sources.layout import agreed
 from harness.data.sources.readers import ReaderConfig
-from harness.data.video import CHUNK_FRAMES, frame_chunks
+from harness.data.video import frame_chunks
 from harness.errors import DataError
 from harness.files import csv_cell, writable, write_whole
 
@@ -176,9 +176,7 @@ def _decoded(job: tuple[Clip, int]) -> tuple[Counted, int]:
                 text = f"{clip.file}: decodes to {decoded} frames, its index says {found.frames}"
                 return Counted(0, "unreadable", text), 0
         else:
-            for first in range(0, found.frames, CHUNK_FRAMES):
-                some = np.arange(first, min(first + CHUNK_FRAMES, found.frames))
-                read_clip(clip, some, short_side=16)  # small: it is thrown away
+            read_clip(clip, np.arange(found.frames), short_side=16)  # small: it is thrown away
     except DataError as error:
         return Counted(0, "unreadable", str(error)), 0
     return found, size

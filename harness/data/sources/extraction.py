@@ -16,7 +16,7 @@ from harness.data.sources.annotations import Problem
 from harness.data.transforms import resize_short_side
 from harness.data.video import frame_chunks
 from harness.errors import DataError
-from harness.files import only_writer, replace_folder, writable, write_whole
+from harness.files import from_json, only_writer, replace_folder, writable, write_whole
 
 PICTURES = "{frame:05d}.jpg"
 """How the frames are named, from 1, as the publishers of jpg data sets do."""
@@ -64,7 +64,12 @@ def _claim(file: Path, config: ExtractConfig) -> None:
     wanted = {"short_side": config.short_side, "quality": config.quality}
     if not file.exists():
         write_whole(file, json.dumps(wanted))
-    elif (there := json.loads(file.read_text())) != wanted:
+        return
+    try:
+        there = from_json(file.read_bytes())
+    except ValueError:
+        raise DataError(f"{file}: is damaged; remove the folder, or choose another") from None
+    if there != wanted:
         raise DataError(f"{file.parent}: holds frames of {there}, not {wanted}; choose another folder")
 
 
