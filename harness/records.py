@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from harness import shapes
 
 LAG = "lag"
 """The level name of levels that are distances in frames: how far a network can look predicts which it solves."""
@@ -21,8 +22,6 @@ user's own, as `outside.named_sources` has them."""
 UNCHECKED = "not checked: --unchecked"
 """What the environment of a trial says under "contract" where nobody tried whether its operators keep theirs."""
 
-STATUSES = ("done", "failed", "running", "missing")
-
 SCHEMA = 2
 """Raised when a stored record changes shape; a reader refuses a newer one."""
 
@@ -31,7 +30,7 @@ SCHEMA = 2
 class TrialRecord:
     """One trial: variant x seed.
 
-    status: of STATUSES; "failed" has a reason, "missing" never started.
+    status: of `shapes.STATUSES`; "failed" has a reason, "missing" never started.
     last: metrics of the last epoch: "top1", "top5", "loss", "group/<name>", and where there are such "pair" (both
         twins right) and one for each level, "lag/3"; percentages.
     best: {"epoch": e, "top1": p} of the validated epoch with the highest top-1 (first of equals).
@@ -86,7 +85,7 @@ class CostRecord:
         "kernel", "calls" and "ms" (both a step), "share" (0 to 1); empty where not profiled.
     batch_statistics: in training, the clips of a batch meet in means inside its operators.
     warnings: why a measurement may be doubtful and what to do, "name: text"; names: load, spread, first_call,
-        thermal, counts.
+        thermal, counts; failed, where there is none.
     measured_on: device, threads, precision, versions: whatever the latency depends on.
     """
 
@@ -227,8 +226,8 @@ def trial_from_json(data: Any, place: str = "record") -> TrialRecord:
     """The same for a trial. place: how an error names it."""
     _check_fields(TrialRecord, data, place)
     record = TrialRecord(**data)
-    if record.status not in STATUSES:
-        raise ValueError(f"{place}.status: {record.status!r} is none of {', '.join(STATUSES)}")
+    if record.status not in shapes.STATUSES:
+        raise ValueError(f"{place}.status: {record.status!r} is none of {', '.join(shapes.STATUSES)}")
     if len({len(column) for column in record.predictions.values()}) > 1:
         raise ValueError(f"{place}.predictions: its lists differ in length")
     for entry in record.history:
@@ -250,32 +249,12 @@ def _check_fields(kind: type, data: Any, place: str) -> None:
     for name, value in data.items():
         if name not in hints:
             raise ValueError(f"{place}: has a field {name!r}, which this version does not know")
-        if not fits(value, hints[name]):
+        if not shapes.fits(value, hints[name]):
             raise ValueError(f"{place}.{name}: {value!r} is not what stands there")
     for item in dataclasses.fields(kind):
         optional = item.default is not dataclasses.MISSING or item.default_factory is not dataclasses.MISSING
         if not optional and item.name not in data:
             raise ValueError(f"{place}.{item.name}: is missing")
-
-
-def fits(value: Any, hint: Any) -> bool:
-    """Whether a field of this type may hold a value that was read; None also stands for a number that is none."""
-    of, inner = typing.get_origin(hint), typing.get_args(hint)
-    if hint is Any:
-        return True
-    if of in (typing.Union, types.UnionType):
-        return any(fits(value, option) for option in inner)
-    if of is list:
-        return isinstance(value, list) and (inner[0] is Any or all(fits(item, inner[0]) for item in value))
-    if of is dict:
-        return isinstance(value, dict) and (
-            inner[1] is Any or all(fits(item, inner[1]) for item in value.values())
-        )
-    if hint is dict or dataclasses.is_dataclass(hint):
-        return isinstance(value, dict)  # looked into on its own
-    if hint is float:
-        return value is None or type(value) in (int, float)
-    return type(value) is hint
 
 
 def _check_study(record: StudyRecord) -> None:
@@ -287,63 +266,29 @@ def _check_study(record: StudyRecord) -> None:
     if len(record.groups) != len(record.classes):
         raise ValueError("record.groups: is not as long as classes")
     for variant, settings in record.settings.items():
-        _check_settings(settings, f"record.settings.{variant}")
-    if record.sweep and not _is_sweep(record.sweep):
+        shapes.check_settings(settings, f"record.settings.{variant}")
+    if record.sweep and not shapes.is_sweep(record.sweep):
         raise ValueError("record.sweep: is no setting with rows of variants by its values")
+    if record.tuning:
+        shapes.check_tuning(record.tuning, record.variants, "record.tuning")
     known = range(len(record.classes))
     for pair in record.twins:
         if len(pair) != 2 or not all(number in known for number in pair):
             raise ValueError(f"record.twins: {pair!r} is no pair of classes")
     for place, trial in enumerate(record.trials):
-        for name in ("label", "predicted"):
-            wrong = [
-                one for one in trial.predictions.get(name, ()) if type(one) is not int or one not in known
-            ]
-            if wrong:
-                raise ValueError(f"trials[{place}].predictions.{name}: {wrong[0]!r} is no class")
+        check_predictions(trial, len(record.classes), f"trials[{place}]")
 
 
-_READ: dict[str, dict[str, Any]] = {
-    "model": {"operator": dict[str, Any] | str, "width": float},
-    "data": {"dataset": dict[str, Any] | str},
-}
-"""Settings that a report reads; it shows others as they stand."""
+def check_predictions(trial: TrialRecord, classes: int, place: str) -> None:
+    """That they are of classes that there are.
 
-_OPERATORS: dict[str, Any] = {
-    "kernel_size": int,
-    "dilation": int,
-    "kernel_sizes": list[int],
-    "dilations": list[int] | None,
-}
-
-
-def _check_settings(settings: Mapping[str, Any], place: str) -> None:
-    for section, wanted in _READ.items():
-        there = settings.get(section, {})
-        operator = there.get("operator", {}) if isinstance(there, dict) else None
-        read = (
-            [(there[key], hint) for key, hint in wanted.items() if key in there]
-            if operator is not None
-            else []
-        )
-        if operator is None or not all(value is not None and fits(value, hint) for value, hint in read):
-            raise ValueError(f"{place}.{section}: {there!r} is not what stands there")
-        if isinstance(operator, dict) and operator.get("name") in ("depthwise", "mixtconv"):
-            for key, hint in _OPERATORS.items():
-                if key in operator and not fits(operator[key], hint):
-                    raise ValueError(
-                        f"{place}.{section}.operator.{key}: {operator[key]!r} is not what stands there"
-                    )
-
-
-def _is_sweep(found: Mapping[str, Any]) -> bool:
-    try:
-        values = [float(value) for there in found["rows"].values() for value in there]
-    except (KeyError, ValueError, AttributeError, TypeError):
-        return False
-    return (
-        "key" in found and all(map(math.isfinite, values)) and fits(found["rows"], dict[str, dict[str, str]])
-    )
+    Raises:
+        ValueError: one is not.
+    """
+    for name in ("label", "predicted"):
+        for one in trial.predictions.get(name, ()):
+            if type(one) is not int or one not in range(classes):
+                raise ValueError(f"{place}.predictions.{name}: {one!r} is no class")
 
 
 def with_name(choice: str | Mapping[str, Any]) -> dict[str, Any]:

@@ -5,12 +5,14 @@ What decides are training clips that are held out of the trial, and a seed that 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import StudyError
 from harness.records import TrialRecord
+from harness.stats.estimates import finite
 from harness.study.reading import Source, overlap
 from harness.study.sweep import Sweep, in_words
 from harness.train.settings import Settings
@@ -50,8 +52,14 @@ def name_of(row: str, value: str) -> str:
 def choose(trials: Mapping[str, TrialRecord]) -> str:
     """The value with the highest top-1, by value; of equals the one with the lower loss, of those the first. ""
     where there is none."""
-    done = [value for value, trial in trials.items() if trial.status == "done"]
-    return max(done, key=lambda value: (trials[value].last["top1"], -trials[value].last["loss"]), default="")
+    done = {value: trial.last for value, trial in trials.items() if trial.status == "done"}
+    scored = {value: last for value, last in done.items() if finite(last.get("top1"))}
+    return max(scored, key=lambda value: (scored[value]["top1"], -_loss(scored[value])), default="")
+
+
+def _loss(last: Mapping[str, float]) -> float:
+    loss = last.get("loss")
+    return loss if finite(loss) else math.inf
 
 
 def record(tuning: Tuning, trials: Mapping[str, TrialRecord]) -> dict[str, Any]:
@@ -74,8 +82,8 @@ def record(tuning: Tuning, trials: Mapping[str, TrialRecord]) -> dict[str, Any]:
         if all(one.status == "failed" for one in of_row.values()):
             why = next(iter(of_row.values())).reason
             raise StudyError(f"tune: {row} failed at every {tuning.key}, so no value can be chosen: {why}")
-        if all(one.status in ("done", "failed") for one in of_row.values()):
-            chosen[row] = choose(of_row)
+        if all(one.status in ("done", "failed") for one in of_row.values()) and (best := choose(of_row)):
+            chosen[row] = best
     return {
         "key": tuning.key,
         "values": tuning.values,

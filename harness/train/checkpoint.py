@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from harness.errors import TrainingError
 from harness.files import sealed, sealed_bytes, set_aside, write_whole
-from harness.records import fits
+from harness.shapes import fits
 
 
 @dataclass

@@ -112,6 +112,20 @@ def full_study() -> StudyRecord:
     return study(trials, list(TABLE2))
 
 
+def tuning() -> dict[str, Any]:
+    """What a study keeps of two rows that were tried at two values: one of the trials failed."""
+    done = {"trial_id": "a", "status": "done", "reason": "", "top1": 60.0, "loss": 1.5}
+    failed = {"trial_id": "b", "status": "failed", "reason": "diverged"}
+    return {
+        "key": "train.lr",
+        "values": ["0.01", "0.1"],
+        "seed": 1_000_000,
+        "holdout": 0.2,
+        "tried": {"tsn": {"0.01": done, "0.1": done | {"top1": 70.0}}, "ks3": {"0.01": done, "0.1": failed}},
+        "chosen": {"tsn": "0.1", "ks3": "0.01"},
+    }
+
+
 def small_study() -> StudyRecord:
     """tsn 20, 22, 24; ks3 70, 73, 76: differences 50, 51, 52."""
     trials = [trial("tsn", s, 20.0 + 2 * s) for s in (0, 1, 2)] + [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import functools
 import io
 import json
@@ -13,7 +14,7 @@ import pytest
 import torch
 from builders.datasets import make
 from builders.fuzzed import changed_json, changed_text, mutated, refused_or_read, text, values
-from builders.studies import full_study
+from builders.studies import full_study, tuning
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -31,7 +32,8 @@ from harness.train import checkpoint
 from harness.train.checkpoint import Learner, State, as_bytes
 from harness.train.result import DamagedError, saved_result
 
-RESULTS: dict[str, Any] = json.loads(json.dumps(numbers(summarize(full_study()))))
+RECORD = dataclasses.replace(full_study(), tuning=tuning())
+RESULTS: dict[str, Any] = json.loads(json.dumps(numbers(summarize(RECORD))))
 
 
 def edited_results() -> st.SearchStrategy[bytes]:

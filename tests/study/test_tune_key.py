@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,7 @@ def trial(top1: float | None, loss: float = 1.0) -> TrialRecord:
         ([trial(70.0, 0.9), trial(70.0, 0.5), trial(60.0, 0.1)], "0.01"),  # of equals the lower loss
         ([trial(70.0), trial(70.0), trial(60.0)], "0.003"),  # and then the first
         ([trial(None), trial(20.0), trial(None)], "0.01"),
+        ([trial(math.nan), trial(20.0), trial(20.0, math.nan)], "0.01"),  # of another version, or edited
     ],
 )
 def test_the_value_with_the_highest_top1_is_chosen(

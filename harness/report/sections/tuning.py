@@ -8,6 +8,7 @@ from typing import Any
 from harness.records import StudyRecord
 from harness.report.document.blocks import Block, Cell, Heading, Paragraph, Table
 from harness.report.format import listed
+from harness.stats.estimates import finite
 
 
 def section(record: StudyRecord) -> list[Block]:
@@ -40,6 +41,8 @@ def section(record: StudyRecord) -> list[Block]:
 def _score(trial: Mapping[str, Any], chosen: bool) -> str | Cell:
     if trial["status"] != "done":
         return "not run" if trial["status"] == "missing" else str(trial["status"])
+    if not finite(trial.get("top1")):
+        return "no number"
     score = f"{trial['top1']:.1f}"
     return Cell(score, strong=True) if chosen else score
 
