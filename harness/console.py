@@ -13,9 +13,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from rich import table
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
 
 from harness.errors import visible
 
@@ -32,6 +32,14 @@ __all__ = [
     "show",
     "start",
 ]
+
+
+class Table(table.Table):
+    """Rich's, in which nothing can steer a terminal."""
+
+    def add_row(self, *cells: str) -> None:  # type: ignore[override]
+        super().add_row(*map(visible, cells))
+
 
 # Judged by the stream alone: a CI server that asks for colours still keeps a log, which has no edge to fold at.
 _on_terminal = sys.stdout.isatty()
@@ -72,21 +80,16 @@ def start(what: str, loads: str = "PyTorch") -> None:
 
 
 @contextmanager
-def answered(words: str) -> Iterator[threading.Event]:
+def answered(words: str) -> Iterator[None]:
     """Meanwhile the first Ctrl-C or SIGTERM is answered at once, whoever handles it and whenever: Ray Tune puts a
-    handler of its own in the place of others, and a step of torch's holds Python up for seconds.
-
-    Yields:
-        What is set when one came.
-    """
-    came = threading.Event()
+    handler of its own in the place of others, and a step of torch's holds Python up for seconds."""
     woken, wake = socket.socketpair()
     wake.setblocking(False)
     before = signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
-    answering = threading.Thread(target=_answer, args=(woken, words, came), daemon=True)
+    answering = threading.Thread(target=_answer, args=(woken, words), daemon=True)
     answering.start()
     try:
-        yield came
+        yield
     finally:
         signal.set_wakeup_fd(before)
         wake.close()
@@ -94,10 +97,9 @@ def answered(words: str) -> Iterator[threading.Event]:
         woken.close()
 
 
-def _answer(woken: socket.socket, words: str, came: threading.Event) -> None:
+def _answer(woken: socket.socket, words: str) -> None:
     while number := woken.recv(1):
         if number[0] in (signal.SIGINT, signal.SIGTERM):
-            came.set()
             with suppress(OSError):  # nobody reads it any more
                 os.write(1, f"\n{wrapped(words, console.is_terminal)}\n".encode())
             return

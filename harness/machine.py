@@ -170,6 +170,37 @@ def keep_freed_memory() -> str:
 
 
 @contextmanager
+def environment_kept() -> Iterator[None]:
+    """Afterwards it is as it was."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before:
+            del os.environ[name]
+        os.environ.update(before)
+
+
+def plain_torch() -> None:
+    """What a result depends on and torch keeps for a whole process is set, not taken as it is found: a file of the
+    user's own may change any of it when it is imported."""
+    import torch
+
+    torch.set_default_dtype(torch.float32)
+    torch.set_default_device(None)
+    torch.set_grad_enabled(True)
+    torch.set_anomaly_enabled(False)
+    torch.use_deterministic_algorithms(False)
+    torch.set_flush_denormal(False)
+    torch.backends.mkldnn.set_flags(True)
+    if torch.get_float32_matmul_precision() != "highest":
+        torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.enabled = True
+    torch.backends.cudnn.deterministic = False
+    torch.backends.cudnn.benchmark = False
+
+
+@contextmanager
 def threads(number: int) -> Iterator[None]:
     """So many threads inside an operation, meanwhile."""
     import torch  # here: the allocator is set before it is imported

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NoReturn
 
-from harness.errors import UserError
+from harness.errors import DataError, UserError
 
 # A command that has loaded torch would look for seconds through all that it is about to let go.
 atexit.register(gc.freeze)
@@ -43,25 +43,36 @@ def installed_version() -> str:
         return "of a checkout that is not installed"
 
 
-def carried_out(work: Callable[[], int], stopped: str) -> int:
-    """The exit code of a command: what `work` returns; 2 where whoever asked can mend something; 130 after Ctrl-C.
+def carried_out(
+    work: Callable[[], int],
+    stopped: str,
+    *,
+    answer: str = "stopping",
+    full: str = "the same command begins again",
+) -> int:
+    """The exit code of a command: what `work` returns; 2 where whoever asked can mend something, said in a line; 130
+    after Ctrl-C, 143 after SIGTERM. Anything else is raised.
 
     Args:
-        stopped: what is said after Ctrl-C of what there is now.
+        stopped: what is said after a signal of what there is now.
+        answer: what is said at once when one comes.
+        full: what is said of a disk that fails, or is full, behind the path.
     """
-    from harness.console import answered, complain, say  # rich: --help does without it
+    from harness.console import complain, say  # rich: --help does without it
+    from harness.files import disk_error
+    from harness.signals import obeyed, stop_code
 
-    with answered("stopping") as asked:
+    with obeyed(answer):
         try:
             return work()
-        except (Exception, KeyboardInterrupt) as error:
-            # What Ctrl-C broke may fail in any way: torch goes on after an import of NumPy that was left halfway.
-            if isinstance(error, KeyboardInterrupt) or asked.wait(0.1):
+        except BaseException as error:
+            if code := stop_code(error):
                 say("stopped", stopped, must=True)
-                return 130
-            if not isinstance(error, UserError):
+                return code
+            disk = disk_error(error)
+            if not isinstance(error, UserError) and not disk:
                 raise
-            complain(error)
+            complain(DataError(f"{disk}; {full}") if disk else error)
             return 2
 
 

@@ -6,8 +6,11 @@ import ast
 import hashlib
 import importlib.machinery
 import inspect
+import os
 import sys
 import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ import torch
 
 import harness
 import operators
+from harness import machine
 from harness.errors import in_a_line
 from operators.base import at_path, find_operator
 
@@ -28,6 +32,30 @@ def import_from(*folders: str | Path) -> None:
     for folder in reversed(folders):
         if str(folder) not in sys.path:
             sys.path.insert(0, str(folder))
+
+
+@contextmanager
+def nothing_moved() -> Iterator[None]:
+    """Afterwards the environment, the working directory and what torch keeps for a whole process are as they were,
+    whatever the user's own code did to them when it was imported: other trials would have them so."""
+    folder, before = os.getcwd(), [get() for get, _ in _OF_TORCH]
+    try:
+        with machine.environment_kept():
+            yield
+    finally:
+        os.chdir(folder)
+        for (get, put), value in zip(_OF_TORCH, before, strict=True):
+            if get() != value:
+                put(value)
+
+
+_OF_TORCH: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
+    (torch.get_default_dtype, torch.set_default_dtype),
+    (torch.get_num_threads, torch.set_num_threads),
+    (torch.is_grad_enabled, torch.set_grad_enabled),
+    (torch.are_deterministic_algorithms_enabled, lambda on: torch.use_deterministic_algorithms(on)),
+    (lambda: torch.backends.mkldnn.enabled, lambda on: setattr(torch.backends.mkldnn, "enabled", on)),
+)
 
 
 def is_ours(cls: Any) -> bool:

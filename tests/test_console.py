@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import signal
@@ -113,6 +114,16 @@ def test_a_bar_is_there_from_nothing_of_all_on(monkeypatch: pytest.MonkeyPatch) 
     ("what", "code", "line"),
     [
         (StudyError("x.yaml: seeds: empty"), 2, "error: x.yaml: seeds: empty\n"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/data/a"),
+            2,
+            "error: /data/a: No space left on device; the same command begins again\n",
+        ),
+        (
+            SystemExit(int(signal.SIGTERM)),
+            143,
+            "stopped  nothing was written\n",
+        ),  # as Ray's own handler has it
         (KeyboardInterrupt(), 130, "stopped  nothing was written\n"),
     ],
 )
@@ -143,20 +154,21 @@ def test_ctrl_c_is_answered_before_whoever_handles_it_is_done(capfd: pytest.Capt
     assert said + capfd.readouterr().out == "\nstopping\n"
 
 
-def test_what_ctrl_c_broke_may_fail_in_any_way(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_what_a_signal_broke_may_fail_in_any_way(
+    number: signal.Signals, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Whoever is interrupted may swallow it: torch does, and fails later over what it left halfway."""
 
     def work() -> int:
-        with contextlib.suppress(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
+        with contextlib.suppress(KeyboardInterrupt, SystemExit):
+            os.kill(os.getpid(), number)
             time.sleep(10)
         raise RecursionError
 
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        assert carried_out(work, "nothing was written") == 130
-    finally:
-        signal.signal(signal.SIGINT, before)
+    before = signal.getsignal(number)
+    assert carried_out(work, "nothing was written") == code
+    assert signal.getsignal(number) == before
     assert capsys.readouterr().out == "stopped  nothing was written\n"
 
 

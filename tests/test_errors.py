@@ -8,7 +8,7 @@ import re
 import pytest
 from house import modules
 
-from harness.console import say
+from harness.console import Table, say, show
 from harness.errors import DataError, Problems, StudyError, in_a_line
 
 
@@ -48,6 +48,10 @@ def test_a_line_stays_one_and_can_be_printed_anywhere() -> None:
 def test_what_is_printed_cannot_steer_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     say("study", "\x1b]0;title\x07 é\nand more")
     assert capsys.readouterr().out == "study    \\x1b]0;title\\x07 é\nand more\n"
+    table = Table("class", box=None)
+    table.add_row("\x1b]0;title\x07 é")
+    show(table)
+    assert "\\x1b]0;title\\x07 é" in capsys.readouterr().out
 
 
 def test_several_things_are_a_line_each() -> None:

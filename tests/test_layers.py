@@ -11,6 +11,7 @@ MODULES = modules()
 ARROWS = graph()
 
 ORDER = [  # from the ground up: a room may know those on lines before its own
+    {"harness.shapes"},
     {
         "operators",
         "harness.errors",
@@ -23,11 +24,11 @@ ORDER = [  # from the ground up: a room may know those on lines before its own
         "harness.console",
         "harness.files",
         "harness.machine",
-        "harness.outside",
         "harness.published",
         "harness.plots",
         "harness.units",
     },
+    {"harness.outside", "harness.signals"},
     {"harness.model", "harness.options", "harness.stats"},
     {"harness.data", "harness.analysis"},
     {"harness.train"},

@@ -18,8 +18,9 @@ from harness import model
 from harness.cost import latency, profiling, timeline
 from harness.cost.config import CostConfig
 from harness.cost.counting import counted
-from harness.cost.latency import TimedNetwork, Variants
-from harness.files import csv_cell, write_whole
+from harness.cost.latency import Variants
+from harness.cost.measuring import Order, measure
+from harness.files import csv_cell, from_json, write_whole
 from harness.model.config import ModelConfig
 from harness.records import CostRecord, cost_from_json, to_json
 
@@ -99,7 +100,7 @@ def _of_networks(
     }
     for name, file in files.items():
         with contextlib.suppress(FileNotFoundError, ValueError):  # damaged: it is measured anew
-            records[name] = cost_from_json(json.loads(file.read_text()))
+            records[name] = cost_from_json(from_json(file.read_bytes()))
     doubtful = [name for name, record in records.items() if record.doubts]
     wanted = [name for name, one in records.items() if remeasure or one.doubts or not one.latency_ms]
     timed = wanted if config.latency else []
@@ -109,23 +110,34 @@ def _of_networks(
     if not timed and not traced:
         return records
     chosen = {name: variants[name] for name in variants if name in {*timed, *traced}}
-    cases = latency.build(config, chosen, device, channels_last)
     if timed:
         begin(len(timed), len(set(timed) & set(doubtful)))
-        timings = latency.measure(config, {name: cases[name] for name in timed}, device, progress)
-        for name, timing in timings.items():
-            fresh = counted(config, *variants[name])
-            records[name] = _measured(fresh, timing, cases[name], on)
-    taken = {}
-    for name, case in cases.items():
-        if (config.step and name in timed) or name in traced:
-            trace = trace_file(profiles, name) if profiles is not None and name in traced else None
-            taken[name] = profiling.profile_step(case, trace)
-            records[name] = _with_step(records[name], taken[name], on)
-    if profiles is not None and traced:
-        _show(profiles, taken, records)
-    for name in cases:
+    order = Order(
+        config=config,
+        networks=chosen,
+        timed=tuple(timed),
+        stepped={
+            name: trace_file(profiles, name) if profiles is not None and name in traced else None
+            for name in chosen
+            if (config.step and name in timed) or name in traced
+        },
+        device=device,
+        channels_last=channels_last,
+        threads=torch.get_num_threads(),
+    )
+    found = measure(order, progress)
+    for name, timing in found.timings.items():
+        fresh = counted(config, *variants[name])
+        records[name] = _measured(fresh, timing, found.forward_share[name], on)
+    for name, profile in found.steps.items():
+        records[name] = _with_step(records[name], profile, on)
+    if profiles is not None and found.steps and traced:
+        _show(profiles, found.steps, records)
+    for name in chosen.keys() - found.failed.keys():
         write_whole(files[name], json.dumps(to_json(records[name])))
+    for name, why in found.failed.items():  # not kept: the next run tries again
+        words = [f"failed: could not be measured: {why}"]
+        records[name] = dataclasses.replace(records[name], warnings=records[name].warnings + words)
     return records
 
 
@@ -160,13 +172,13 @@ def trace_file(profiles: Path, variant: str) -> Path:
 
 
 def _measured(
-    record: CostRecord, timing: latency.Timings, case: TimedNetwork, on: dict[str, str]
+    record: CostRecord, timing: latency.Timings, forward_share: float, on: dict[str, str]
 ) -> CostRecord:
     return dataclasses.replace(
         record,
         latency_ms=timing.samples["forward"],
         samples_ms={name: samples for name, samples in timing.samples.items() if name != "forward"},
-        temporal_share={"forward": profiling.profile_forward(case).temporal_share},
+        temporal_share={"forward": forward_share},
         warnings=record.warnings + timing.warnings,
         measured_on=on,
     )

@@ -15,12 +15,12 @@ from torch.nn.modules.conv import _ConvNd
 
 from harness.cost.config import OWN, CostConfig
 from harness.cost.memory import saved_bytes
-from harness.errors import first_line
+from harness.errors import StudyError, first_line
 from harness.model.build import build
 from harness.model.config import ALONE, ModelConfig
 from harness.model.network import Network
 from harness.model.nonlocal3d import NonLocal3d
-from harness.outside import is_ours
+from harness.outside import blamed, is_ours
 from harness.records import CostRecord
 from harness.train import apart
 from operators import TemporalOp
@@ -43,6 +43,11 @@ def placed(config: CostConfig, model: ModelConfig) -> ModelConfig:
     return dataclasses.replace(
         model.drawn(), backbone=backbone, stages=config.stages or model.stages, width=1.0
     )
+
+
+def has_own_code(model: ModelConfig) -> bool:
+    """Whether the user's own runs in it, which may raise anything."""
+    return any("." in name for name in model.own_code)
 
 
 @dataclass(frozen=True)
@@ -88,11 +93,19 @@ def count(config: CostConfig, model: ModelConfig, num_frames: int) -> CostRecord
     """Parameters and MACs of a variant, from shapes and from what its operator states; all else is left empty.
 
     Raises:
-        ValueError: the operator refuses its settings or the channels of a block.
+        StudyError: an operator refuses the channels of a block at that geometry, or fails in what it states.
     """
-    with torch.device("meta"):
-        net = network(config, model, num_frames)
-    counts = count_macs(net, config.size)
+    try:
+        with torch.device("meta"):
+            net = network(config, model, num_frames)
+        counts = count_macs(net, config.size)
+    except (Exception, SystemExit) as error:
+        if not has_own_code(model) and not isinstance(error, ValueError):
+            raise
+        what = f"{', '.join(model.operator_names)} in {placed(config, model).backbone}"
+        raise StudyError(
+            f"cost: {what} cannot be counted: {blamed(error)}; try cost.backbone: {OWN}"
+        ) from None
     params = sum(p.numel() for p in net.parameters())
     added = sum(p.numel() for _, op in net.operators() for p in op.parameters())
     return CostRecord(

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,11 +29,7 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parse(argv)
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by which what is half written goes
-    try:
-        return carried_out(lambda: _run(args), "each report is the old one or the new one, whole")
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    return carried_out(lambda: _run(args), "each report is the old one or the new one, whole")
 
 
 def _run(args: argparse.Namespace) -> int:

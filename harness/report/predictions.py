@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.errors import StudyError, nearest
+from harness.files import is_no_file
 from harness.metrics import counts
 from harness.records import StudyRecord, TrialRecord
 
@@ -91,6 +92,8 @@ def record_of(
 
 
 def _read(file: Path) -> Iterator[_Row]:
+    if is_no_file(file):
+        raise StudyError(f"{file}: cannot be read: it is no file")
     try:
         with file.open(encoding="utf-8-sig", newline="") as opened:
             reader = csv.reader(opened, strict=True)

@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any
 import harness
 from harness.analysis.summary import Summary, summarize
 from harness.errors import StudyError, in_a_line
-from harness.files import default_data_dir, replace_folder, restore_folder, write_whole
+from harness.files import (
+    default_data_dir,
+    from_json,
+    is_no_file,
+    only_writer,
+    replace_folder,
+    restore_folder,
+    write_whole,
+)
 from harness.records import SCHEMA, StudyRecord, study_from_json
 from harness.report import export
 from harness.report.document.html import html
@@ -43,6 +51,7 @@ CODE = (
     "metrics.py",
     "seeds.py",
     "records.py",
+    "shapes.py",
     "units.py",
 )
 """The folders and files of `harness/`, and `operators/` beside it, that decide a report's bytes."""
@@ -58,7 +67,7 @@ def write_study(record: StudyRecord, out: Path, data_dir: Path | None = None) ->
         StudyError: the folder cannot be written, or holds something that is no report.
     """
     summary = summarize(record)
-    with _named_errors(out):
+    with _alone(out, record.name):
         target = _place(out, record.name)
         # Drawing the same bytes again would take seconds; but whether clips are found, the record does not know.
         if record.clips or not _is_current(summary, target):
@@ -77,7 +86,7 @@ def write_comparison(first: StudyRecord, second: StudyRecord, out: Path) -> Path
     from harness.report import compare
 
     compared = compare.compare_studies(first, second)
-    with _named_errors(out):
+    with _alone(out, compared.name):
         target = _place(out, compared.name, compare.NUMBERS)
         replace_folder(target, lambda folder: _write_comparison(compared, folder))
     return target
@@ -91,17 +100,17 @@ def write_index(out: Path) -> Path:
     """
     pages = {"README.md": markdown, "index.html": html}
     studies = []
-    with _named_errors(out):
+    with _alone(out):
         for name in pages:
             target = out / name
             if target.exists() and MARK not in target.read_text(encoding="utf-8", errors="replace"):
                 raise StudyError(f"{target}: was not written by harness.report; choose another --out")
         for file in sorted(out.glob(f"*/{NUMBERS}")):
             try:
-                data = json.loads(file.read_text(encoding="utf-8"))
-                answer = data.get("headline", data["answer"])
-                studies.append((file.parent.name, data["record"]["question"], answer))
-            except (ValueError, KeyError, TypeError):
+                data = _numbers_in(file)
+                words = str(data["record"]["question"]), str(data.get("headline", data["answer"]))
+                studies.append((file.parent.name, *words))
+            except (OSError, ValueError, KeyError, TypeError):
                 studies.append((file.parent.name, "", f"{NUMBERS} cannot be read"))
         for name, render in pages.items():
             write_whole(out / name, render(index(studies, name)))
@@ -115,7 +124,7 @@ def read_record(path: Path) -> StudyRecord:
         StudyError: the file is not there, is no report's, is of a newer version, or was edited since it was written.
     """
     try:
-        written = json.loads(path.read_text(encoding="utf-8"))
+        written = _numbers_in(path)
         data = written["record"]
         schema = int(data["schema"])
         if schema > SCHEMA:
@@ -131,10 +140,29 @@ def read_record(path: Path) -> StudyRecord:
         raise StudyError(f"{path}: is not the {NUMBERS} of a report ({in_a_line(error)})") from None
 
 
+def _numbers_in(file: Path) -> dict[str, Any]:
+    """Raises OSError or ValueError: it is no file, or holds no mapping."""
+    if is_no_file(file):
+        raise ValueError("it is no file")
+    found = from_json(file.read_text(encoding="utf-8"))
+    if not isinstance(found, dict):
+        raise ValueError("it holds no mapping")
+    return found
+
+
 @contextmanager
-def _named_errors(out: Path) -> Iterator[None]:
+def _alone(out: Path, name: str = "any") -> Iterator[None]:
+    """Meanwhile no other process writes reports there: it would take what is half written for left behind.
+
+    Raises:
+        StudyError: the folder cannot be written, or the name of the one in it leads elsewhere.
+    """
+    if name in ("", ".", "..") or Path(name).name != name:  # of a record that somebody else wrote
+        raise StudyError(f"{name!r} is no name of a report's folder")
     try:
-        yield
+        out.mkdir(parents=True, exist_ok=True)
+        with only_writer(out):
+            yield
     except OSError as error:
         raise StudyError(
             f"--out {out}: {error.filename or out} cannot be written: {error.strerror}"
@@ -145,12 +173,9 @@ def _place(out: Path, name: str, numbers: str = NUMBERS) -> Path:
     """Where a report goes; an earlier replacement that was killed halfway is undone.
 
     Raises:
-        StudyError: what stands there is no report, or the name leads elsewhere.
+        StudyError: what stands there is no report.
     """
-    if name in ("", ".", "..") or Path(name).name != name:  # of a record that somebody else wrote
-        raise StudyError(f"{name!r} is no name of a report's folder")
     target = out / name
-    out.mkdir(parents=True, exist_ok=True)
     restore_folder(target)
     if target.is_dir() and any(target.iterdir()) and not (target / numbers).exists():
         raise StudyError(
@@ -200,9 +225,9 @@ def _numbers(summary: Summary) -> dict[str, Any]:
 def _is_current(summary: Summary, folder: Path) -> bool:
     """Whether a report of this very record, written by this very code, stands there whole and unchanged."""
     try:
-        written = json.loads((folder / NUMBERS).read_text(encoding="utf-8"))
+        written = _numbers_in(folder / NUMBERS)
         files = written.pop("files")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError):
         return False
     return bool(written == json.loads(json.dumps(_numbers(summary))) and files == _digests(folder))
 

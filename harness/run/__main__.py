@@ -14,13 +14,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from harness.console import bar, complain, quieten, say, start
-from harness.errors import DataError, UserError
-from harness.files import disk_error
+from harness.console import bar, quieten, say, start
+from harness.options import carried_out
 from harness.run.request import Request, read
-from harness.run.signals import obeyed, received, stop_code, stop_if_asked
+from harness.signals import received, stop_code, stop_if_asked
 
 if TYPE_CHECKING:
     from harness.data.config import DataConfig
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
     from harness.train.trial import Job
 
 
+T = TypeVar("T")
+
 # torch, ray and mlflow are imported where they are needed: --help must answer at once.
 
 
@@ -41,34 +42,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a log shows each line at once, whatever its encoding
         sys.stdout.reconfigure(line_buffering=True, errors="replace")
     quieten(request.quiet)
-    with obeyed():
-        return _ended(request)
-
-
-def _ended(request: Request) -> int:
-    """The exit code, after a line where the request could not be carried out to its end."""
-    try:
-        return _list() if request.list else _run(request)
-    except (KeyboardInterrupt, SystemExit) as stop:
-        code = stop_code(stop)
-    except Exception as error:
-        if not received:
-            return _refused(error)
-        # What a signal broke may fail in any way: torch goes on after an import of NumPy that was left halfway.
-        code = 128 + max(received)
-    say("stopped", "no trial is under way; the same command starts again from here")
-    return code
-
-
-def _refused(error: Exception) -> int:
-    """2 after a line on what whoever asked can mend; anything else is raised."""
-    if isinstance(error, UserError):
-        complain(error)
-    elif line := disk_error(error):
-        complain(DataError(f"{line}; what is tracked is safe, and the same command goes on from here"))
-    else:
-        raise error
-    return 2
+    return carried_out(
+        lambda: _list() if request.list else _run(request),
+        "no trial is under way; the same command starts again from here",
+        answer="stopping; trials that are under way end at their last whole epoch: up to half a minute",
+        full="what is tracked is safe, and the same command goes on from here",
+    )
 
 
 def _list() -> int:
@@ -99,7 +78,7 @@ def _run(request: Request) -> int:
     store = _store(request)
     codes = []
     for study in studies:
-        done = store.done(study.name) if store else {}
+        done = _awaited(request, partial(store.done, study.name)) if store else {}
         if store is None or request.dry_run:
             codes.append(_dry_run(study, request, done, store))
         else:
@@ -173,14 +152,14 @@ def _carry_out(study: Study, request: Request, done: Mapping[str, str], store: S
         stopped, found = _tune(study, request, done, store)
         if stopped:
             return stopped
-        study, done = tuning.settled(study, found), store.done(study.name)
+        study, done = tuning.settled(study, found), _awaited(request, partial(store.done, study.name))
     plan = Plan(study, request, by_variant(study, opened), done)
-    printer.show_plan(plan, store.sources(study.name))
+    printer.show_plan(plan, _awaited(request, partial(store.sources, study.name)))
     stopped = _run_pending(
         plan, store, lambda: _costs(plan), lambda costs, here: study_record(plan, costs, here, found)
     )
-    record = store.load_study(study.name)
-    Recorder(store).keep_variants(study.name, variant_runs(record))
+    record = _awaited(request, partial(store.load_study, study.name))
+    _awaited(request, partial(Recorder(store).keep_variants, study.name, variant_runs(record)))
     results = plan.results(record)
     printer.show_results(record, results, request, stopped=bool(stopped))
     return stopped or int(any(trial.status != "done" for trial in results))
@@ -209,7 +188,7 @@ def _tune(
             lambda: costs.measure(trying, lambda measured, doubtful: None, lambda done, total: None),
             lambda found, here: study_record(whole, tuning.by_row(study, found), here),
         )
-    found = tuning.outcome(study, trying, store)
+    found = _awaited(request, partial(tuning.outcome, study, trying, store))
     printer.show_chosen(found)
     if stopped:
         say("stopped", "the same command goes on from here")
@@ -246,14 +225,21 @@ def _run_pending(
         locks.append(lock_file(store.connection.file))
     with claimed(plan.pending, locks):
         found = measure()
-        recorder.begin_study(record(found, here))
+        _awaited(plan.request, partial(recorder.begin_study, record(found, here)))
         if traces := costs.profiles(plan):
-            recorder.attach_profiles(plan.study.name, traces)
+            _awaited(plan.request, partial(recorder.attach_profiles, plan.study.name, traces))
         try:
             keeper = RunRecorder(recorder, plan, found)
             return _train(plan.jobs(here), keeper, plan) if plan.pending else 0
         finally:
             recorder.stop_running()
+
+
+def _awaited(request: Request, call: Callable[[], T]) -> T:
+    """What a call of the store returns; a store that is away is waited for, as while trials run."""
+    from harness.run.outbox import insisted
+
+    return insisted(call, 60 * request.wait_for_store, partial(say, "note", must=True))
 
 
 def _open(config: DataConfig, request: Request) -> DataSet:
@@ -294,7 +280,9 @@ def _train(jobs: Sequence[Job], recorder: RunRecorder, plan: Plan) -> int:
             if not received:
                 watch.finish()
     except (KeyboardInterrupt, SystemExit) as stop:
-        return stop_code(stop)
+        if code := stop_code(stop):
+            return code
+        raise
     return 130 if len(watch.ended_ids) < len(jobs) else 0  # Ray's fit() returns normally after Ctrl-C
 
 

@@ -14,6 +14,19 @@ T = TypeVar("T")
 _AGAIN = 5.0  # seconds until a store that was away is asked again
 
 
+def insisted(call: Callable[[], T], patience: float, say: Callable[[str], None]) -> T:
+    """What a call of the store returns that nothing goes on without: a store that is away is waited for.
+
+    Raises:
+        TrackingError: as of `Outbox.put`.
+    """
+    done: list[T] = []
+    box = Outbox(patience, say)
+    box.put(lambda: done.append(call()), None)
+    box.drain()
+    return done[0]
+
+
 class Outbox:
     """Makes calls that write into the store; each may be made again where it failed halfway.
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.errors import StudyError
+from harness.machine import environment_kept
 from harness.outside import copy_sources
 from harness.records import TrialRecord
 from harness.run import nodes
@@ -229,19 +230,14 @@ def _before_ray(address: str) -> Iterator[None]:
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "RAY_DEDUP_LOGS_SKIP_REGEX": "^",  # matches all of what Ray would print of a node that is lost
     } | os.environ
-    before = dict(os.environ)
-    os.environ.update(settings)
-    os.environ.pop(_CLUSTERS, None)
-    if not address:
-        # Ray has no setting to be reached from here alone; what does it on other systems does it here.
-        os.environ[_CLUSTERS] = "0"
-        _own_token()
-    try:
+    with environment_kept():  # also of what Ray sets
+        os.environ.update(settings)
+        os.environ.pop(_CLUSTERS, None)
+        if not address:
+            # Ray has no setting to be reached from here alone; what does it on other systems does it here.
+            os.environ[_CLUSTERS] = "0"
+            _own_token()
         yield
-    finally:  # also of what Ray has set
-        for name in os.environ.keys() - before:
-            del os.environ[name]
-        os.environ.update(before)
 
 
 def _own_token() -> None:

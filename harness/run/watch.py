@@ -9,7 +9,7 @@ from harness.records import TrialRecord
 from harness.run.outbox import Outbox
 from harness.run.printer import Printer
 from harness.run.recorder import RunRecorder, left_behind, whole
-from harness.run.signals import stop_if_asked
+from harness.signals import stop_if_asked
 from harness.train.trial import Job
 
 

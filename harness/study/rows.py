@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from typing import Any, NamedTuple
 
 import torch
@@ -12,15 +14,17 @@ import torch
 from harness.cost.config import OWN, CostConfig
 from harness.cost.counting import placed as as_costed
 from harness.errors import Problems, StudyError, first_line, setting
+from harness.model import packages
 from harness.model.any_backbone import AnyBackbone
 from harness.model.build import build
 from harness.model.config import ModelConfig
-from harness.outside import blamed, is_ours
+from harness.outside import blamed, is_ours, nothing_moved
 from harness.study.head import SECTIONS, everywhere
 from harness.study.reading import Source, merged, overlap, paths, readable, settings_of, without_refused
 from harness.study.study import deciding
+from harness.train import apart
 from harness.train.settings import Settings
-from operators.base import TemporalOp, find_operator
+from operators.base import TemporalOp, find_operator, make_operator
 
 
 class Row(NamedTuple):
@@ -119,13 +123,20 @@ def _check_backbone(model: ModelConfig, source: Source) -> None:
     if not model.is_outside:
         return
     place = source("model.backbone")
+    if packages.own_path(model.backbone):
+        _try_apart(f"{place}: {model.backbone}", _any_backbone, model.backbone)
     try:
-        with torch.device("meta"):
-            AnyBackbone(model.backbone)
+        with nothing_moved():
+            _any_backbone(model.backbone)
     except ValueError as error:
         raise StudyError(f"{place}: {first_line(error).removeprefix('backbone: ')}") from None
-    except Exception as error:  # whatever a user's own file does
+    except (Exception, SystemExit) as error:  # whatever a user's own file does
         raise StudyError(f"{place}: {model.backbone}: {blamed(error)}") from None
+
+
+def _any_backbone(name: str) -> None:
+    with torch.device("meta"):
+        AnyBackbone(name)
 
 
 def _checked_operator(settings: Settings, source: Source, problems: Problems) -> dict[Any, Any] | None:
@@ -179,12 +190,14 @@ def _checked(
         return True
 
     try:
-        with problems.collect():
+        with problems.collect(), nothing_moved():
+            if isinstance(name, str) and "." in name:
+                _try_apart(f"{place}: {name}", _one_operator, name, frames, operator)
             cls = _found(name, place)
             known = {"name", *operator, *(item.name for item in dataclasses.fields(ModelConfig))}
             without_refused(tried, dict(operator), known, refused, set())
             return None if refusals else {"name": name if "." in name else cls.name, **operator}
-    except Exception as error:  # whatever a user's own file does when imported, or its class when made
+    except (Exception, SystemExit) as error:  # of a user's own file when imported, or its class when made
         problems.add(f"{place}: {name}: {blamed(error)}")
     return None
 
@@ -203,3 +216,26 @@ def _found(name: Any, place: str) -> type[TemporalOp]:
         dotted = f"{cls.__module__}.{cls.__qualname__}"
         raise StudyError(f"{place}.name: {name!r} is not of the zoo; write its dotted path, {dotted}")
     return cls
+
+
+def _one_operator(name: str, frames: int, settings: dict[str, Any]) -> None:
+    make_operator(name, channels=64, num_frames=frames, **settings)
+
+
+def _try_apart(what: str, call: Callable[..., None], *arguments: Any) -> None:
+    """Have the user's own code imported and called in a process of its own first: what it raises there, it raises here
+    again; but here it must not end the process, nor keep it for ever.
+
+    Raises:
+        StudyError: it does.
+    """
+    try:
+        apart.answer(_survives, call, arguments, seconds=apart.PATIENCE)
+    except apart.NoAnswerError as error:
+        raise StudyError(f"{what}: cannot be made: {error}") from None
+
+
+def _survives(call: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    said = io.StringIO()  # what it prints, it prints again
+    with redirect_stdout(said), redirect_stderr(said), suppress(BaseException):
+        call(*arguments)

@@ -155,7 +155,7 @@ class Connection:
         found = self.runs(experiment.experiment_id, f"tags.`{KIND}` = 'summary'")
         if not found:
             raise TrackingError(f"{study}: its summary run is gone from the store; run the study again")
-        return found[0]
+        return min(found, key=lambda run: (run.info.start_time, run.info.run_id))
 
     def finished(self) -> list[tuple[str, Run]]:
         """Every finished trial of the store with the name of its study, the oldest first."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from harness.files import markdown_text
 from harness.records import StudyRecord, operator_words
 
 NOTE = "mlflow.note.content"
@@ -23,8 +24,8 @@ Metrics: `val/` and `train/` by epoch, `group/` and `class/` of the reported epo
 
 
 def describe_study(record: StudyRecord) -> str:
-    source = f"\n\nSource: {record.source}." if record.source else ""
-    return _STUDY.format(question=record.question, source=source, baseline=record.baseline)
+    source = f"\n\nSource: {markdown_text(record.source)}." if record.source else ""
+    return _STUDY.format(question=markdown_text(record.question), source=source, baseline=record.baseline)
 
 
 def describe_trial(variant: str, seed: int, settings: dict[str, Any]) -> str:
@@ -33,7 +34,7 @@ def describe_trial(variant: str, seed: int, settings: dict[str, Any]) -> str:
     if "name" not in operator:  # by stage
         operator = {"name": operator_words(operator)}
     name = operator.pop("name")
-    how = ", ".join(f"{key} {value}" for key, value in operator.items())
+    how = markdown_text(", ".join(f"{key} {value}" for key, value in operator.items()))
     lines = [f"**`{variant}`, seed {seed}**: operator `{name}`" + (f" ({how})" if how else "")]
     where = [str(model.get("backbone") or "")]
     where += [f"{data['num_frames']} frames" if "num_frames" in data else ""]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import threading
@@ -35,9 +36,11 @@ def is_alive(run: Run) -> bool:
     pid, _, started = rest.partition(":")
     if host != socket.gethostname():
         seen = run.data.tags.get(SEEN)
-        return seen is None or time.time() - float(seen) < _SILENCE
+        return seen is None or time.time() - _seconds(seen) < _SILENCE
     if os.name == "nt":  # there, asking would end the process
         return True
+    if not pid.isdecimal():  # whatever somebody wrote there
+        return False
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:
@@ -47,6 +50,14 @@ def is_alive(run: Run) -> bool:
     if started and started != _started(int(pid)):  # another process has its number now
         return False
     return int(pid) != os.getpid()
+
+
+def _seconds(text: str) -> float:
+    """No number where somebody else wrote it."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _started(pid: int) -> str:

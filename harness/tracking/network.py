@@ -20,6 +20,7 @@ import yaml
 
 from harness.data.transforms import normalise
 from harness.errors import TrackingError
+from harness.files import markdown_text
 from harness.model.build import build
 from harness.model.config import ModelConfig
 from harness.records import operator_words
@@ -62,9 +63,10 @@ def save(folder: Path, weights: Path, settings: dict[str, Any], classes: list[st
 def card(address: str, settings: dict[str, Any], classes: list[str]) -> str:
     """What MLflow's page of the model says: what it takes, what it gives, how it is called."""
     data = settings["data"]
-    operator = operator_words(settings["model"]["operator"])
+    operator = markdown_text(operator_words(settings["model"]["operator"]))
+    names = markdown_text(", ".join(classes[:20])) + (", ..." if len(classes) > 20 else "")
     return f"""\
-Operator: {operator}. {len(classes)} classes: {", ".join(classes[:20])}{", ..." if len(classes) > 20 else ""}.
+Operator: {operator}. {len(classes)} classes: {names}.
 
 Name the classes of videos, sampled and cropped as in its study:
 

@@ -58,8 +58,7 @@ class Recorder:
             self._client.set_experiment_tag(self._experiment_id, NOTE, describe_study(record))
             self._save_view()
             self._close_stale()
-            found = self._search(f"tags.`{KIND}` = 'summary'")
-            run = found[0] if found else self._make_run("summary", "summary", {})
+            run = self._summary()
             summary, known = run.info.run_id, run.data.metrics
             if run.info.status != "FINISHED":  # new, or left by a process that was killed just here
                 self._client.set_terminated(summary)
@@ -170,7 +169,10 @@ class Recorder:
         with self._connection.named_errors():
             experiment = self._connection.summary(name).info.experiment_id
             found = self._connection.runs(experiment, f"tags.`{KIND}` = 'variant'")
-            known = {run.data.tags["variant"]: run for run in found}
+            known: dict[str, Run] = {}
+            for run in sorted(found, key=_age):
+                if known.setdefault(run.data.tags.get("variant", ""), run) is not run:
+                    self._delete(run)  # of two drivers that ended at once
             for place, one in enumerate(variants):
                 run = known.pop(one.variant, None) or self._make_run(
                     one.variant, "variant", {"variant": one.variant}, experiment
@@ -185,7 +187,7 @@ class Recorder:
                 if run.info.status != "FINISHED":
                     self._client.set_terminated(run_id)
             for gone in known.values():
-                self._client.delete_run(gone.info.run_id)
+                self._delete(gone)
 
     def attach_report(self, name: str, folder: Path) -> None:
         """Put a written report on a study's summary run, in the place of an earlier one."""
@@ -221,6 +223,27 @@ class Recorder:
             if found is None:
                 raise
             return str(found.experiment_id)
+
+    def _summary(self) -> Run:
+        """The study's, which is made where it is not there yet; of two that were made at once the first one."""
+        query = f"tags.`{KIND}` = 'summary'"
+        if not self._search(query):
+            self._make_run("summary", "summary", {})
+        first, *others = sorted(self._search(query), key=_age)
+        for other in others:
+            if not is_alive(other):  # else its own driver takes it away
+                self._delete(other)
+        return first
+
+    def _delete(self, run: Run) -> None:
+        """Restorably; another process may have done so just now."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.delete_run(run.info.run_id)
+        except MlflowException as error:
+            if error.get_http_status_code() >= 500:
+                raise
 
     def _make_run(self, name: str, kind: str, tags: dict[str, str], experiment: str = "") -> Run:
         """A run is made with all that marks it, in one call: a process that is killed leaves it known or not there."""
@@ -332,6 +355,11 @@ class Recorder:
 
         cut = [Param(key, str(value)[:6000]) for key, value in params.items()]  # MLflow takes no longer one
         self._client.log_batch(run_id, params=cut)
+
+
+def _age(run: Run) -> tuple[int, str]:
+    """By which the oldest run comes first, whoever asks."""
+    return run.info.start_time, run.info.run_id
 
 
 def _tags(words: Mapping[str, str]) -> list[Any]:

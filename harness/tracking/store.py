@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import TrackingError
-from harness.records import SCHEMA, SOURCES, StudyRecord, TrialRecord, study_from_json, trial_from_json
+from harness.files import from_json
+from harness.records import (
+    SCHEMA,
+    SOURCES,
+    StudyRecord,
+    TrialRecord,
+    check_predictions,
+    study_from_json,
+    trial_from_json,
+)
 from harness.tracking.connection import KIND, REASON, TRIAL_ID, Connection
 from harness.tracking.drivers import is_alive
 from harness.tracking.metrics import EPOCH, TOP1, digest
@@ -105,6 +113,7 @@ class Store:
                 raise TrackingError(f"{name}: its plan is gone from the store; run the study again") from None
             record = _read_plan(name, text)
             trials = self._results(name, summary.info.experiment_id, record.trials)
+        trials = [_of_classes(trial, len(record.classes)) for trial in trials]
         return dataclasses.replace(record, trials=trials)
 
     def results(self, study: str, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
@@ -172,13 +181,12 @@ class Store:
             reason = f"{now} after epoch {epoch}; run the study again to go on"
             return dataclasses.replace(known, status="running", reason=reason)
         try:
-            saved = trial_from_json(json.loads(self._read_artifact(run, "result.json")))
+            saved = trial_from_json(from_json(self._read_artifact(run, "result.json")))
         except FileNotFoundError:
             reason = "its result.json is gone from the store; run it again with --force"
             return dataclasses.replace(known, status="failed", reason=reason)
         except (ValueError, TypeError):
-            reason = "its result.json cannot be read; run it again with --force"
-            return dataclasses.replace(known, status="failed", reason=reason)
+            return dataclasses.replace(known, status="failed", reason=_UNREADABLE)
         # The plan's word for the variant: the same trial may once have run under another name.
         return dataclasses.replace(saved, variant=trial.variant, run_id=run.info.run_id)
 
@@ -195,9 +203,29 @@ class Store:
                 raise FileNotFoundError(name) from None
 
 
+_UNREADABLE = "its result.json cannot be read; run it again with --force"
+
+
+def _of_classes(trial: TrialRecord, classes: int) -> TrialRecord:
+    """A trial of the plan; where what it predicts is none of the plan's classes, a failure."""
+    try:
+        check_predictions(trial, classes, "record")
+    except ValueError:
+        return TrialRecord(
+            trial_id=trial.trial_id,
+            variant=trial.variant,
+            seed=trial.seed,
+            status="failed",
+            reason=_UNREADABLE,
+            environment=trial.environment,
+            run_id=trial.run_id,
+        )
+    return trial
+
+
 def _read_plan(name: str, text: str) -> StudyRecord:
     try:
-        plan = json.loads(text)
+        plan = from_json(text)
         if plan.get("schema", 0) > SCHEMA:
             raise TrackingError(f"{name}: was written by a newer version of this project; update it")
         return study_from_json(plan)

@@ -173,7 +173,8 @@ def answer(function: Callable[..., Any], *arguments: Any, seconds: int) -> Any:
         NoAnswerError: it raised, or its process ended or was not done in time.
     """
     begin = time.monotonic()
-    *_, said = run(Work(call=pickle.dumps((_answer, (function, arguments, seconds)))))
+    call = pickle.dumps((_answer, (function, arguments, seconds)))
+    *_, said = run(Work(call=call, time_limit=(seconds + 5) / 60))  # of one that undoes its own alarm
     if said.get("raised"):
         raise NoAnswerError(said["raised"])
     if "record" in said:

@@ -23,7 +23,7 @@ import torch._dynamo  # noqa: F401  # every optimiser of torch imports it when i
 
 import harness.train.trial  # noqa: F401  # and with it the zoo
 from harness.train.apart import END, EXPLAIN, FORK, READY, Said
-from harness.train.processes import end_with, in_mib
+from harness.train.processes import adopt_orphans, end_children, end_with, in_mib
 
 
 def serve(number: int) -> None:
@@ -33,6 +33,7 @@ def serve(number: int) -> None:
         number: the socket's file descriptor.
     """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # of a whole group's; whoever asked decides
+    adopt_orphans()
     gc.freeze()  # what is here stays; forks need not look through it again and again
     gc.enable()
     woken, wake = os.pipe()
@@ -56,6 +57,7 @@ def serve(number: int) -> None:
             with contextlib.suppress(OSError):  # here too, so that its group is there from the start
                 os.setpgid(pid, pid)
             code, memory = _attend(pid, asked, woken)
+            end_children()  # those too that it had started in a session of their own
             with contextlib.suppress(OSError):
                 asked.send(END.pack(code, memory))
 

@@ -7,6 +7,8 @@ import ctypes
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +19,28 @@ def end_with(parent: int) -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
     if os.getppid() != parent:
         os._exit(1)
+
+
+def adopt_orphans() -> None:
+    """Whatever a child of this process leaves running becomes its own child (on Linux)."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER
+
+
+def end_children() -> None:
+    """End all children of this process, theirs too, as far as the system names them."""
+    there = Path(f"/proc/self/task/{threading.get_native_id()}/children")
+    if _words(there):
+        time.sleep(0.2)  # some end by themselves, and clean up
+    while children := _words(there):
+        for child in map(int, children):
+            try:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+            except ChildProcessError:
+                continue
+            except OSError:  # another user's
+                return
 
 
 @contextlib.contextmanager
@@ -68,6 +92,10 @@ def out_of_memory_kills(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs
             files.append(groups / "memory" / path.lstrip("/") / "memory.oom_control")
     counted = [line.split() for file in files for line in _lines(file)]
     return sum(int(words[1]) for words in counted if words[0] == "oom_kill")
+
+
+def _words(file: Path) -> list[str]:
+    return [word for line in _lines(file) for word in line.split()]
 
 
 def _lines(file: Path) -> list[str]:

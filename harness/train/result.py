@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.files import sealed, sealed_bytes, write_whole
+from harness.files import from_json, sealed, sealed_bytes, write_whole
 from harness.model.network import Network
 from harness.records import TrialRecord, to_json, trial_from_json
 from harness.train.checkpoint import as_bytes
@@ -49,14 +49,14 @@ def saved_result(folder: Path) -> TrialRecord | None:
     try:
         if (size := sealed_bytes(file)) < 0:
             raise DamagedError(_RECORD)
-        saved = json.loads(file.read_bytes()[:size])
+        saved = from_json(file.read_bytes()[:size])
         record = trial_from_json(saved["record"])
         for name in _FILES:
             if saved["sha256"][name] != _digest((folder / name).read_bytes()):
                 raise DamagedError(name)
     except OSError as error:
         raise DamagedError(f"{Path(error.filename or file).name}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, RecursionError):  # of another version, sealed or not
+    except (ValueError, KeyError, TypeError):  # of another version, sealed or not
         raise DamagedError(_RECORD) from None
     return record
 

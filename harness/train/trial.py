@@ -167,19 +167,7 @@ def _prepare(job: Job) -> dict[str, str]:
     """Set up a process that trains. Returns what the record says of it so far."""
     how = machine.keep_freed_memory()
     import_from(*job.import_paths)
-    _set_torch()
     return dict(job.environment) | {"allocator": how}
-
-
-def _set_torch() -> None:
-    """What a result depends on and torch keeps for a whole process is set, not taken as it is found."""
-    torch.set_default_dtype(torch.float32)
-    torch.set_grad_enabled(True)
-    torch.use_deterministic_algorithms(False)
-    torch.set_flush_denormal(False)
-    torch.backends.mkldnn.set_flags(True)
-    torch.backends.cudnn.deterministic = False
-    torch.backends.cudnn.benchmark = False
 
 
 def _train_in_ranks(job: Job, on_epoch: OnEpoch, on_pass: OnPass | None) -> TrialRecord:
@@ -230,12 +218,24 @@ def _check_gpus(job: Job) -> None:
             raise TrainingError(f"resources.gpus is {job.gpus:g}, but torch sees only {there}")
 
 
+def _check_planned(job: Job) -> None:
+    """What the trial was planned with is still what is there."""
+    start, planned = job.settings.model.weights, job.environment.get("weights")
+    if start and planned and (found := weights.describe(Path(start))) != planned:
+        raise TrainingError(f"model.weights: {start} is now {found}; the trial was planned with {planned}")
+    now, planned = named_sources(*job.settings.model.own_code), job.environment.get(SOURCES, "")
+    if planned and (changed := changed_modules(planned, now)):
+        raise TrainingError(f"{', '.join(changed)}: changed since the trial was planned; ask again")
+
+
 def _train(
     job: Job, environment: dict[str, str], on_epoch: OnEpoch, on_pass: OnPass | None, world: World
 ) -> TrialRecord:
     """Train, test and measure; rank 0 saves the result."""
-    torch.set_num_threads(max(1, int(job.cpus / world.size)))
     _check_gpus(job)
+    _check_planned(job)  # which imports the user's own code, and that may do anything to torch
+    machine.plain_torch()
+    torch.set_num_threads(max(1, int(job.cpus / world.size)))
     device = torch.device("cpu")
     if job.gpus > 0:
         device = torch.device("cuda", world.rank) if world.size > 1 else torch.device("cuda")
@@ -248,12 +248,6 @@ def _train(
     }
     if world.size > 1:
         environment["ranks"] = str(world.size)
-    start, planned = job.settings.model.weights, job.environment.get("weights")
-    if start and planned and (found := weights.describe(Path(start))) != planned:
-        raise TrainingError(f"model.weights: {start} is now {found}; the trial was planned with {planned}")
-    planned = job.environment.get(SOURCES, "")
-    if planned and (changed := changed_modules(planned, named_sources(*job.settings.model.own_code))):
-        raise TrainingError(f"{', '.join(changed)}: changed since the trial was planned; ask again")
     begin = time.perf_counter()
     data = open_data(job.settings.data, job.data_dir)
     opened = time.perf_counter() - begin

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shutil
 import subprocess
@@ -18,6 +19,8 @@ from harness.report.document.html import html
 from harness.report.document.latex import latex
 from harness.report.document.markdown import markdown
 from harness.report.write import write_study
+from harness.tracking.descriptions import describe_study
+from harness.tracking.network import card
 
 NASTY = "a|b <i>c</i> *d* \\e 50 % & x_y"
 SAMPLE = Document(
@@ -123,6 +126,16 @@ def test_markdown_of_hostile_texts_has_no_markup_of_theirs() -> None:
     question, *_ = markdown(HOSTILE).removeprefix("# d\n\n").split("\n\n|")
     assert question == "**\\``a` `<img src=//evil>` # no heading  [x]: //evil**"
     assert "\n````\nrun '```\n![i](//evil)'\n````\n" in markdown(HOSTILE)
+
+
+def test_mlflows_pages_show_no_markup_of_a_class_or_a_study() -> None:
+    link, picture = "[l](javascript:alert(1))", "![i](http://evil/x.png)"
+    record = dataclasses.replace(small_study(), question=f"Does {link} help?", source=picture)
+    settings = {"model": {"operator": {"name": "shift"}}, "data": {"num_frames": 8, "crop": 32}}
+    texts = describe_study(record), card("models:/m-1", settings, [picture, "<img src=//evil>", link])
+    for text in texts:
+        assert not re.search(r"(?<!\\)\]\(", text)
+        assert "<img" not in text
 
 
 def test_a_cell_of_a_latex_table_is_no_argument_of_the_line_before_it() -> None:

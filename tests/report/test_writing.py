@@ -6,6 +6,9 @@ import csv
 import dataclasses
 import json
 import math
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +179,26 @@ def test_a_report_that_is_current_is_left_as_it_is(tmp_path: Path, monkeypatch: 
     assert len(drawn) == 3
 
 
+def test_two_that_write_the_same_report_at_once_wait_for_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each takes what the other has half written for what a killed one left behind."""
+    write_files = write._write_files
+
+    def slowly(summary: Any, folder: Path, data_dir: Path) -> None:
+        time.sleep(0.2)
+        write_files(summary, folder, data_dir)
+
+    monkeypatch.setattr(write, "_write_files", slowly)
+    monkeypatch.setattr(figures, "draw", lambda summary, folder: [])
+    studies = [dataclasses.replace(small_study(), question=f"{number}?") for number in range(3)]
+    with ThreadPoolExecutor() as pool:
+        written = list(pool.map(lambda study: write_study(study, tmp_path), studies))
+    assert written == [tmp_path / studies[0].name] * 3
+    assert [path.name for path in tmp_path.iterdir()] == [studies[0].name]
+    assert read_record(written[0] / "results.json") in studies
+
+
 def test_the_index_lists_every_report_under_the_folder(tmp_path: Path, no_figures: None) -> None:
     write_study(small_study(), tmp_path)
     write_study(dataclasses.replace(small_study(), name="placement", question="Head or inner?"), tmp_path)
@@ -189,6 +212,23 @@ def test_the_index_lists_every_report_under_the_folder(tmp_path: Path, no_figure
         "| [placement](placement/README.md)",
     ]
     assert any("Head or inner?" in line and "`ks3` has the highest" in line for line in lines)
+
+
+def test_a_folder_that_holds_no_report_is_listed_as_one_that_cannot_be_read(tmp_path: Path) -> None:
+    there = {
+        "list": "[]",
+        "deep": "[" * 100_000,
+        "odd": '{"record": {"question": []}, "answer": {}}',
+        "pipe": None,
+    }
+    for name, content in there.items():
+        file = tmp_path / name / "results.json"
+        file.parent.mkdir()
+        os.mkfifo(file) if content is None else file.write_text(content)
+    page = write_index(tmp_path).read_text()
+    assert page.count("results.json cannot be read") == 3
+    with pytest.raises(StudyError, match=r"is not the results.json of a report"):
+        read_record(tmp_path / "pipe" / "results.json")
 
 
 def test_the_index_does_not_overwrite_someone_elses_readme(tmp_path: Path) -> None:
@@ -212,6 +252,8 @@ def test_a_record_of_a_newer_version_is_refused(tmp_path: Path, no_figures: None
     [
         "[]",
         "{",
+        "[" * 100_000,
+        '{"record": {"schema": 2, "a": ' + "[" * 900 + "]" * 900 + "}}",
         '{"record": {"schema": "x"}}',
         '{"record": {"schema": 2}}',
         '{"record": {"schema": 2, "a": 1}}',

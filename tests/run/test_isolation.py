@@ -21,6 +21,12 @@ import glob, os, shutil, signal, sys, time
 import torch
 from operators import TemporalOp
 
+torch.set_default_dtype(torch.float64)
+torch.set_num_threads(3)
+torch.backends.mkldnn.enabled = False
+os.environ["MIXTBENCH_DATA_DIR"] = os.environ["TMPDIR"] = "/nowhere"
+os.chdir("/")
+
 class Wild(BaseException):
     pass
 
@@ -132,6 +138,9 @@ def test_whatever_ends_a_trial_is_its_reason_and_its_neighbours_do_not_notice(re
     assert notes == {"killed": f"attempt 1: {ENDS['killed']}"}  # the only end that may have been luck
     assert [trials[name].status for name in ("first", "last", *harmless)] == ["done"] * 8
     check_neighbours(ready, study)
+    assert np.array_equal(
+        scores(ready, "noisy"), scores(ready, "first")
+    )  # its file's state of torch is not its own
     for name, words in (("crashes", "Segmentation fault"), ("hangs", "in forward")):
         run = next(run for run in ready.runs() if run.data.params["variant"] == name)
         file = ready.client().download_artifacts(run.info.run_id, "traceback.txt", str(ready.folder))

@@ -89,10 +89,10 @@ def test_settings_and_frames_are_those_of_the_study(place: Workplace) -> None:
 @pytest.mark.parametrize(
     ("deed", "words"),
     [
-        ("vanishes", "cannot be checked: its process exited with 3"),
-        ("crashes", "cannot be checked: its process was ended by signal 11 (SIGSEGV)"),
-        ("hangs", "cannot be checked: its process was not done after 2 s"),
-        ("leaves", "(and 15 more): its code called sys.exit('enough') (own_first.py:39)"),
+        ("vanishes", "own_first.Hostile cannot be checked: its process exited with 3"),
+        ("crashes", "own_first.Hostile cannot be checked: its process was ended by signal 11 (SIGSEGV)"),
+        ("hangs", "own_first.Hostile cannot be checked: its process was not done after 2 s"),
+        ("leaves", "more): its code called sys.exit('enough') (own_first.py:32)"),
     ],
 )
 def test_whatever_an_operator_does_there_the_command_goes_on_and_says_it(

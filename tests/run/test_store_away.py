@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from pathlib import Path
 
@@ -98,6 +99,37 @@ def test_a_store_that_goes_away_in_a_study_has_all_of_it_in_the_end(
     for run in ready.runs():
         assert [p.step for p in ready.client().get_metric_history(run.info.run_id, "val/top1")] == [1]
     assert not list((ready.data / "trials").iterdir())
+
+
+def test_a_store_that_is_away_when_the_last_trial_has_ended_is_waited_for(
+    ready: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a study with parts, others are to follow: what a plan and a table need of the store waits for it too."""
+    from harness.run.watch import Watch
+
+    monkeypatch.setattr(outbox, "_AGAIN", 0.1)
+    study = ready.study(variants={"tsn": TINY["variants"]["tsn"]})
+    file, hidden = ready.folder / "mlflow.db", ready.folder / "hidden.db"
+    finish = Watch.finish
+
+    def come_back() -> None:
+        file.rmdir()
+        hidden.rename(file)
+
+    back = threading.Timer(1.0, come_back)
+
+    def leave(self: Watch) -> None:
+        finish(self)
+        file.rename(hidden)
+        file.mkdir()
+        back.start()
+
+    monkeypatch.setattr(Watch, "finish", leave)
+    result = ready.run(study)
+    back.join()
+    assert (result.code, result.err) == (0, "")
+    assert "; waiting for it: trials go on, results wait in the data folder\n" in result.out
+    assert [trial.status for trial in ready.load().trials] == ["done"]
 
 
 def test_a_number_of_minutes_is_one(place: Workplace) -> None:

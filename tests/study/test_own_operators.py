@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from builders.place import Workplace
 from builders.study_files import change, ids, load, refusal
 
@@ -99,6 +101,27 @@ def test_an_operator_in_a_single_file_has_the_id_that_it_had(place: Workplace) -
             OWN_OPERATOR + "    def __init__(self, channels, num_frames):\n        1 / 0\n",
             r"own_init\.Late: .*own_init\.py:8: ZeroDivisionError: division by zero",
         ),
+        (
+            "own_script",
+            "import argparse\nargparse.ArgumentParser().parse_args(['--no-such'])\n",
+            r"own_script\.Late: .*own_script\.py:2: its code called sys\.exit\(2\)",
+        ),
+        (
+            "own_mute",
+            "class Mute(Exception):\n    def __str__(self):\n        1 / 0\nraise Mute\n",
+            r"own_mute\.Late: .*own_mute\.py:4: Mute: \(its message cannot be read\)",
+        ),
+        (
+            "own_vanishes",
+            "import os\nos._exit(0)\n",
+            r"own_vanishes\.Late: cannot be made: its process exited with 0",
+        ),
+        (
+            "own_crash",
+            OWN_OPERATOR
+            + "    def __init__(self, channels, num_frames):\n        import os\n        os.kill(os.getpid(), 11)\n",
+            r"own_crash\.Late: cannot be made: its process was ended by signal 11 \(SIGSEGV\)",
+        ),
     ],
 )
 def test_what_is_wrong_with_an_operator_of_the_users_own_is_placed(
@@ -106,6 +129,26 @@ def test_what_is_wrong_with_an_operator_of_the_users_own_is_placed(
 ) -> None:
     message = refusal(place.folder, own(place.folder, module, text))
     assert re.match(r"tiny\.yaml: variants\.own\.model\.operator[:.] ?" + expected, message), message
+
+
+MOVES = """
+import os, torch
+os.environ["OMP_NUM_THREADS"] = os.environ["MOVED"] = "7"
+os.chdir("/")
+torch.set_default_dtype(torch.float64)
+torch.set_num_threads(3)
+torch.backends.mkldnn.enabled = False
+"""
+
+
+def test_what_a_file_of_the_users_own_moves_when_it_is_imported_is_put_back(place: Workplace) -> None:
+    """Else all processes of trials would have it so, and what is counted here."""
+    environment, threads = dict(os.environ), torch.get_num_threads()
+    study = own(place.folder, "own_moves", MOVES + OWN_OPERATOR)
+    load(place.folder, study)
+    assert (dict(os.environ), Path.cwd()) == (environment, place.folder)
+    assert (torch.get_default_dtype(), torch.get_num_threads()) == (torch.float32, threads)
+    assert torch.backends.mkldnn.enabled
 
 
 def test_a_missing_module_says_where_to_put_it(tmp_path: Path) -> None:

@@ -124,7 +124,12 @@ def test_a_process_that_has_the_number_of_a_driver_is_not_it(recorder: Recorder,
     (run,) = ready.runs("pair")
     host, pid, started = run.data.tags["mixtbench.driver"].split(":")
     assert (host, pid) == (socket.gethostname(), str(os.getpid()))
-    for driver, alive in ((f"{host}:{os.getppid()}", True), (f"{host}:{os.getppid()}:{started}1", False)):
+    for driver, alive in (
+        (f"{host}:{os.getppid()}", True),
+        (f"{host}:{os.getppid()}:{started}1", False),
+        (host, False),
+        (f"{host}:x:y", False),  # somebody wrote it by hand
+    ):
         ready.client().set_tag(run.info.run_id, "mixtbench.driver", driver)
         assert drivers.is_alive(ready.client().get_run(run.info.run_id)) == alive
 
@@ -183,7 +188,10 @@ def test_two_first_starts_on_one_new_file_make_one_store(tmp_path: Path) -> None
         for _ in range(2)
     ]
     assert [(process.communicate()[1], process.returncode) for process in started] == [("", 0)] * 2
-    assert Store.open(uri).studies() == ["pair"]
+    store = Store.open(uri)
+    assert store.studies() == ["pair"]
+    runs = store.connection.runs(store.experiment_id("pair"), "tags.`mixtbench.kind` = 'summary'")
+    assert len(runs) == 1
 
 
 def test_an_experiment_of_another_program_is_left_alone(ready: Workplace) -> None:

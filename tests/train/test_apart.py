@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 from builders.place import ROOT
+from builders.processes import in_session
 
 from harness.train import apart
 from harness.train.apart import Said, Work
@@ -131,6 +132,21 @@ def test_whoever_stops_listening_ends_the_work_and_what_it_started(tmp_path: Pat
     assert time.monotonic() - begin < 5
     assert gone(pids)
     assert told(tell)  # the server serves on
+
+
+def leave_behind(say: Say) -> None:
+    sleeper = subprocess.Popen(["sh", "-c", "sleep 600 & exec sleep 600"], start_new_session=True)
+    say({"record": {"pid": sleeper.pid}})
+
+
+@pytest.mark.skipif(
+    not Path(f"/proc/self/task/{os.getpid()}/children").exists(), reason="nobody says whose children"
+)
+def test_what_work_leaves_running_in_a_session_of_its_own_ends_with_it() -> None:
+    (said,) = told(leave_behind)
+    told(tell)  # the server has done with what was before
+    session = said["record"]["pid"]
+    assert in_session(session) == {}
 
 
 DRIVER = """

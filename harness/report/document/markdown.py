@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from harness.files import markdown_text
 from harness.report.document.blocks import (
     Block,
     Cell,
@@ -75,9 +76,6 @@ def _inline(text: str, *, table: bool = False) -> str:
         if code:
             parts.append(f"`{part.replace('|', chr(92) + '|') if table else part}`")
         else:
-            # A backtick alone would begin code elsewhere than `spans` does; a line's first letters can mean anything.
-            escaped = re.sub(r"([\\*`])", r"\\\1", " ".join(part.split("\n"))).replace("<", "&lt;")
-            # Links, pictures and what they refer to; brackets alone, as of intervals, stay readable.
-            escaped = re.sub(r"\](?=[(\[])|(?<=^\[)([^\]]*)\](?=:)", r"\1\]", escaped)
+            escaped = markdown_text(part)
             parts.append(escaped.replace("|", "\\|") if table else escaped)
     return "".join(parts)
