@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from builders.pointer import Page, opened
 from builders.processes import free_port
 
 from harness.tracking.store import Store
@@ -55,6 +56,17 @@ def browse(address: str, *wanted: str, size: str = "1280,900", dark: bool = Fals
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
+
+
+@contextmanager
+def seated(address: str, width: int = 1440, height: int = 900) -> Iterator[Page]:
+    """A page before somebody with a pointer."""
+    browser = chromium()
+    assert browser, "no chromium is installed"
+    with opened(browser, FLAGS) as page:
+        page.look(width, height)
+        page.go(address)
+        yield page
 
 
 def phone(page: Path, width: int = 390, height: int = 6000) -> str:

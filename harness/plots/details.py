@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,10 @@ from harness.plots.style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+
+MOST_DOTS = 15
+"""Epochs of a curve that are marked, or, of more, tell their value without a mark."""
 
 
 @dataclass(frozen=True)
@@ -249,8 +254,14 @@ def confusion_matrix(
 
 def _band(axis: Axes, curve: Curve, colour: str, style: str, marker: str) -> None:
     axis.fill_between(curve.epochs, curve.low, curve.high, color=colour, alpha=0.2, linewidth=0)
-    few = marker if len(curve.epochs) <= 15 else ""
-    (line,) = axis.plot(
-        curve.epochs, curve.mean, style, color=colour, marker=few, markersize=3.5, linewidth=1.4
-    )
-    tip(line, f"{curve.label}: {curve.mean[-1]:.1f} % after epoch {curve.epochs[-1]}")
+    (line,) = axis.plot(curve.epochs, curve.mean, style, color=colour, linewidth=1.4)
+    if not marker:  # the baseline, which stands in every panel
+        tip(line, f"{curve.label}: {curve.mean[-1]:.1f} % after epoch {curve.epochs[-1]}")
+        return
+    every = -(-len(curve.epochs) // MOST_DOTS)
+    points = zip(curve.epochs, curve.mean, curve.low, curve.high, strict=True)
+    for epoch, mean, low, high in itertools.islice(points, (len(curve.epochs) - 1) % every, None, every):
+        (dot,) = axis.plot(
+            [epoch], [mean], marker, color=colour, markersize=3.5, alpha=1.0 if every == 1 else 0.0
+        )
+        tip(dot, f"{curve.label}, epoch {epoch}: {mean:.1f} %, seeds {low:.1f} to {high:.1f}")

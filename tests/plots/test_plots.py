@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -172,7 +173,12 @@ def test_learning_curves_have_a_panel_a_variant_and_the_baseline_in_each(
     plots.learning_curves(tmp_path / "x", CURVES, "tsm")
     panels = [axis for axis in figures[-1].axes if axis.axison]
     assert [axis.get_title("left") for axis in panels] == [f"{n} (n=3)" for n in NAMES if n != "tsm"]
-    assert all(len(axis.lines) == 2 for axis in panels)
+    assert [sum(len(line.get_xdata()) > 1 for line in axis.lines) for axis in panels] == [2] * len(panels)
+    long = plots.Curve("ks3", 3, list(range(1, 31)), [50.0 + e for e in range(30)], [49.0] * 30, [90.0] * 30)
+    plots.learning_curves(tmp_path / "y", [long], "tsm")
+    told = re.findall("<title>(.*?)</title>", (tmp_path / "y.svg").read_text())
+    assert len(told) == 15  # of 30 epochs every second, the last among them
+    assert told[-1] == "ks3, epoch 30: 79.0 %, seeds 49.0 to 90.0"
 
 
 def test_learning_curves_of_the_baseline_alone_show_it(tmp_path: Path, figures: list[Any]) -> None:

@@ -9,9 +9,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from builders.ladders import ladder
 from builders.place import ROOT, Workplace
 from builders.studies import full_study, small_study, study, trial
-from screenshots import browse, chromium, measured, pages, phone, served
+from screenshots import browse, chromium, measured, pages, phone, seated, served
 
 from harness.report.__main__ import main
 from harness.report.document.blocks import Cell, Code, Document, Figure, Heading, Items, Paragraph, Table
@@ -196,18 +197,53 @@ def test_numbers_and_verdicts_of_a_table_are_marked_for_sorting_and_for_a_phone(
     assert "<th data-sort" not in short  # two rows need no sorting
 
 
+needs_browser = pytest.mark.skipif(chromium() is None, reason="no chromium is installed")
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(chromium() is None, reason="no chromium is installed")
-def test_a_click_on_a_heading_sorts_the_table_in_a_browser(tmp_path: Path) -> None:
-    rows = [["`a`", "+9.5 [1, 2]"], ["`b`", "1,200"], ["`c`", "-"], ["`d`", "-3.0"]]
-    page = html(Document("x", [Table(header=["variant", "points"], rows=rows)]))
-    clicks = {"": "abcd", "n.click()": "badc", "n.click(); n.click()": "cdab", "w.click(); w.click()": "dcba"}
-    for place, (script, order) in enumerate(clicks.items()):
-        file = tmp_path / f"{place}.html"
-        heads = "const [w, n] = document.querySelectorAll('th');"
-        file.write_text(page.replace("</body>", f"<script>{heads}{script}</script></body>"))
-        found = re.findall(r"<td><code>(\w)</code></td>", browse(file.as_uri(), "--dump-dom"))
-        assert "".join(found) == order
+@needs_browser
+def test_a_click_on_a_heading_sorts_the_table(tmp_path: Path) -> None:
+    """With a pointer. The baseline is 0 points from itself; what is not known comes last, whichever way."""
+    rows = [
+        ["`a`", "+9.5 [1, 2]", "baseline"], ["`b`", "1,200", "+2.0"], ["`c`", "-", "-"], ["`d`", "-3.0", "-1.0"],
+        ["`e`", "850.00 M", "not run"],
+    ]  # fmt: skip
+    page = html(Document("x", [Table(header=["variant", "points", "vs a"], rows=rows)]))
+    (tmp_path / "x.html").write_text(page, encoding="utf-8")
+    seen = "[...document.querySelectorAll('td:first-child')].map(cell => cell.textContent).join('')"
+    with seated((tmp_path / "x.html").as_uri()) as browser:
+        for column, order in (
+            (1, "baedc"),
+            (1, "deabc"),
+            (2, "badec"),
+            (2, "dabec"),
+            (0, "abcde"),
+            (0, "edcba"),
+        ):
+            browser.click(*browser.place(f"document.querySelectorAll('th')[{column}]"))
+            assert browser.script(seen) == order
+
+
+@pytest.mark.slow
+@needs_browser
+def test_a_pointer_over_a_mark_is_told_what_it_stands_for(tmp_path: Path) -> None:
+    """Of all rows whose marks lie on each other, and beside none of nothing."""
+    rows = {"tsn": [[0, 0]] * 3, "ks3": [[20, 0]] * 3, "ks5": [[20, 0]] * 3}
+    page = write_study(ladder(rows, (1, 2), horizons={"tsn": 0, "ks3": 1, "ks5": 1}), tmp_path) / "index.html"
+    marks = "[...document.querySelectorAll('figure:has(#about-accuracy_levels) [data-tip]')]"
+    told = "document.querySelector('.tip')"
+    with seated(page.as_uri()) as browser:
+        found = {}
+        for place, words in enumerate(browser.script(f"{marks}.map(one => one.dataset.tip)")):
+            browser.move(*browser.place(f"{marks}[{place}]"))
+            assert not browser.script(f"{told}.hidden")
+            found[words] = browser.script(f"{told}.textContent").split("\n")
+        assert len(found) == 6
+        assert found["tsn at 1: 50.0 %"] == ["tsn at 1: 50.0 %"]
+        both = ["ks3 at 1: 100.0 %", "ks5 at 1: 100.0 %"]
+        assert [found[words] for words in both] == [both, both]
+        browser.move(*browser.place("document.querySelector('h1')"))
+        assert browser.script(f"{told}.hidden")
 
 
 def test_the_best_is_bold_only_where_every_other_row_is_worse(tmp_path: Path, no_figures: None) -> None:
@@ -241,9 +277,6 @@ def test_the_latex_tables_compile(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:]
     assert "Overfull" not in done.stdout
-
-
-needs_browser = pytest.mark.skipif(chromium() is None, reason="no chromium is installed")
 
 
 @pytest.mark.slow

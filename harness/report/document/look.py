@@ -49,6 +49,8 @@ summary { cursor: pointer; color: var(--accent); }
 figure { margin: 1.4rem 0 2rem; max-width: 100%; }
 .drawing { overflow-x: auto; }
 .drawing svg { display: block; max-width: 100%; height: auto; }
+.tip { position: fixed; z-index: 1; pointer-events: none; white-space: pre; padding: .25rem .5rem; border-radius: 4px;
+  background: var(--ink); color: var(--page); font-size: .8rem; line-height: 1.35; font-variant-numeric: tabular-nums; }
 .clips { display: block; max-width: 100%; margin: .6rem 0; background: #fff; }
 figcaption { font-size: .87rem; color: var(--soft); max-width: 46rem; margin-top: .3rem; }
 @media (prefers-color-scheme: dark) { .drawing svg { filter: invert(.91) hue-rotate(180deg); } }
@@ -72,7 +74,7 @@ figcaption { font-size: .87rem; color: var(--soft); max-width: 46rem; margin-top
   .facts td:first-child { position: static; } .facts td { display: block; border: 0; padding: 0 0 .1rem; }
   .facts td + td { padding: 0 0 .7rem; } .facts td:first-child { font-weight: 600; } .facts th { display: none; } }
 @media print { :root { --page: #fff; --ink: #000; --soft: #333; --line: #bbb; --tint: #f4f4f4; --accent: #000; }
-  body { max-width: none; padding: 0; font-size: 10pt; display: block; } .contents, .links { display: none; }
+  body { max-width: none; padding: 0; font-size: 10pt; display: block; } .contents, .links, .tip { display: none; }
   table { font-size: 7pt; } th, td { padding: .15rem .3rem; } td.n { white-space: normal; }
   .facts td { overflow-wrap: anywhere; }
   pre { white-space: pre-wrap; overflow-wrap: anywhere; }
@@ -84,19 +86,24 @@ figcaption { font-size: .87rem; color: var(--soft); max-width: 46rem; margin-top
 """
 
 SCRIPT = """
-// A click on a heading sorts its table: numbers by their size, the largest first, words by the alphabet.
+// A click on a heading sorts its table: numbers by their size, the largest first, words by the alphabet. The baseline
+// differs from itself by nothing; what is not known comes last, whichever way.
 for (const head of document.querySelectorAll("th[data-sort]")) {
   const sort = () => {
     const body = head.closest("table").tBodies[0], column = head.cellIndex, number = head.dataset.sort === "n";
-    const down = head.ariaSort ? head.ariaSort === "ascending" : number;
+    const down = head.ariaSort ? head.ariaSort === "ascending" : number, sign = down ? -1 : 1;
     const value = row => {
       const text = row.cells[column].textContent;
       if (!number) return text;
-      const found = text.replace(/,/g, "").match(/[-+]?\\d+(\\.\\d+)?/);
-      return found ? parseFloat(found[0]) : -Infinity;
+      if (text === "baseline") return 0;
+      const found = text.replace(/,/g, "").match(/[-+]?\\d+(\\.\\d+)?( M\\b)?/);
+      return found ? parseFloat(found[0]) * (found[2] ? 1e-3 : 1) : null;
     };
-    const order = (a, b) => number ? a - b || 0 : a.localeCompare(b, undefined, { numeric: true });
-    const rows = [...body.rows].sort((a, b) => (down ? -1 : 1) * order(value(a), value(b)));
+    const order = (a, b) => {
+      if (a === null || b === null) return (a === null) - (b === null);
+      return sign * (number ? a - b : a.localeCompare(b, undefined, { numeric: true }));
+    };
+    const rows = [...body.rows].sort((a, b) => order(value(a), value(b)));
     for (const other of head.parentNode.cells) other.ariaSort = null;
     head.ariaSort = down ? "descending" : "ascending";
     body.append(...rows);
@@ -105,5 +112,33 @@ for (const head of document.querySelectorAll("th[data-sort]")) {
   head.title = "sort";
   head.addEventListener("click", sort);
   head.addEventListener("keydown", event => { if (event.key === "Enter") sort(); });
+}
+// What the marks near a pointer or a finger stand for: of all of them, where some lie on each other.
+const tip = document.body.appendChild(document.createElement("div"));
+tip.className = "tip";
+tip.hidden = true;
+for (const drawing of document.querySelectorAll(".drawing")) {
+  const marks = [...drawing.querySelectorAll("g > title")].map(title => title.parentNode);
+  for (const mark of marks) {
+    const title = mark.querySelector("title");
+    mark.dataset.tip = title.textContent;
+    title.remove();  // else the browser shows it too, a second later
+  }
+  const near = (mark, event) => {
+    const at = mark.getBoundingClientRect(), [x, y] = [event.clientX, event.clientY];
+    if (at.width > 30 && at.height > 8) return mark.contains(event.target);  // a bar, a curve
+    return x > at.left - 4 && x < at.right + 4 && y > at.top - 4 && y < at.bottom + 4;
+  };
+  const show = event => {
+    const found = marks.filter(mark => near(mark, event));
+    tip.hidden = !found.length;
+    tip.textContent = found.map(mark => mark.dataset.tip).join("\\n");
+    const [right, below] = [innerWidth - tip.offsetWidth - 4, innerHeight - tip.offsetHeight - 4];
+    tip.style.left = `${Math.max(4, Math.min(event.clientX + 14, right))}px`;
+    tip.style.top = `${event.clientY + 18 > below ? Math.max(4, event.clientY - tip.offsetHeight - 10)
+      : event.clientY + 18}px`;
+  };
+  for (const name of ["pointermove", "pointerdown"]) drawing.addEventListener(name, show);
+  for (const name of ["pointerleave", "pointercancel"]) drawing.addEventListener(name, () => { tip.hidden = true; });
 }
 """
