@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from harness.data.strip import strip
 from harness.data.views import PROTOCOLS, EvalConfig
 from harness.errors import UserError
 from harness.report.document.blocks import Block, Heading, Paragraph, Picture, one_line
+from harness.report.format import plural
 
 EACH, LOST, MOST = 2, 8, 16
 """Clips of a class; clips that were lost; classes that are shown."""
@@ -72,18 +73,18 @@ def _lost(summary: Summary, data: DataSet, folder: Path) -> list[Block]:
     best = next((row for row in (summary.best, summary.runner_up) if row and row.difference), None)
     if best is None or summary.baseline is None:
         return []
-    mine, theirs = (_right(summary, row) for row in (best, summary.baseline))
+    seeds = best.by_seed["top1"].keys() & summary.baseline.by_seed["top1"].keys()
+    mine, theirs = (_right(summary, row, seeds) for row in (best, summary.baseline))
     behind = {clip: theirs[clip][0] - mine[clip][0] for clip in mine.keys() & theirs.keys()}
-    lost = sorted((clip for clip in behind if behind[clip] > 0), key=lambda clip: (-behind[clip], clip))[
-        :LOST
-    ]
+    lost = sorted((clip for clip in behind if behind[clip] > 0), key=lambda clip: (-behind[clip], clip))
+    won = sum(many < 0 for many in behind.values())
     place_of = {clip.id: place for place, clip in enumerate(data.split("val").clips)}
     rows = [
         (
             f"{_short(data.classes[data.split('val').clips[place_of[clip]].label])}\ntaken for\n{_short(taken)}",
             place_of[clip],
         )
-        for clip in lost
+        for clip in lost[:LOST]
         if clip in place_of
         for taken in [data.classes[mine[clip][1]]]
     ]
@@ -91,15 +92,18 @@ def _lost(summary: Summary, data: DataSet, folder: Path) -> list[Block]:
     if not rows:
         return [heading, Paragraph("None: of no clip is the baseline right in more seeds.")]
     words = f"What {best.variant} is wrong about in more seeds than {summary.record.baseline}"
-    return [heading, _picture(data, rows, folder / "lost.jpg", words)]
+    note = f"{plural(len(lost), 'clip')} of {len(behind):,}, over the seeds that both have; "
+    note += f"{won:,} the other way around."
+    note += f" Shown are the {len(rows)} most often lost." if len(rows) < len(lost) else ""
+    return [heading, _picture(data, rows, folder / "lost.jpg", words), Paragraph(note, "note")]
 
 
-def _right(summary: Summary, row: Row) -> dict[str, tuple[int, int]]:
-    """By clip, in how many seeds it is right, and the class that it is most often taken for where it is wrong."""
+def _right(summary: Summary, row: Row, seeds: Collection[int]) -> dict[str, tuple[int, int]]:
+    """By clip, in how many of these seeds it is right, and what it is most often taken for where it is wrong."""
     right: Counter[str] = Counter()
     wrong: dict[str, Counter[int]] = {}
     for trial in summary.trials:
-        if trial.variant == row.variant and trial.status == "done" and trial.predictions.get("clip"):
+        if trial.variant == row.variant and trial.seed in seeds and trial.predictions.get("clip"):
             p = trial.predictions
             for clip, label, predicted in zip(p["clip"], p["label"], p["predicted"], strict=True):
                 right[clip] += label == predicted

@@ -49,6 +49,8 @@ def test_examples_and_lost_clips_stand_in_the_page_itself(
     pictures = sorted(file.name for file in (folder / "clips").iterdir())
     assert page.count('src="data:image/jpeg;base64,') == len(pictures)
     assert "Clips that ks3 loses and tsn wins" in page
+    many = len(record.trials[0].predictions["clip"])
+    assert f"2 clips of {many}, over the seeds that both have; 0 the other way around." in page
     with (
         Image.open(folder / "clips" / "lost.jpg") as lost,
         Image.open(folder / "clips" / "class-0.jpg") as one,
@@ -56,6 +58,16 @@ def test_examples_and_lost_clips_stand_in_the_page_itself(
         examples = min(2, record.trials[0].predictions["label"].count(0))
         assert lost.height * examples == one.height * 2  # two clips, and none that both are right about
     assert "![Clips of " in (folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_seed_that_one_of_the_two_lacks_loses_no_clip(
+    record: StudyRecord, tmp_path: Path, tiny_data: Path, no_figures: None
+) -> None:
+    """Else every clip that ks3 has right twice and tsn three times would be called lost."""
+    page = (
+        write_study(dataclasses.replace(record, trials=record.trials[:-1]), tmp_path, tiny_data) / "README.md"
+    ).read_text(encoding="utf-8")
+    assert "2 clips of " in page
 
 
 def test_no_frame_leaves_the_data_set_where_a_study_does_not_ask(
