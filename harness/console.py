@@ -1,4 +1,4 @@
-"""The door to rich: one console, lines of output, progress bars, and how a duration is written."""
+"""The door to rich: one console, lines of output, progress bars."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ __all__ = [
     "bars",
     "complain",
     "console",
-    "duration",
     "quieten",
     "say",
     "show",
@@ -184,10 +183,3 @@ class bar:  # noqa: N801 - used like a function
         elapsed = time.monotonic() - self._begin
         if self._label == "data" and self._total and error[0] is None:
             say("data", f"{self._total:,} {self._unit} ready, {elapsed:.0f} s")
-
-
-def duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = seconds / 60
-    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"

@@ -1,4 +1,4 @@
-"""What a variant costs, in words: MACs, and the geometry that they are counted at."""
+"""What a variant costs, in words: MACs, the geometry that they are counted at, and time."""
 
 from __future__ import annotations
 
@@ -67,3 +67,11 @@ def _shared(costs: Iterable[CostRecord]) -> dict[str, Any]:
     return {
         key: every[0].get(key) if len({str(one.get(key)) for one in every}) == 1 else None for key in keys
     }
+
+
+def duration(seconds: float) -> str:
+    """`40 s`, `12 min`, `2.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"

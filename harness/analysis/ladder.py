@@ -39,6 +39,13 @@ class Horizon:
         """Whether the measured horizon is the predicted one; None without a prediction."""
         return None if self.expected is None else self.measured == self.expected
 
+    @property
+    def open(self) -> bool:
+        """Whether resamples reach the predicted horizon, and others too: luck may have decided which was measured."""
+        if self.expected is None or self.low is None or self.high is None:
+            return False
+        return self.low < self.high and self.low <= self.expected <= self.high
+
 
 @dataclass(frozen=True, kw_only=True)
 class LevelCurve:

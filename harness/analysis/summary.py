@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.analysis.breakdown import Breakdown, break_down
 from harness.analysis.ladder import Ladder, climb, levels_of
+from harness.analysis.ranking import ahead_of, cheapest_of, is_clear, ranked_by
 from harness.analysis.sweep import Sweep, baselines, sweep
+from harness.analysis.trials import Band, band_of, by_seed, metrics_of, per_class, planned_trials
 from harness.metrics import level_metric
 from harness.published import is_reproduced, load_reference, published_row, same_geometry
 from harness.records import CostRecord, StudyRecord, TrialRecord
-from harness.stats.cheapest import Cheapest, cheapest, close_enough
+from harness.stats.cheapest import Cheapest
 from harness.stats.clips import hits
 from harness.stats.collapse import Collapse, collapses
-from harness.stats.differences import Difference, Verdict, correct
-from harness.stats.estimates import PER_CENT, SAME, Estimate, Quartiles, finite, mean_interval, quartiles
+from harness.stats.differences import Difference
+from harness.stats.estimates import PER_CENT, SAME, Estimate, Quartiles, mean_interval, quartiles
 from harness.stats.hypotheses import Tested, decide, parse_hypothesis, parse_pair
 from harness.stats.scores import Scores
 
@@ -57,22 +59,10 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Band:
-    """Validation top-1 per epoch of one variant: mean, lowest and highest over its finished trials."""
-
-    variant: str
-    n: int
-    epochs: list[int]
-    mean: list[float]
-    low: list[float]
-    high: list[float]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Summary:
     """Everything that a report shows about one study.
 
-    ranked: top-1 of the variants, the highest first, over the seeds that all of them have (`_common_seeds`).
+    ranked: top-1 of the variants, the highest first, over the seeds that all of them have (`ranking.ranked_by`).
     best: the first of them; None where no seed is common to all.
     runner_up, lead: the variant with the second highest mean top-1, and the best one's difference to it,
         not corrected for the two having been picked after looking. None where there are no two.
@@ -180,14 +170,14 @@ def summarize(record: StudyRecord) -> Summary:
         StudyError: the record names a reference table that does not exist.
     """
     reference = load_reference(record.reference) if record.reference else {}
-    trials = _planned_trials(record)
+    trials = planned_trials(record)
     levels = levels_of(record)
-    metrics = _metrics(record, levels)
+    metrics = metrics_of(record, levels)
     done = {
         variant: [trial for trial in trials if trial.variant == variant and trial.status == "done"]
         for variant in record.variants
     }
-    values = {metric: _by_seed(done, metric) for metric in metrics}
+    values = {metric: by_seed(done, metric) for metric in metrics}
     scores = Scores(
         accuracy=values["top1"],
         hits={variant: hits({t.seed: t.predictions for t in mine}) for variant, mine in done.items()},
@@ -212,7 +202,7 @@ def summarize(record: StudyRecord) -> Summary:
                     for metric in metrics
                 },
                 by_seed={metric: values[metric][variant] for metric in metrics},
-                per_class=_per_class(record.classes, done[variant]),
+                per_class=per_class(record.classes, done[variant]),
                 difference=_labelled(differences[variant], stated) if variant in differences else None,
                 cost=cost,
                 latency_ms=quartiles(cost.latency_ms) if cost else None,
@@ -222,7 +212,7 @@ def summarize(record: StudyRecord) -> Summary:
                 else None,
             )
         )
-    ranked = _ranked(values["top1"], trials, record.baseline)
+    ranked = ranked_by(values["top1"], trials, record.baseline)
     by_name = {row.variant: row for row in rows}
     best, runner_up = (*map(by_name.get, ranked), None, None)[:2]
     lead = None
@@ -232,7 +222,7 @@ def summarize(record: StudyRecord) -> Summary:
         record=record,
         metrics=metrics,
         rows=rows,
-        bands=[band for variant in record.variants if (band := _band(variant, done[variant]))],
+        bands=[band for variant in record.variants if (band := band_of(variant, done[variant]))],
         best=best,
         runner_up=runner_up,
         lead=lead,
@@ -247,7 +237,7 @@ def summarize(record: StudyRecord) -> Summary:
         hypotheses=decide(scores, hypotheses),
         cheapest=[] if record.sweep else _cheapest(scores, rows),
         breakdowns=break_down(record, done),
-        clear_best=not record.sweep and best is not None and _is_clear(scores, best.variant),
+        clear_best=not record.sweep and best is not None and is_clear(scores, best.variant),
         ladder=climb(record, scores),
         sweep=sweep(record, values["top1"]),
         collapses=collapses(values["top1"]),
@@ -255,7 +245,7 @@ def summarize(record: StudyRecord) -> Summary:
             row.variant for row in rows if row.accuracy["top1"].n and _at_ceiling(row, record.level_name)
         ],
         ranked=ranked,
-        ahead={} if record.sweep else _ahead(scores),
+        ahead={} if record.sweep else ahead_of(scores),
     )
 
 
@@ -264,137 +254,12 @@ def _at_ceiling(row: Row, level_name: str) -> bool:
     return all(row.accuracy[metric].mean >= CEILING for metric in metrics or ["top1"])
 
 
-def _common_seeds(top1: Mapping[str, Mapping[int, float]], trials: Sequence[TrialRecord]) -> set[int]:
-    """Seeds that every variant has an accuracy for: means over other seeds would be of other luck.
-
-    A variant that lacks a seed because that trial failed keeps two or more others from nothing, and has no place among
-    them: see `Summary.unranked`.
-    """
-    failed = {trial.variant for trial in trials if trial.status == "failed"}
-    known = {variant: set(one) for variant, one in top1.items() if one}
-    whole = [seeds for variant, seeds in known.items() if variant not in failed]
-    return set.intersection(*(whole if len(whole) > 1 else known.values())) if known else set()
-
-
-def _ranked(
-    top1: Mapping[str, Mapping[int, float]], trials: Sequence[TrialRecord], baseline: str
-) -> dict[str, Estimate]:
-    """Of equals the baseline first."""
-    common = _common_seeds(top1, trials)
-    found = {
-        variant: mean_interval([one[seed] for seed in sorted(common)], PER_CENT)
-        for variant, one in top1.items()
-        if common and common <= one.keys()
-    }
-    order = sorted(found, key=lambda variant: (-round(found[variant].mean, 9), variant != baseline))
-    return {variant: found[variant] for variant in order}
-
-
-def _is_clear(scores: Scores, best: str) -> bool:
-    """Whether it is better than each of the others, corrected for all of them."""
-    others = [variant for variant, one in scores.accuracy.items() if one and variant != best]
-    gaps = correct([scores.difference(best, other, 0.0) for other in others])
-    return bool(gaps) and all(gap.verdict == Verdict.BETTER for gap in gaps)
-
-
-def _ahead(scores: Scores) -> dict[str, list[str]]:
-    """Of each variant, those that it is shown to be better than: by the interval of the two alone, uncorrected."""
-    ahead: dict[str, list[str]] = {variant: [] for variant in scores.accuracy}
-    for (one, other), gap in scores.every_pair.items():
-        if gap.low is not None and gap.low > 0:
-            ahead[one].append(other)
-        if gap.high is not None and gap.high < 0:
-            ahead[other].append(one)
-    return ahead
-
-
 def _labelled(difference: Difference, stated: set[frozenset[str]]) -> Difference:
     """Whether the study stated a hypothesis about the two beforehand."""
     return replace(difference, exploratory=frozenset((difference.variant, difference.other)) not in stated)
 
 
-def _cheapest(scores: Scores, rows: list[Row]) -> list[Cheapest]:
-    """By MACs, and by latency where one was measured that is not doubtful; nothing without a margin."""
+def _cheapest(scores: Scores, rows: Sequence[Row]) -> list[Cheapest]:
     macs = {row.variant: float(row.cost.macs_total) for row in rows if row.cost and row.cost.macs_total}
-    latency = {row.variant: row.latency_ms for row in rows if row.latency_ms and not row.doubtful}
-    if not scores.margin:
-        return []
-    corrected = close_enough(scores)
-    kinds: dict[str, Mapping[str, float | Quartiles]] = {"MACs": macs, "latency": latency}
-    return [cheapest(scores, costs, by, corrected) for by, costs in kinds.items() if costs]
-
-
-def operator_settings(record: StudyRecord, variant: str) -> dict[str, Any]:
-    """The operator's resolved settings, its name among them."""
-    found = record.settings.get(variant, {}).get("model", {}).get("operator", {})
-    return found if isinstance(found, dict) else {}
-
-
-def kernel_span(operator: dict[str, Any]) -> tuple[int, bool] | None:
-    """Frames from the first to the last tap of a depthwise operator's largest kernel; whether they are mixed.
-
-    None for an operator without kernel sizes of its own, and for a dense one, whose cost is another.
-    """
-    if operator.get("name") == "depthwise":
-        return (operator.get("kernel_size", 3) - 1) * operator.get("dilation", 1) + 1, False
-    if operator.get("name") == "mixtconv":
-        sizes = operator.get("kernel_sizes", (1, 3, 5, 7))
-        dilations = operator.get("dilations") or [1] * len(sizes)
-        return max((k - 1) * d + 1 for k, d in zip(sizes, dilations, strict=True)), True
-    return None
-
-
-def _planned_trials(record: StudyRecord) -> list[TrialRecord]:
-    """Every variant x seed of the plan, in its order; one without a record counts as missing."""
-    known = {(trial.variant, trial.seed): trial for trial in record.trials}
-    return [
-        known.get((variant, seed))
-        or TrialRecord(trial_id="", variant=variant, seed=seed, status="missing", reason="never started")
-        for variant in record.variants
-        for seed in record.seeds
-    ]
-
-
-def _metrics(record: StudyRecord, levels: Sequence[float]) -> list[str]:
-    """top1, top5, pair where it was measured, the groups, first in the data set's order, then any other that was
-    measured, and the levels."""
-    pair = ["pair"] if any("pair" in trial.last for trial in record.trials) else []
-    seen = dict.fromkeys(f"group/{group}" for group in record.groups if group)
-    for trial in record.trials:
-        seen.update(dict.fromkeys(metric for metric in trial.last if metric.startswith("group/")))
-    return ["top1", "top5", *pair, *seen, *(level_metric(record.level_name, level) for level in levels)]
-
-
-def _by_seed(done: Mapping[str, Sequence[TrialRecord]], metric: str) -> dict[str, dict[int, float]]:
-    return {
-        variant: {trial.seed: trial.last[metric] for trial in trials if finite(trial.last.get(metric))}
-        for variant, trials in done.items()
-    }
-
-
-def _per_class(classes: Sequence[str], done: Sequence[TrialRecord]) -> dict[str, Estimate]:
-    return {
-        name: mean_interval([t.per_class[name] for t in done if finite(t.per_class.get(name))], PER_CENT)
-        for name in classes
-    }
-
-
-def _band(variant: str, done: Sequence[TrialRecord]) -> Band | None:
-    """None without a finished trial that kept its history. n: trials; they all have the same epochs."""
-    by_epoch: dict[int, list[float]] = {}
-    trials = [trial for trial in done if trial.history]
-    for trial in trials:
-        for epoch in trial.history:
-            if finite(epoch.get("val/top1")):
-                by_epoch.setdefault(int(epoch["epoch"]), []).append(epoch["val/top1"])
-    if not by_epoch:
-        return None
-    epochs = sorted(by_epoch)
-    return Band(
-        variant=variant,
-        n=len(trials),
-        epochs=epochs,
-        mean=[sum(by_epoch[e]) / len(by_epoch[e]) for e in epochs],
-        low=[min(by_epoch[e]) for e in epochs],
-        high=[max(by_epoch[e]) for e in epochs],
-    )
+    latency = {row.variant: row.latency_ms for row in rows if row.latency_ms}
+    return cheapest_of(scores, macs, latency, [row.variant for row in rows if row.doubtful])

@@ -43,7 +43,8 @@ def numbers(summary: Summary) -> dict[str, Any]:
         "pairs": summary.pairs,
         "hypotheses": summary.hypotheses,
         "cheapest": [
-            _fields(one, but=("cheaper", "unknown", "tested")) | {"words": cheapest_answer(one)}
+            _fields(one, but=("cheaper", "unknown", "close_unknown", "tested", "priced"))
+            | {"words": cheapest_answer(one)}
             for one in summary.cheapest
         ],
         "breakdowns": summary.breakdowns,

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from harness import plots
-from harness.analysis.summary import Row, Summary, kernel_span, operator_settings
+from harness.analysis.operators import kernel_span, operator_settings
+from harness.analysis.summary import Row, Summary
 from harness.metrics import counts
 from harness.plots import Point
 from harness.report import first_figure

@@ -8,6 +8,9 @@ from harness.stats.differences import Difference
 from harness.stats.distributions import ALPHA
 from harness.stats.estimates import Estimate, Quartiles
 
+NAMED = 6
+"""Rows that a sentence names one by one; of more it gives the number."""
+
 
 def estimate(value: Estimate, unit: str = "", *, seeds: int | None = None) -> str:
     """`40.9 ± 0.5 (n=3)`; without an interval `40.9 (n=2)`; `98.1 [92.0, 100.0] (n=3)` where it was cut at what can be;
@@ -65,13 +68,29 @@ def number(value: float | None) -> str:
     return "-" if value is None else str(value)
 
 
-def plural(many: int, word: str) -> str:
-    return f"{many:,} {word}" if many == 1 else f"{many:,} {word}s"
+def plural(many: int, word: str, words: str = "") -> str:
+    return f"{many:,} {word}" if many == 1 else f"{many:,} {words or f'{word}s'}"
 
 
 def listed(names: Iterable[str]) -> str:
     """Names as code, with commas."""
     return ", ".join(f"`{name}`" for name in names)
+
+
+def who_is_what(verdicts: Iterable[tuple[str, str]]) -> str:
+    """`1 better (`ks3`), 9 too few seeds to tell`: how many are what, and which where they are few and not all.
+
+    Args:
+        verdicts: the verdict in words and the variant, of each.
+    """
+    found: dict[str, list[str]] = {}
+    for words, variant in verdicts:
+        found.setdefault(words, []).append(variant)
+
+    def named(names: list[str]) -> str:
+        return f" ({listed(names)})" if len(found) > 1 and len(names) <= NAMED else ""
+
+    return ", ".join(f"{len(names)} {words}{named(names)}" for words, names in found.items())
 
 
 def first_in_code(words: str) -> str:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.console import bars, duration, say, show
+from harness.console import bars, say, show
 from harness.cost import cache
 from harness.data.dataset import missing_data
 from harness.files import default_data_dir
@@ -21,7 +21,7 @@ from harness.study.study import Study, Trial
 from harness.study.tuning import HOLDOUT, SEED
 from harness.tracking.connection import without_secrets
 from harness.train.trial import Job
-from harness.units import geometry
+from harness.units import duration, geometry
 
 
 def show_plan(plan: Plan, sources: Mapping[str, str]) -> None:

@@ -17,8 +17,9 @@ class Cheapest:
 
     by: "MACs" or "latency". variants: several where their cost is the same, or none is measured to cost less;
         empty where that is shown of none. cost, highest: the lowest and highest of theirs, MACs or a median in ms.
-    p_holm: the largest of theirs, corrected over all variants. cheaper: how many variants cost less. unknown:
-        those whose cost is not known. tested: whether there were enough seeds to show it of any.
+    p_holm: the largest of theirs, corrected over all variants. cheaper: how many variants cost less.
+    unknown: those whose cost is not known. close_unknown: which of these are shown to be good enough all the same.
+    tested: whether there were enough seeds to show it of any. priced: whether the cost of any is known.
     """
 
     by: str
@@ -29,7 +30,9 @@ class Cheapest:
     p_holm: float | None
     cheaper: int
     unknown: tuple[str, ...]
+    close_unknown: tuple[str, ...] = ()
     tested: bool = True
+    priced: bool = True
 
 
 def close_enough(scores: Scores) -> dict[str, float]:
@@ -80,7 +83,9 @@ def cheapest(
         p_holm=max((corrected[v] for v in chosen), default=None),
         cheaper=sum(cost is not None and v in spread and spread[v].median < cost for v in scores.accuracy),
         unknown=tuple(v for v in scores.accuracy if v not in costs),
+        close_unknown=tuple(v for v, p in corrected.items() if p < ALPHA and v not in costs),
         tested=bool(corrected),
+        priced=bool(costs),
     )
 
 

@@ -31,12 +31,21 @@ class Tested:
     @property
     def by_one_side(self) -> bool:
         """Supported, and still the difference's interval, which is two-sided, reaches beyond what is claimed."""
+        return self.verdict is Verdict.SUPPORTED and self._within_claim() is False
+
+    @property
+    def by_correction(self) -> bool:
+        """Not supported, and still the difference's interval, which is uncorrected, lies within what is claimed."""
+        return self.verdict is Verdict.NOT_SUPPORTED and self._within_claim() is True
+
+    def _within_claim(self) -> bool | None:
+        """Of the difference's interval; None where there is none."""
         gap = self.difference
-        if self.verdict is not Verdict.SUPPORTED or gap.low is None or gap.high is None:
-            return False
+        if gap.low is None or gap.high is None:
+            return None
         relation = parse_hypothesis(self.text, gap.margin).relation
-        too_low, too_high = gap.low <= -gap.margin, gap.high >= gap.margin
-        return {">": too_low, ">=": too_low, "<": too_high, "~": too_low or too_high}[relation]
+        above, below = gap.low > -gap.margin, gap.high < gap.margin
+        return {">": above, ">=": above, "<": below, "~": above and below}[relation]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from builders.scores import FOUR, jitter
-from builders.studies import failed, predictions, small_study, study, trial
+from builders.studies import cost, failed, predictions, small_study, study, trial
 
 from harness.analysis.summary import summarize
 from harness.records import StudyRecord, TrialRecord
@@ -151,6 +151,38 @@ def test_without_a_baseline_the_best_two_are_still_compared() -> None:
     assert text.endswith("looking. 6 of 9 trials have a result, so this may change.")
 
 
+def test_an_interval_without_zero_that_shows_nothing_says_what_it_lacks() -> None:
+    """Ahead by 5 - sqrt 3, 5 and 5 + sqrt 3: t is 5 on two degrees of freedom, p 0.0189 to one side, times 4; to both
+    sides 0.0377, times 2. The interval alone, 5 ± 4.3027, leaves 0 out."""
+    trials = [*seeds("tsn", 50.0, 50.0, 50.0), *seeds("ks5", 49.0, 50.0, 51.0)]
+    trials += seeds("ks3", 55 - math.sqrt(3), 55.0, 55 + math.sqrt(3))
+    stated = ["ks3 > tsn", "ks5 > tsn", "ks5 > ks3", "tsn > ks5"]
+    text = said(study(trials, ["tsn", "ks3", "ks5"], hypotheses=stated))
+    assert (
+        "Not supported: `ks3` is better than `tsn`: +5.0 points [0.7, 9.3] (n=3), but p 0.075 after correction for 4 "
+        "hypotheses. Not supported: `ks5` is better than `tsn`: +0.0 points [-2.5, 2.5] (n=3). "
+    ) in text
+    assert (
+        "+5.0 points [0.7, 9.3] (n=3) against the baseline `tsn`, which after correction for 2 rows luck can explain: "
+        "too few seeds to tell"
+    ) in text
+
+
+def test_the_counts_of_verdicts_name_whose_they_are() -> None:
+    """Not where all have the same one."""
+    trials = [
+        *seeds("tsn", 20.0, 22.0, 24.0),
+        *seeds("ks3", 70.0, 73.0, 76.0),
+        *seeds("ks5", 21.0, 22.0, 25.0),
+    ]
+    text = said(study(trials, ["tsn", "ks3", "ks5"]))
+    assert text.endswith(
+        "Against the baseline, of 2 variants: 1 better (`ks3`), 1 too few seeds to tell (`ks5`)."
+    )
+    few = said(study(trials, ["tsn", "ks3", "ks5"], seeds=[0]))
+    assert few.endswith("Against the baseline, of 2 variants: 2 too few seeds to tell.")
+
+
 def test_a_difference_within_the_margin_is_called_one() -> None:
     trials = [*seeds("tsn", 50.0, 51.0, 52.0), *seeds("ks3", 50.2, 51.1, 52.3)]
     text = said(study(trials, ["tsn", "ks3"], margin=1.0))
@@ -186,10 +218,33 @@ def test_the_cheapest_names_the_variants_whose_cost_is_not_known() -> None:
 
 
 def test_where_nothing_is_shown_to_be_good_enough_the_report_says_so() -> None:
-    assert cheapest_answer(cheapest(FOUR, {"low": 4.0}, "latency")) == (
+    """Spread by 2 points, three seeds cannot show a margin of 1."""
+    apart = Scores(accuracy={"a": {0: 58.0, 1: 60.0, 2: 62.0}, "b": {0: 61.0, 1: 58.5, 2: 60.0}}, margin=1.0)
+    assert cheapest_answer(cheapest(apart, {"a": 4.0, "b": 5.0}, "latency")) == (
         "By latency: no cheapest variant can be named yet: none is shown to be at most 1 point below every other "
         "variant."
     )
+
+
+def test_good_enough_without_a_known_cost_is_not_called_not_good_enough() -> None:
+    assert cheapest_answer(cheapest(FOUR, {"low": 4.0}, "latency")) == (
+        "By latency: no cheapest variant can be named yet: of those shown to be at most 1 point below every other "
+        "variant, the latency is not known or doubtful: `high`, `alike`."
+    )
+
+
+def test_where_every_latency_is_doubtful_the_answer_says_so_in_a_line() -> None:
+    """Nothing of latency is said where none was measured."""
+    loaded = cost("tsn", warnings=["load: other processes used 1.9 of 2 cores meanwhile"])
+    record = dataclasses.replace(small_study(), margin=1.0)
+    doubtful = dataclasses.replace(record, costs={"tsn": loaded, "ks3": loaded})
+    by_macs, by_latency = map(cheapest_answer, summarize(doubtful).cheapest)
+    assert by_macs.startswith("By MACs: ")
+    assert by_latency == (
+        "By latency: no cheapest variant can be named yet: every latency that was measured is doubtful (see Cost)."
+    )
+    counted = {name: cost(name, latency_ms=[]) for name in record.variants}
+    assert [one.by for one in summarize(dataclasses.replace(record, costs=counted)).cheapest] == ["MACs"]
 
 
 def test_with_too_few_seeds_no_cheapest_is_named_in_plain_words() -> None:

@@ -130,6 +130,27 @@ def test_the_answer_says_which_horizons_are_the_predicted_ones() -> None:
     assert "is the predicted one; of 1 it is smaller (`ks3`)." in farther
 
 
+def test_the_answer_says_which_horizons_luck_may_have_decided() -> None:
+    """ks7 by hand: 100, 100 and 60 % are 86.7 on average, but 73.3 with the bad seed twice, one draw in four."""
+    fallen = {**STAIRS, "ks7": [[20, 20, 20], [20, 20, 20], [4, 4, 4]]}
+    text = answer(summarize(ladder(fallen, LAGS, horizons=HORIZONS)))
+    assert text.startswith(
+        "Every measured horizon is the predicted one (0: `tsn`; 2: `ks3`; ≥ 3: `ks5`, `ks7`). "
+        "Resamples of seeds and clips leave that open for `ks7` [0, 3]. "
+        "Of those that reach lag 3, `ks5` adds the fewest multiply-adds, 0.22 G, and `ks7` [0, 3] the most, 0.31 G."
+    )
+    assert "leave that open" not in answer(summarize(stairs(horizons={**HORIZONS, "ks3": 1})))
+
+
+def test_what_adds_nothing_adds_the_fewest() -> None:
+    rows = {"tsn": [[0, 0]] * 3, "tsm": [[20, 20]] * 3, "ks3": [[20, 20]] * 3}
+    text = answer(summarize(ladder(rows, (1, 2), horizons={"tsn": 0, "tsm": 2, "ks3": 2})))
+    assert (
+        "Of those that reach lag 2, `tsm` adds the fewest multiply-adds, 0, and `ks3` the most, 0.13 G."
+        in text
+    )
+
+
 def test_an_answer_names_few_rows_and_counts_many() -> None:
     """Seven rows that see nothing where lag 2 was predicted; whoever reads the answer first wants the number."""
     blind = {f"v{i}": [[0, 0]] * 3 for i in range(7)}
@@ -164,6 +185,19 @@ def test_what_is_left_between_those_that_solve_a_level_is_said_only_where_it_is_
     # 5 points below at lag 2 with a spread of 2.5: a margin of 6 is too tight there, and 20 pairs are few elsewhere
     tight = answer(summarize(stairs(margin=6.0)))
     assert "At no lag is it shown that the rows that solve it are no more than 6 points apart." in tight
+
+
+def test_a_row_far_below_chance_is_named_for_what_it_does(tmp_path: Path, no_figures: None) -> None:
+    """At lag 2 right about 10, 20 and 15 % of the clips, 15 ± 12.4: nobody guesses as badly."""
+    record = stairs()
+    wrong = {seed: {"lag/1": 40.0 - seed, "lag/2": low} for seed, low in enumerate((10.0, 20.0, 15.0))}
+    trials = [
+        dataclasses.replace(one, last=one.last | wrong[one.seed]) if one.variant == "ks3" else one
+        for one in record.trials
+    ]
+    text = text_of(dataclasses.replace(record, trials=trials), tmp_path)
+    assert "Far below chance: `ks3` at lag 2 (15.0 ± 12.4 %). Such a row does tell these clips apart" in text
+    assert "Far below chance" not in text_of(record, tmp_path / "plain")
 
 
 def test_without_a_margin_nothing_is_said_of_what_is_left(tmp_path: Path, no_figures: None) -> None:

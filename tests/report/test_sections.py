@@ -197,6 +197,25 @@ def test_values_that_differ_between_trials_are_given_as_a_range(full_page: str) 
     assert "| commit | abc1234 |" in full_page
 
 
+def test_operators_are_named_with_where_they_were_published(full_page: str) -> None:
+    """Oldest first; none is said of a network without one."""
+    part = full_page.split("<summary>papers of the operators</summary>")[1].split("</details>")[0]
+    assert "| TSM | ICCV 2019 | `tsm` |" in part
+    assert "| MixTConv | ICPR 2020 | `ks13`, `ks135`, `ks1357`, `ks357` |" in part
+    assert part.index("TSM") < part.index("MixTConv")
+    assert "tsn" not in part
+
+
+def test_the_time_that_trials_took_is_told_where_it_is_known(
+    tmp_path: Path, full_page: str, no_figures: None
+) -> None:
+    """40 s, 10 min and 2 h are 7,840 s, or 2.2 h; a trial that failed has none."""
+    trials = [trial("tsn", seed, 50.0, seconds=took) for seed, took in enumerate((40.0, 600.0, 7200.0))]
+    text = text_of(study([*trials, failed("ks3", 0)], ["tsn", "ks3"]), tmp_path)
+    assert "| time of a trial | 40 s to 2.0 h, 3 trials together 2.2 h; epochs alone, beside" in text
+    assert "time of a trial" not in full_page
+
+
 @pytest.mark.usefixtures("no_figures")
 def test_batch_statistics_and_unchecked_operators_are_named_and_nothing_is_said_without_them(
     tmp_path: Path,

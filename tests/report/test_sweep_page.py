@@ -61,9 +61,19 @@ def test_the_answer_speaks_of_thresholds(page: str) -> None:
     assert answer(summarize(record())) == (
         "Half-way (75 %) is reached at a `train_clips` of 283 (283 to 283 over 3 seeds) by `a`, the lowest, and of "
         "449 (283 to 566 over 3 seeds) by `b`, the highest. Some seed of `c` lies beyond the values that were tried. "
-        "Against `a`, of 1 thresholds: 1 too few seeds to tell."
+        "Against `a`, of 1 threshold: 1 too few seeds to tell."
     )
     assert "has the highest mean top-1" not in page
+
+
+def test_a_value_that_is_supported_and_open_in_the_table_is_explained(
+    tmp_path: Path, no_figures: None
+) -> None:
+    """Ahead by 10, 20 and 35 points: t is 2.98, so p is 0.048 to the stated side and 0.097 to both."""
+    curves = {"a": [[50, 60]] * 3, "b": [[50, 70], [50, 80], [50, 95]]}
+    text = text_of(swept(curves, (200, 400), hypotheses=["b@400 > a@400"]), tmp_path)
+    assert "| 0.048 | supported (1) |" in text
+    assert "Of `b@400` the table of all rows still says that seeds are too few" in text
 
 
 def test_rows_are_compared_at_the_same_value_and_say_so(page: str) -> None:

@@ -7,7 +7,17 @@ from typing import Any
 
 from harness.analysis.summary import Row, Summary
 from harness.report.document.blocks import Block, Items, Paragraph
-from harness.report.format import estimate, interval, listed, plural, points, signed, unsigned
+from harness.report.format import (
+    estimate,
+    interval,
+    listed,
+    p_value,
+    plural,
+    points,
+    signed,
+    unsigned,
+    who_is_what,
+)
 from harness.report.sections import ladder, sweep
 from harness.stats.cheapest import Cheapest
 from harness.stats.differences import NEW_TRAININGS_AND_CLIPS, Difference, Verdict
@@ -90,6 +100,9 @@ def _of_hypotheses(group: list[tuple[Hypothesis, Tested]], summary: Summary) -> 
         known = f": {_of_several(gaps)}" if gaps else ""
     if any(one.by_one_side for _, one in group):
         known += ", by a test of the stated side alone"
+    if lost := [one.p_holm for _, one in group if one.by_correction and one.p_holm is not None]:
+        all_stated = plural(sum(one.p is not None for one in summary.hypotheses), "hypothesis", "hypotheses")
+        known += f", but p {'up to ' * (len(lost) > 1)}{p_value(max(lost))} after correction for {all_stated}"
     verdict = str(tested.verdict)
     return f"{verdict[0].upper()}{verdict[1:]}: {_claim(stated)}{where}{known}."
 
@@ -140,15 +153,19 @@ def _found(summary: Summary) -> list[str]:
 def cheapest_answer(found: Cheapest) -> str:
     """The engineer's question: which is the cheapest variant that will do."""
     within = f"at most {found.margin:g} point{'s' * (found.margin != 1)} below every other variant"
+    doubtful = " or doubtful" if found.by == "latency" else ""
     if found.cost is None:
         why = f"none is shown to be {within}" if found.tested else "too few seeds"
+        if not found.priced:
+            why = f"every {found.by} that was measured is doubtful (see Cost)"
+        elif found.close_unknown:
+            why = f"of those shown to be {within}, the {found.by} is not known{doubtful}: {listed(found.close_unknown)}"
         return f"By {found.by}: no cheapest variant can be named yet: {why}."
     *others, last = found.variants
     names = f"{listed(others)} and `{last}`" if others else f"`{last}`"
     amount = giga(found.cost, unit=" G MACs") if found.by == "MACs" else _latencies(found)
     verb = "are" if others else "is"
     cheaper = f"; of the {found.cheaper} cheaper it is not shown" if found.cheaper else ""
-    doubtful = " or doubtful" if found.by == "latency" else ""
     unknown = f"; {found.by} not known{doubtful}: {listed(found.unknown)}" if found.unknown else ""
     return f"By {found.by}: {names} ({amount}) {verb} the cheapest shown to be {within}{cheaper}{unknown}."
 
@@ -180,7 +197,8 @@ def _verdict_sentence(summary: Summary) -> str:
         none = "No variant" if not summary.unranked else "No variant with all its seeds"
         sentence = f"{none} scores above the baseline: `{best.variant}` itself {head}"
     else:
-        against = _against(best.difference, f"the baseline `{baseline.variant}`")
+        tested = sum(row.difference is not None and row.difference.p is not None for row in summary.rows)
+        against = _against(best.difference, f"the baseline `{baseline.variant}`", tested)
         sentence = f"`{best.variant}` {head}, {against}"
     second = summary.runner_up
     if second and summary.lead and second.variant != summary.record.baseline:
@@ -196,7 +214,8 @@ def _of_seeds(summary: Summary) -> str:
     return " on the seeds that all variants have" if common > 1 else " on the one seed that all variants have"
 
 
-def _against(difference: Difference, other: str) -> str:
+def _against(difference: Difference, other: str, tested: int) -> str:
+    """tested: rows that the verdict is corrected for."""
     if not difference.n:
         return f"but shares no finished seed with {other}, so the two cannot be compared"
     gap = f"{points(difference)} against {other}"
@@ -211,7 +230,10 @@ def _against(difference: Difference, other: str) -> str:
         return f"{gap}, and {few}{_these_networks(difference)}"
     if difference.low is None:
         return f"{gap}, the same for every seed, which is too few of them to tell how much is luck"
-    return f"{gap}, which luck can explain: {difference.words}{_needed(difference)}"
+    alone = difference.low > 0 or (difference.high is not None and difference.high < 0)
+    # An interval that leaves 0 out would else say another thing than the verdict.
+    corrected = f" after correction for {tested} rows" if alone else ""
+    return f"{gap}, which{corrected} luck can explain: {difference.words}{_needed(difference)}"
 
 
 def _luck(difference: Difference) -> str:
@@ -250,8 +272,6 @@ def _count_of_verdicts(summary: Summary) -> list[str]:
     compared = [row.difference for row in summary.rows if row.difference]
     if len(compared) < 2 or not any(difference.n for difference in compared):
         return []
-    counts = Counter(difference.words for difference in compared)
     order: dict[str, int] = {Verdict.BETTER: 0, Verdict.WORSE: 1, Verdict.TOO_FEW: 3}
-    words = sorted(counts, key=lambda word: order.get(word, 2))
-    parts = ", ".join(f"{counts[word]} {word}" for word in words)
-    return [f"Against the baseline, of {len(compared)} variants: {parts}."]
+    verdicts = sorted(((gap.words, gap.variant) for gap in compared), key=lambda one: order.get(one[0], 2))
+    return [f"Against the baseline, of {len(compared)} variants: {who_is_what(verdicts)}."]

@@ -70,18 +70,18 @@ def _hypotheses(summary: Summary) -> list[Block]:
 def _open_elsewhere(summary: Summary) -> str:
     """Rows that are supported here, and of which the table of all rows says that seeds are too few."""
     still_open = {
-        row.variant for row in summary.rows if row.difference and row.difference.verdict == Verdict.TOO_FEW
+        frozenset((row.variant, row.difference.other)): row.variant
+        for row in summary.rows
+        if row.difference and row.difference.verdict == Verdict.TOO_FEW
     }
-    stated = [(one.verdict, parse_hypothesis(one.text, summary.record.margin)) for one in summary.hypotheses]
-    names = [
-        one.left
-        for verdict, one in stated
-        if verdict == Verdict.SUPPORTED
-        and one.level is None
-        and one.left in still_open
-        and one.right == summary.record.baseline
+    shown = [
+        parse_hypothesis(one.text, summary.record.margin)
+        for one in summary.hypotheses
+        if one.verdict == Verdict.SUPPORTED
     ]
-    if not names or summary.sweep:
+    pairs = [frozenset((one.left, one.right)) for one in shown if one.level is None]
+    names = [still_open[pair] for pair in pairs if pair in still_open]
+    if not names:
         return ""
     return (
         f" Of {listed(dict.fromkeys(names))} the table of all rows still says that seeds are too few: "

@@ -124,7 +124,7 @@ def _occlusions(found: Sequence[Breakdown]) -> list[Block]:
         header=["variant", "whole clip [%]", *(f"without frame {frame}" for frame in frames)],
         rows=rows,
         label="occlusion",
-        caption="Belief in a clip's class against its twin's, and its change in points when one frame is grey.",
+        caption="Belief in a clip's class against its twin's, and by how many points it falls when one frame is grey.",
     )
     return [Heading(3, "Which frames does it need?"), table, Paragraph(OCCLUSION, "note")]
 

@@ -6,11 +6,12 @@ import itertools
 from collections.abc import Sequence
 
 from harness.analysis.ladder import Horizon, Ladder, LevelCurve, Solvers
-from harness.analysis.summary import CEILING, Summary, operator_settings
+from harness.analysis.operators import operator_facts
+from harness.analysis.summary import CEILING, Summary
 from harness.report.document.blocks import Block, Cell, Heading, Paragraph, Table, one_line
-from harness.report.format import bare_points, covered, estimate, listed, p_value, plural
+from harness.report.format import NAMED, bare_points, covered, estimate, listed, p_value, plural
 from harness.stats.differences import no_larger
-from harness.units import giga
+from harness.units import macs
 
 MISMATCH = (
     "A measured horizon other than the predicted one is a fault of the operator, of its stated reach, or of the task; "
@@ -24,9 +25,6 @@ ALIKE = (
     "Not shown does not mean that there is a difference. Exploratory."
 )
 
-NAMED = 6
-"""Rows that the answer names one by one; of more it gives the number."""
-
 
 def section(summary: Summary) -> list[Block]:
     ladder = summary.ladder
@@ -36,8 +34,8 @@ def section(summary: Summary) -> list[Block]:
     blocks.append(Paragraph(_note(ladder), "note"))
     if ladder.mismatches:
         blocks += [Paragraph(_mismatches(ladder), "warning"), Paragraph(MISMATCH, "note")]
-    if words := _blind(summary):
-        blocks.append(Paragraph(words, "note"))
+    for words in (_blind(summary), _swapped(ladder)):
+        blocks += [Paragraph(words, "note")] if words else []
     return [*blocks, *_solvers(summary, ladder)]
 
 
@@ -157,16 +155,30 @@ def _mismatches(ladder: Ladder) -> str:
 
 def _blind(summary: Summary) -> str:
     """Which rows cannot tell a motion from its reverse, whatever their reach."""
-    from operators import TemporalOp  # here: with torch, which `harness.report --help` must not wait for
-
-    found = []
-    for variant in summary.record.variants:
-        cls = TemporalOp.registry.get(str(operator_settings(summary.record, variant).get("name")))
-        if cls is not None and cls.facts is not None and cls.facts.blind:
-            found.append(f"`{variant}` ({cls.facts.blind})")
+    known = {variant: operator_facts(summary.record, variant) for variant in summary.record.variants}
+    found = [f"`{variant}` ({facts.blind})" for variant, facts in known.items() if facts and facts.blind]
     if not found:
         return ""
     return f"Which way something moves, these cannot tell, however far they look: {', '.join(found)}."
+
+
+def _swapped(ladder: Ladder) -> str:
+    """Rows that are as far below chance as those that solve a level are above it."""
+    if ladder.halfway is None or ladder.chance is None:
+        return ""
+    lowest = 2 * ladder.chance - ladder.halfway
+    found = [
+        f"`{curve.variant}` at {ladder.level_name} {level:g} ({estimate(accuracy, ' %', seeds=accuracy.n)})"
+        for curve in ladder.curves
+        for level, accuracy in zip(ladder.levels, curve.accuracy, strict=True)
+        if accuracy.mean < lowest and accuracy.high is not None and accuracy.high < ladder.chance
+    ]
+    if not found:
+        return ""
+    return (
+        f"Far below chance: {', '.join(found)}. "
+        "Such a row does tell these clips apart, and gives them each other's name."
+    )
 
 
 def _solvers(summary: Summary, ladder: Ladder) -> list[Block]:
@@ -209,7 +221,7 @@ def _horizons_sentence(ladder: Ladder) -> list[str]:
             f"{_measured(same[0][1], ladder)}: {listed(curve.variant for curve, _ in same)}"
             for same in (list(group) for _, group in groups)
         )
-        return [f"Every measured horizon is the predicted one ({reached})."]
+        return [f"Every measured horizon is the predicted one ({reached}).", *_left_open(known)]
     agree = len(known) - len(ladder.mismatches)
     sentence = f"Of {len(known)} rows, the measured horizon of {agree} is the predicted one"
     short = [curve.variant for curve, horizon in known if horizon.measured < (horizon.expected or 0.0)]
@@ -218,23 +230,36 @@ def _horizons_sentence(ladder: Ladder) -> list[str]:
         if variants:
             names = listed(variants) if len(variants) <= NAMED else "named below their table"
             sentence += f"; of {len(variants)} it is {word} ({names})"
-    return [f"{sentence}."]
+    return [f"{sentence}.", *_left_open(known)]
+
+
+def _left_open(known: Sequence[tuple[LevelCurve, Horizon]]) -> list[str]:
+    """Of which rows other seeds and clips might have told the opposite."""
+    found = [f"`{curve.variant}`{_resampled(horizon)}" for curve, horizon in known if horizon.open]
+    if not found:
+        return []
+    who = ", ".join(found) if len(found) <= NAMED else f"{len(found)} of them (intervals in their table)"
+    return [f"Resamples of seeds and clips leave that open for {who}."]
 
 
 def _cheapest_reach(summary: Summary, ladder: Ladder) -> list[str]:
     """Of the rows that reach farthest, the one that adds, or in all takes, the fewest multiply-adds."""
     verb = "adds" if summary.one_network else "takes"
-    farthest = max((curve.horizon.measured for curve in ladder.curves if curve.horizon), default=0.0)
-    variants = [c.variant for c in ladder.curves if farthest and c.horizon and c.horizon.measured == farthest]
-    costs = {
-        row.variant: macs for row in summary.rows if row.variant in variants and (macs := summary.macs(row))
-    }
+    known = {curve.variant: curve.horizon for curve in ladder.curves if curve.horizon}
+    farthest = max((horizon.measured for horizon in known.values()), default=0.0)
+    reach = {v: horizon for v, horizon in known.items() if farthest and horizon.measured == farthest}
+    rows = [row for row in summary.rows if row.variant in reach]
+    costs = {row.variant: many for row in rows if (many := summary.macs(row)) is not None}
     if len(costs) < 2 or len(set(costs.values())) < 2:
         return []
+
+    def named(variant: str) -> str:
+        return f"`{variant}`{_resampled(reach[variant]) if reach[variant].open else ''}"
+
     fewest, most = min(costs, key=lambda v: costs[v]), max(costs, key=lambda v: costs[v])
     return [
-        f"Of those that reach {ladder.level_name} {farthest:g}, `{fewest}` {verb} the fewest multiply-adds, "
-        f"{giga(costs[fewest], unit=' G')}, and `{most}` the most, {giga(costs[most], unit=' G')}."
+        f"Of those that reach {ladder.level_name} {farthest:g}, {named(fewest)} {verb} the fewest multiply-adds, "
+        f"{macs(costs[fewest])}, and {named(most)} the most, {macs(costs[most])}."
     ]
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from harness.analysis.summary import Summary
 from harness.analysis.sweep import Beyond, Ratio, Sweep, SweepRow, Threshold
 from harness.report.document.blocks import Block, Heading, Paragraph, Table
-from harness.report.format import count, estimate, listed, p_value
+from harness.report.format import count, estimate, listed, p_value, plural, who_is_what
 
 
 def section(summary: Summary) -> list[Block]:
@@ -44,11 +42,10 @@ def sentences(summary: Summary) -> list[str]:
     beyond = [row.row for row in sweep.rows if row not in whole]
     if beyond:
         found.append(f"Some seed of {listed(beyond)} lies beyond the values that were tried.")
-    ratios = [row.ratio for row in sweep.rows if row.ratio]
+    ratios = sorted((row.ratio.words, row.row) for row in sweep.rows if row.ratio)
     if ratios:
-        counts = Counter(ratio.words for ratio in ratios)
-        parts = ", ".join(f"{many} {word}" for word, many in sorted(counts.items()))
-        found.append(f"Against `{sweep.baseline}`, of {len(ratios)} thresholds: {parts}.")
+        many = plural(len(ratios), "threshold")
+        found.append(f"Against `{sweep.baseline}`, of {many}: {who_is_what(ratios)}.")
     return found
 
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from harness.analysis.operators import operator_facts, operator_settings
 from harness.records import StudyRecord
 from harness.report.document.blocks import Block, Heading, Paragraph, Table, one_line
+from harness.report.format import listed, plural
+from harness.units import duration
+
+if TYPE_CHECKING:
+    from operators.base import Facts
 
 IN_WORDS = {"peak_memory_mib": "peak memory of a trial [MiB]"}
 """Keys of a trial's environment as a page names them."""
@@ -24,12 +30,27 @@ def section(record: StudyRecord) -> list[Block]:
     described |= record.protocol
     facts = [[one_line(key), _words(value)] for key, value in described.items()]
     facts += [[one_line(IN_WORDS.get(key, key)), one_line(value)] for key, value in environment(record)]
+    facts += _time(record)
     return [
         Heading(2, "How it was trained"),
         Table(header=["what", "how"], rows=facts, words=range(2)),
         *_differing(record),
+        *_papers(record),
         Paragraph("The resolved settings of every variant are in `results.json`."),
     ]
+
+
+def _time(record: StudyRecord) -> list[list[str]]:
+    """What the study cost to train: whoever repeats it asks, and the checklist of many a conference."""
+    took = [trial.seconds for trial in record.trials if trial.status == "done" and trial.seconds > 0]
+    if not took:
+        return []
+    shortest, longest, whole = map(duration, (min(took), max(took), sum(took)))
+    each = shortest if shortest == longest else f"{shortest} to {longest}"
+    words = (
+        f"{each}, {plural(len(took), 'trial')} together {whole}; epochs alone, beside whatever else ran there"
+    )
+    return [["time of a trial", words]]
 
 
 def environment(record: StudyRecord) -> list[tuple[str, str]]:
@@ -68,6 +89,25 @@ def _differing(record: StudyRecord) -> list[Block]:
         Paragraph("All variants are trained alike but for:"),
         Table(header=header, rows=rows, words=range(len(header))),
     ]
+
+
+def _papers(record: StudyRecord) -> list[Block]:
+    """Where operators were published; nothing where there are no two of the zoo."""
+    found: dict[Facts, list[str]] = {}
+    for variant in record.variants:
+        facts = operator_facts(record, variant)
+        if facts and operator_settings(record, variant)["name"] != "identity":  # which any network may have
+            found.setdefault(facts, []).append(variant)
+    if len(found) < 2:
+        return []
+    rows = [
+        [one_line(facts.title), f"{facts.venue} {facts.year}", listed(variants)]
+        for facts, variants in sorted(found.items(), key=lambda one: (one[0].year, one[0].title))
+    ]
+    table = Table(
+        header=["published as", "in", "variants"], rows=rows, words=range(3), fold="papers of the operators"
+    )
+    return [table]
 
 
 def _words(value: Any) -> str:
