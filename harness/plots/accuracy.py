@@ -76,6 +76,8 @@ def accuracy_against(
             handles.append(handle(GREY, "$?$", "doubtful latency"))
         legend_below(figure, handles)
         figure.draw_without_rendering()  # the layout decides where a value stands on the page
+        if baseline is not None:
+            _name(foot, baseline, [(point.x, y) for point in points for y in (point.y, *point.seeds)])
         front = sorted((point for point in points if point.front), key=lambda point: point.x)
         for a, b in itertools.pairwise(front):
             if _apart(a, b):
@@ -192,6 +194,9 @@ def accuracy_by_kernel_size(
         handles += [handle(RED, "D", "sizes mixed")] if mixed else []
         legend_below(figure, handles)
         figure.draw_without_rendering()
+        if baseline is not None:
+            there = [*((point.x, point) for point in single), *zip(places, ordered, strict=True)]
+            _name(foot, baseline, [(x, y) for x, point in there for y in (point.y, *point.seeds)])
         label_points(top, single)
 
     save(path, draw)
@@ -271,21 +276,32 @@ def _accuracy_axes(figure: Figure, points: Sequence[Point], baseline: Point | No
         low, high = ends(baseline)
         foot.axhline(baseline.y, color=GREY, linestyle="--", linewidth=1.2)
         foot.axhspan(low, high, color=GREY, alpha=0.15, linewidth=0)
-        foot.annotate(
+    return top, foot
+
+
+def _name(axis: Axes, baseline: Point, marks: Sequence[tuple[float, float]]) -> None:
+    """Write the baseline's name to its line, at the place where it hides the fewest points. marks: where these are."""
+    taken = axis.transData.transform(marks)
+    found: list[tuple[int, Any]] = []
+    for up, (x, ha) in itertools.product((True, False), ((1.0, "right"), (0.0, "left"), (0.5, "center"))):
+        text = axis.annotate(
             f"{baseline.label} {baseline.y:.1f} % (baseline)",
-            (1.0, baseline.y),
+            (x, baseline.y),
             xycoords=("axes fraction", "data"),
-            xytext=(-4, 3),
+            xytext=({"right": -4, "left": 4}.get(ha, 0), 3 if up else -3),
             textcoords="offset points",
-            ha="right",
-            va="bottom",
+            ha=ha,
+            va="bottom" if up else "top",
             fontsize=9,
             parse_math=False,
             color="#444444",
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},  # no interval crosses it
             zorder=5,
         )
-    return top, foot
+        box = text.get_window_extent().padded(6.0)  # as large as a mark is
+        found.append((sum(bool(box.contains(*place)) for place in taken), text))
+        text.remove()
+    axis.add_artist(min(found, key=lambda one: one[0])[1])
 
 
 def _cost_scale(axis: Axes, costs: Sequence[float]) -> str:

@@ -140,6 +140,16 @@ def test_the_words_of_a_forest_plot_stand_above_its_intervals_and_within_it(
     assert figures[-1].get_size_inches()[0] * 72 <= NARROW  # a phone shows it whole
 
 
+@pytest.mark.parametrize("x", [0.0, 1.0, 2.0])
+def test_the_name_of_the_baseline_hides_no_point(x: float, tmp_path: Path, figures: list[Any]) -> None:
+    """Wherever a row lies just above the baseline's line."""
+    rows = [Point("a", 0.0, 90.0), Point("b", 2.0, 95.0), Point("near", x, 61.0)]
+    plots.accuracy_against(tmp_path / "x", rows, Point("tsn", 0, 60.0), "Cost", "added MACs [G]")
+    axis = figures[-1].axes[0]
+    (name,) = [text for text in axis.texts if text.get_text() == "tsn 60.0 % (baseline)"]
+    assert not name.get_window_extent().padded(3.0).contains(*axis.transData.transform((x, 61.0)))
+
+
 def test_a_far_baseline_breaks_the_axis_and_a_near_one_does_not(tmp_path: Path, figures: list[Any]) -> None:
     plots.accuracy_against(tmp_path / "x", POINTS, BASELINE, "Cost", "added MACs [G], ResNet-50")
     assert len(figures[-1].axes) == 2
