@@ -93,19 +93,25 @@ def _differing(record: StudyRecord) -> list[Block]:
 
 def _papers(record: StudyRecord) -> list[Block]:
     """Where operators were published; nothing where there are no two of the zoo."""
+    row_of = {
+        variant: row for row, there in record.sweep.get("rows", {}).items() for variant in there.values()
+    }
     found: dict[Facts, list[str]] = {}
     for variant in record.variants:
         facts = operator_facts(record, variant)
         if facts and operator_settings(record, variant)["name"] != "identity":  # which any network may have
-            found.setdefault(facts, []).append(variant)
+            found.setdefault(facts, []).append(row_of.get(variant, variant))
     if len(found) < 2:
         return []
     rows = [
-        [one_line(facts.title), f"{facts.venue} {facts.year}", listed(variants)]
-        for facts, variants in sorted(found.items(), key=lambda one: (one[0].year, one[0].title))
+        [one_line(facts.title), f"{facts.venue} {facts.year}", listed(dict.fromkeys(rows_there))]
+        for facts, rows_there in sorted(found.items(), key=lambda one: (one[0].year, one[0].title))
     ]
     table = Table(
-        header=["published as", "in", "variants"], rows=rows, words=range(3), fold="papers of the operators"
+        header=["published as", "in", "rows" if record.sweep else "variants"],
+        rows=rows,
+        words=range(3),
+        fold="papers of the operators",
     )
     return [table]
 
