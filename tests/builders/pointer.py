@@ -94,6 +94,11 @@ class Page:
         for kind in ("mousePressed", "mouseReleased"):
             self.ask("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
+    def tap(self, x: float, y: float) -> None:
+        """With a finger, which is lifted again."""
+        self.ask("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
+        self.ask("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+
     def picture(self, file: Path, *, whole: bool = False) -> None:
         """Of what is on the screen, or of the whole page, as PNG."""
         taken = self.ask("Page.captureScreenshot", format="png", captureBeyondViewport=whole)

@@ -242,7 +242,13 @@ def test_a_pointer_over_a_mark_is_told_what_it_stands_for(tmp_path: Path) -> Non
         assert found["tsn at 1: 50.0 %"] == ["tsn at 1: 50.0 %"]
         both = ["ks3 at 1: 100.0 %", "ks5 at 1: 100.0 %"]
         assert [found[words] for words in both] == [both, both]
-        browser.move(*browser.place("document.querySelector('h1')"))
+        title = "document.querySelector('h1')"
+        browser.move(*browser.place(title))
+        assert browser.script(f"{told}.hidden")
+        browser.tap(*browser.place(f"{marks}[0]"))
+        assert browser.script(f"{told}.textContent") == "tsn at 1: 50.0 %"
+        assert not browser.script(f"{told}.hidden")
+        browser.tap(*browser.place(title))
         assert browser.script(f"{told}.hidden")
 
 

@@ -139,6 +139,9 @@ for (const drawing of document.querySelectorAll(".drawing")) {
       : event.clientY + 18}px`;
   };
   for (const name of ["pointermove", "pointerdown"]) drawing.addEventListener(name, show);
-  for (const name of ["pointerleave", "pointercancel"]) drawing.addEventListener(name, () => { tip.hidden = true; });
+  drawing.addEventListener("pointercancel", () => { tip.hidden = true; });
+  drawing.addEventListener("pointerleave", event => { tip.hidden ||= event.pointerType !== "touch"; });
 }
+// A finger that is lifted leaves what it asked for until the next touch.
+document.addEventListener("pointerdown", event => { tip.hidden ||= !event.target.closest(".drawing"); });
 """
