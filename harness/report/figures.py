@@ -63,7 +63,8 @@ def _forest(summary: Summary, shown: list[Row], folder: Path) -> list[Figure]:
     margin = summary.record.margin or None
     plots.forest(folder / "differences", gaps, summary.against, margin)
     caption = (
-        "Difference in top-1 to the baseline, paired by seed, with the interval and the verdict of the table."
+        "Difference in top-1 to the baseline, paired by seed, with the interval and the verdict of the table. "
+        "An interval is for its row alone; the verdict is corrected for all rows, and so stricter."
     )
     if margin:
         caption += f" The band is the margin of {margin:g} points, within which differences do not matter."
