@@ -109,10 +109,14 @@ class CostRecord:
     @property
     def doubts(self) -> list[str]:
         """Warnings that make its latency doubtful: other work, quartiles far apart, a machine that got slower."""
-        forward = re.compile(r"(spread|first_call: slow).*\bforward \d")  # and not of a step alone
-        return [
-            text for text in self.warnings if text.startswith(("load:", "thermal:")) or forward.match(text)
-        ]
+        return self.doubts_of("forward", "")
+
+    def doubts_of(self, kind: str, way: str) -> list[str]:
+        """The same of another kind of pass, or way, as `samples` takes them: what is said of a step alone is no doubt
+        about a forward pass."""
+        name = f"{kind}@{way}" if way else kind
+        own = re.compile(rf"(spread|first_call: slow).*(?<![\w@]){re.escape(name)} \d")
+        return [text for text in self.warnings if text.startswith(("load:", "thermal:")) or own.match(text)]
 
     def samples(self, kind: str, way: str) -> list[float]:
         """What was timed of a kind of pass ("forward", "step") in a way ("1_thread", "" for the plain one), in

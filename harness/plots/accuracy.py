@@ -337,4 +337,5 @@ def _mark(axis: Axes, point: Point, colour: str, marker: str, x: float | None = 
     if point.x_low is not None and point.x_high is not None:
         axis.plot([point.x_low, point.x_high], [point.y, point.y], **line)
     (mark,) = axis.plot([x], [point.y], marker=marker, color=colour, markersize=7, linestyle="", zorder=3)
-    tip(mark, f"{point.label}: {point.y:.1f} %{between(point.low, point.high)} at {point.x:.4g}")
+    at = f"{point.x:.4g}{' ?' * point.doubtful}"
+    tip(mark, f"{point.label}: {point.y:.1f} %{between(point.low, point.high)} at {at}")

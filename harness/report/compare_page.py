@@ -9,7 +9,7 @@ from harness import plots
 from harness.plots import Point
 from harness.report.compare import Comparison
 from harness.report.document.blocks import Block, Document, Figure, Heading, Items, Paragraph, Table
-from harness.report.format import bare_points, covered, estimate, listed, milliseconds, plural
+from harness.report.format import bare_points, covered, estimate, listed, milliseconds, plural, points
 from harness.stats.estimates import Quartiles
 from harness.units import macs
 
@@ -44,7 +44,7 @@ def _answer(compared: Comparison) -> str:
     largest = max(known, key=lambda variant: abs(known[variant].mean))
     return (
         f"Of {plural(len(known), 'variant')} in both, {other} against {one} is, by verdict, {parts}. "
-        f"The largest difference in top-1 is that of `{largest}`: {bare_points(known[largest])} points."
+        f"The largest difference in top-1 is that of `{largest}`: {points(known[largest])}."
     )
 
 
@@ -86,12 +86,15 @@ def _cost(compared: Comparison) -> list[Block]:
         added = [macs(row.cost.macs_added, sign="+") if row.cost else "not measured" for row in pair]
         latency = [row.latency_ms for row in pair]
         shown = [milliseconds(row.latency_ms, doubtful=row.doubtful) for row in pair]
-        rows.append([f"`{variant}`", *added, *shown, _ratio(*latency)])
+        mark = " ?" if any(row.doubtful for row in pair) and all(latency) else ""
+        rows.append([f"`{variant}`", *added, *shown, f"{_ratio(*latency)}{mark}"])
     note = (
         "Latency: median [quartiles] of one clip. "
         "Second / first: ratio of the medians, "
         "and in brackets from the second's lower quartile over the first's upper one to the reverse."
     )
+    if any(row.doubtful for variant in compared.shared for row in compared.rows(variant)):
+        note += " ?: a latency that is doubtful, or a ratio with one; the study's own report says why."
     return [Table(header=header, rows=rows, label="comparison-cost", caption="Their costs.", notes=[note])]
 
 

@@ -150,8 +150,11 @@ def _against_costs(summary: Summary, shown: list[Row], folder: Path) -> list[Fig
             continue
         line = _point(baseline, "top1", 0) if baseline else None
         if line and line.label in found and (read is _latency or not summary.one_network):
-            value = found[line.label][1].value
-            words = f"{value:.0f} ms" if read is _latency else f"{value:.3g} {unit.split('[')[1][:-1]}"
+            own = found[line.label][1]
+            words = (
+                f"{own.value:.0f} ms" if read is _latency else f"{own.value:.3g} {unit.split('[')[1][:-1]}"
+            )
+            words += " ?" if own.doubtful else ""
             line = replace(line, label=f"{line.label}, {words}:")
         where = geometry_on_page(row.cost for row, _ in found.values() if row.cost)
         plots.accuracy_against(folder / stem, points, line, f"Accuracy against {what}", f"{unit}, {where}")
@@ -164,7 +167,7 @@ def _against_costs(summary: Summary, shown: list[Row], folder: Path) -> list[Fig
         caption += "Neighbours in red are joined where neither their costs nor their intervals overlap."
         if absent := [row.variant for row in summary.rows if row.variant not in found]:
             caption += f" Not drawn, for want of an accuracy or of a cost: {listed(absent)}."
-        alt = "; ".join(f"{point.label} {point.y:.1f} % at {point.x:.4g}" for point in points)
+        alt = "; ".join(f"{p.label} {p.y:.1f} % at {p.x:.4g}{' ?' * p.doubtful}" for p in points)
         drawn.append(Figure(stem, f"Top-1 accuracy against {what}", caption, alt))
     return drawn
 

@@ -100,6 +100,8 @@ def test_only_points_of_which_nothing_overlaps_are_joined(tmp_path: Path, figure
     plots.accuracy_against(tmp_path / "x", points, None, "Cost", "latency [ms]")
     joins = [list(one.get_xdata()) for one in figures[-1].axes[0].lines if one.get_linestyle() == ":"]
     assert joins == [[104, 120]]
+    told = re.findall("<title>(.*?)</title>", (tmp_path / "x.svg").read_text())
+    assert told[-2:] == ["e: 80.0 % at 160", "f: 90.0 % [89.0, 91.0] at 180 ?"]
 
 
 def test_mixtures_stand_beside_the_kernel_sizes_and_not_on_them(tmp_path: Path, figures: list[Any]) -> None:

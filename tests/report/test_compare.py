@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -31,9 +32,22 @@ def test_two_studies_stand_side_by_side_with_their_differences(tmp_path: Path) -
     assert "| commit | abc1234 | def5678 |" in text
     assert "| latency: device | cpu | gpu |" in text
     assert "| 0.50 [" in text  # 21 ms over 42 ms
+    assert "in top-1 is that of `ks3`: +1.7 points [0.2, 3.1] (n=3)." in text
+    assert "?: a latency that is doubtful" not in text
     again = write_comparison(small_study(), second, tmp_path / "again")
     for file in folder.rglob("*.*"):
         assert file.read_bytes() == (again / file.relative_to(folder)).read_bytes()
+
+
+def test_a_ratio_with_a_doubtful_latency_is_doubtful(tmp_path: Path, no_figures: None) -> None:
+    loaded = {"ks3": cost("ks3", warnings=["load: other processes used 1.9 of 2 cores meanwhile"])}
+    second = dataclasses.replace(
+        small_study(), costs=small_study().costs | loaded, environment={"commit": "b"}
+    )
+    text = (write_comparison(small_study(), second, tmp_path) / "README.md").read_text(encoding="utf-8")
+    part = text.split("## Cost")[1]
+    assert [line.count(" ? |") for line in part.splitlines() if line.startswith("| `")] == [0, 2]
+    assert "?: a latency that is doubtful, or a ratio with one" in part
 
 
 def test_a_comparison_is_for_new_clips_too_where_predictions_were_kept() -> None:

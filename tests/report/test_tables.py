@@ -21,6 +21,7 @@ from builders.studies import (
 from harness.report.document.blocks import Document, Paragraph, Table
 from harness.report.document.latex import latex
 from harness.report.document.markdown import markdown
+from harness.report.write import write_study
 
 
 def test_every_variant_has_a_row_in_both_tables(full_page: str) -> None:
@@ -182,6 +183,25 @@ def test_what_was_measured_beyond_a_forward_pass_is_shown(tmp_path: Path, no_fig
     assert "| `aten::convolution_backward` | 53 | 61.250 | 42.3 % |" in text
     plain = text_of(dataclasses.replace(small_study(), name="plain"), tmp_path)
     assert "Where a training step goes" not in plain
+
+
+def test_a_doubtful_time_carries_its_mark_wherever_it_stands(tmp_path: Path) -> None:
+    """Also what is computed from it; what is said of a step is no doubt about a forward pass."""
+    spread = "spread: quartiles far apart, as part of the median: step 12 %; measure on a quiet machine"
+    steps = {"step": [100.0 + 10 * i for i in range(10)]}
+    busy = cost("tsn", samples_ms=steps, warnings=["load: other processes used 1.9 of 2 cores meanwhile"])
+    costs = {"tsn": busy, "ks3": cost("ks3", samples_ms=steps, warnings=[spread])}
+    folder = write_study(dataclasses.replace(small_study(), costs=costs), tmp_path)
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    cells = {
+        line.split("`")[1]: [cell.strip() for cell in line.strip("|").split("|")][1:5]
+        for line in text.splitlines()
+        if "145.0, 185.5" in line
+    }
+    assert cells["tsn"] == ["42.0, 43.8 ?", "145.0, 185.5 ?", "23.81 ?", "6.90 ?"]
+    assert cells["ks3"] == ["42.0, 43.8", "145.0, 185.5 ?", "23.81", "6.90 ?"]
+    drawn = (folder / "figures" / "accuracy_latency.svg").read_text(encoding="utf-8")
+    assert ">tsn, 42 ms ?: 22.0 % (baseline)</text>" in drawn
 
 
 def test_a_study_without_costs_says_not_measured(tmp_path: Path, no_figures: None) -> None:

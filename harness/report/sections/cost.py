@@ -133,7 +133,7 @@ def _doubts(summary: Summary) -> list[Block]:
     if not found:
         return []
     lines = [f"{listed(variants)}: {text}" for text, variants in found.items()]
-    return [Paragraph("What makes measurements doubtful; ? marks a doubtful latency:"), Items(lines)]
+    return [Paragraph("What makes measurements doubtful; ? marks a doubtful time:"), Items(lines)]
 
 
 def _steps(summary: Summary) -> list[Block]:
@@ -163,8 +163,8 @@ def _steps(summary: Summary) -> list[Block]:
             rows.append([*cells, *[ABSENT] * (len(header) - 1)])
             continue
         cost = row.cost
-        cells += [_percentiles(cost.samples(kind, way)) for kind, way in timed]
-        cells += [_clips_per_s(cost.samples(kind, "")) for kind in ("forward", "step") if (kind, "") in timed]
+        cells += [_percentiles(cost, kind, way) for kind, way in timed]
+        cells += [_clips_per_s(cost, kind) for kind in ("forward", "step") if (kind, "") in timed]
         cells += [_mib(cost.activation_mib)] if kept else []
         cells += [_mib(cost.peak_memory_mib.get("step"))] if peaks else []
         cells += [_per_cent(cost.temporal_share.get(kind)) for kind in shares]
@@ -182,12 +182,14 @@ def _steps(summary: Summary) -> list[Block]:
     return [Table(header=header, rows=rows), Paragraph(" ".join(notes), "note")]
 
 
-def _percentiles(own: list[float]) -> str:
-    return f"{percentile(own, 0.5):.1f}, {percentile(own, 0.95):.1f}" if own else ABSENT
+def _percentiles(cost: CostRecord, kind: str, way: str) -> str:
+    own, mark = cost.samples(kind, way), " ?" if cost.doubts_of(kind, way) else ""
+    return f"{percentile(own, 0.5):.1f}, {percentile(own, 0.95):.1f}{mark}" if own else ABSENT
 
 
-def _clips_per_s(own: list[float]) -> str:
-    return f"{1e3 / percentile(own, 0.5):.2f}" if own else ABSENT
+def _clips_per_s(cost: CostRecord, kind: str) -> str:
+    own, mark = cost.samples(kind, ""), " ?" if cost.doubts_of(kind, "") else ""
+    return f"{1e3 / percentile(own, 0.5):.2f}{mark}" if own else ABSENT
 
 
 def _mib(value: float | None) -> str:
