@@ -34,14 +34,21 @@ def _one_thread() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _same_zoo() -> Iterator[None]:
-    """Operators that a test registers under a name go with it: other tests run over the registry."""
+def _same_zoo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Operators that a test registers under a name go with it: other tests run over the registry.
+
+    So do the modules that it wrote: another test may write others of these names.
+    """
     from operators import TemporalOp
 
-    before = dict(TemporalOp.registry)
+    registry, modules = dict(TemporalOp.registry), set(sys.modules)
     yield
     TemporalOp.registry.clear()
-    TemporalOp.registry.update(before)
+    TemporalOp.registry.update(registry)
+    written = str(tmp_path_factory.getbasetemp())
+    for name in sys.modules.keys() - modules:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(written):
+            del sys.modules[name]
 
 
 @pytest.fixture(autouse=True)
