@@ -54,12 +54,13 @@ def write_whole(file: Path, content: str | bytes | Callable[[Path], object]) -> 
         partial.unlink(missing_ok=True)
 
 
-_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE}
+_RIGHTS = {errno.EACCES, errno.EPERM}
 
 
 def disk_error(error: BaseException) -> str:
-    """`path: No space left on device` of an error of a disk, which somebody can mend; "" of any other."""
-    if not isinstance(error, OSError) or error.errno not in _DISK or not error.filename:
+    """`path: No space left on device` of an error of a disk or of rights, which somebody can mend; "" of any other."""
+    if not isinstance(error, OSError) or error.errno not in _DISK | _RIGHTS or not error.filename:
         return ""
     return f"{error.filename}: {error.strerror}"
 

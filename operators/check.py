@@ -36,12 +36,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     kept_ones: list[bool] = []
     said: set[str] = set()
-    for outcome in outcomes(operator, channels=args.channels, frames=args.frames, **settings):
-        again = outcome.found in said - {""}
-        lines = [f"✗ {outcome.promise}", "    found: the same"] if again else _lines(outcome)
-        print("\n".join(lines), flush=True)  # the next one may end this process, or hang
-        said.add(outcome.found)
-        kept_ones.append(outcome.kept)
+    try:
+        for outcome in outcomes(operator, channels=args.channels, frames=args.frames, **settings):
+            again = outcome.found in said - {""}
+            lines = [f"✗ {outcome.promise}", "    found: the same"] if again else _lines(outcome)
+            print("\n".join(lines), flush=True)  # the next one may end this process, or hang
+            said.add(outcome.found)
+            kept_ones.append(outcome.kept)
+    except (Exception, SystemExit) as error:  # of its `reach`, which is asked before all promises
+        print(f"error: {args.operator}: {in_a_line(error)}", file=sys.stderr)
+        return 2
     broken = kept_ones.count(False)
     kept = f"{len(kept_ones) - broken} of {len(kept_ones)} promises kept"
     print(f"{operator.__name__}: {kept}, with {args.channels} channels and {args.frames} frames")

@@ -120,6 +120,11 @@ def test_a_bar_is_there_from_nothing_of_all_on(monkeypatch: pytest.MonkeyPatch) 
             "error: /data/a: No space left on device; the same command begins again\n",
         ),
         (
+            OSError(errno.EACCES, "Permission denied", "/data/b"),
+            2,
+            "error: /data/b: Permission denied; the same command begins again\n",
+        ),
+        (
             SystemExit(int(signal.SIGTERM)),
             143,
             "stopped  nothing was written\n",

@@ -99,7 +99,7 @@ def _of_networks(
         for name, variant in variants.items()
     }
     for name, file in files.items():
-        with contextlib.suppress(FileNotFoundError, ValueError):  # damaged: it is measured anew
+        with contextlib.suppress(OSError, ValueError):  # damaged, or somebody else's: it is measured anew
             records[name] = cost_from_json(from_json(file.read_bytes()))
     doubtful = [name for name, record in records.items() if record.doubts]
     wanted = [name for name, one in records.items() if remeasure or one.doubts or not one.latency_ms]

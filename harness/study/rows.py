@@ -100,9 +100,9 @@ def check_cost(cost: CostConfig, variants: Mapping[str, Settings], source: Sourc
     """Operators must be able to stand in the backbone that is costed.
 
     Raises:
-        StudyError: a line for each that cannot.
+        StudyError: a line for each reason why some cannot.
     """
-    problems = Problems()
+    refused: dict[str, list[str]] = {}
     for name, settings in variants.items():
         try:
             model = as_costed(cost, settings.model)
@@ -111,10 +111,11 @@ def check_cost(cost: CostConfig, variants: Mapping[str, Settings], source: Sourc
                 with torch.device("meta"):
                     build(model, settings.data.num_frames, 2)
         except ValueError as error:
-            problems.add(
-                f"{source('cost.backbone')}: {cost.backbone} cannot carry the operators of {name}: "
-                f"{first_line(error)}; use {OWN}"
-            )
+            refused.setdefault(first_line(error), []).append(name)
+    problems = Problems()
+    for why, names in refused.items():
+        what = f"{cost.backbone} cannot carry the operators of {', '.join(names)}"
+        problems.add(f"{source('cost.backbone')}: {what}: {why}; use {OWN}")
     problems.raise_any()
 
 

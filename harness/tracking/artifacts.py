@@ -22,7 +22,7 @@ def write_trial(out: Path, record: TrialRecord, folder: Path, classes: list[str]
     (out / "result.json").write_text(json.dumps(to_json(record)))
     (out / "scores.npz").write_bytes((folder / "scores.npz").read_bytes())
     counts = [[0] * len(classes) for _ in classes]
-    with (out / "predictions.csv").open("w", newline="") as file:
+    with (out / "predictions.csv").open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["clip", "label", "predicted", "right"])
         p = record.predictions

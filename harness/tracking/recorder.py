@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import yaml
 
@@ -144,13 +144,22 @@ class Recorder:
 
         Args:
             network: the trial's settings, where its trained network is to be kept too, as a model to load.
+
+        Raises:
+            TrackingError: another process has taken the trial over.
         """
         for entry in record.history:  # of a result that an interrupted run left, some may not be there yet
             self.log_epoch(record.trial_id, entry)
         run_id = self._runs[record.trial_id]
         with self._connection.named_errors():
+            run = self._client.get_run(run_id)
+            if (
+                run.data.tags.get(DRIVER) != this_driver()
+            ):  # which took it over: this one stood still for too long
+                del self._runs[record.trial_id]
+                self._refuse(run, record.variant, record.seed)
             if record.status == "done":
-                self._keep_result(run_id, record, folder, classes, network)
+                self._keep_result(run_id, record, folder, classes, network, run.data.metrics)
             else:
                 self._keep_failure(run_id, record, folder)
         del self._runs[record.trial_id]
@@ -253,11 +262,14 @@ class Recorder:
     def _refuse_if_running(self, runs: list[Run], variant: str, seed: int) -> None:
         for run in runs:
             if run.info.status == "RUNNING" and is_alive(run):
-                driver = run.data.tags.get(DRIVER, "another process").rpartition(":")[0]
-                raise TrackingError(
-                    f"{variant} seed={seed} is being run by {driver} in this store; "
-                    "wait for it, or choose others with --variants or --seeds"
-                )
+                self._refuse(run, variant, seed)
+
+    def _refuse(self, run: Run, variant: str, seed: int) -> NoReturn:
+        driver = run.data.tags.get(DRIVER, "another process").rpartition(":")[0]
+        raise TrackingError(
+            f"{variant} seed={seed} is being run by {driver} in this store; "
+            "wait for it, or choose others with --variants or --seeds"
+        )
 
     def _save_view(self) -> None:
         """Where this version of MLflow refuses the view, its pages are as without one."""
@@ -289,13 +301,13 @@ class Recorder:
         folder: Path,
         classes: list[str],
         network: dict[str, Any] | None,
+        known: Mapping[str, float],
     ) -> None:
         single = {"best/top1": record.best["top1"], "best/epoch": record.best["epoch"]}
         single["time/trial_s"] = record.seconds
         single |= {f"time/{name}_s": seconds for name, seconds in record.spent.items()}
         single["memory/peak_mib"] = float(record.environment.get("peak_memory_mib", "nan"))
         single |= {f"class/{name}": value for name, value in record.per_class.items()}
-        known = self._client.get_run(run_id).data.metrics
         self._log(run_id, single, step=0, known=known, tags=record.environment)
         with tempfile.TemporaryDirectory() as scratch:
             artifacts.write_trial(Path(scratch), dataclasses.replace(record, run_id=run_id), folder, classes)

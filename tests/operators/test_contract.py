@@ -277,6 +277,33 @@ def test_the_command_says_what_is_broken_what_to_do_and_ends_with_1(
     assert lines[-1].startswith("Far: 12 of 14 promises kept")
 
 
+LEAVES = """
+import sys
+from operators import TemporalOp
+
+class Leaves(TemporalOp):
+    reach = 0
+    def forward(self, x):
+        sys.exit(0)
+
+class Asked(TemporalOp):
+    @property
+    def reach(self):
+        sys.exit(0)
+"""
+
+
+def test_an_operator_that_leaves_keeps_no_promise_by_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "own_leaves.py").write_text(LEAVES)
+    monkeypatch.chdir(tmp_path)
+    assert main(["own_leaves.Leaves"]) == 1
+    assert "    found: its code called sys.exit(0) (own_leaves.py:8)" in capsys.readouterr().out
+    assert main(["own_leaves.Asked"]) == 2
+    assert capsys.readouterr().err == "error: own_leaves.Asked: its code called sys.exit(0)\n"
+
+
 @pytest.mark.parametrize(
     ("argv", "words"),
     [

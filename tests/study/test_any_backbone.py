@@ -227,6 +227,6 @@ def test_what_is_wrong_is_one_line_with_its_place(place: Workplace, what: str) -
 def test_costs_in_a_backbone_that_cannot_carry_the_operators_are_refused(place: Workplace) -> None:
     content = {**study(place, "own_costed", where=["Block"]), "cost": {"backbone": "resnet50"}}
     assert refusal(place.folder, content) == (
-        "tiny.yaml: cost.backbone: resnet50 cannot carry the operators of tsn: where: is for backbones from "
-        "outside; of resnet50 choose `stages`; use own"
+        "tiny.yaml: cost.backbone: resnet50 cannot carry the operators of tsn, ks13: where: is for backbones "
+        "from outside; of resnet50 choose `stages`; use own"
     )

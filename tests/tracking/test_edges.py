@@ -153,6 +153,18 @@ def test_a_trial_that_another_driver_runs_is_refused_whatever_its_data_folder(
     assert [run.info.status for run in ready.runs("pair")] == ["FINISHED"]
 
 
+def test_a_driver_that_was_stopped_for_too_long_leaves_the_run_to_the_one_that_took_it_over(
+    recorder: Recorder, folder: Path, ready: Workplace
+) -> None:
+    start(recorder)
+    (run,) = ready.runs("pair")
+    ready.client().set_tag(run.info.run_id, "mixtbench.driver", "elsewhere:17:5")
+    with pytest.raises(TrackingError, match="a seed=0 is being run by elsewhere:17 in this store"):
+        recorder.end_trial(TRIAL, folder, PLAN.classes)
+    recorder.stop_running()
+    assert [run.info.status for run in ready.runs("pair")] == ["RUNNING"]
+
+
 def test_of_two_that_begin_a_trial_at_once_none_writes_into_the_others_run(
     recorder: Recorder, ready: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
