@@ -81,7 +81,7 @@ def test_what_there_is_to_study_is_listed_with_a_line_each(place: Workplace) -> 
     lines = outcome.out.splitlines()
     assert "operators (model.operator)" in lines
     for name in ("mixtconv", "resnet50", "eco", "strobe", "generated", "jester", "ten_crop", "kernel_sizes"):
-        line = next(line for line in lines if line.split()[:1] == [name])
+        line = next(line for line in lines if line.startswith(f"  {name} "))
         assert re.match(rf"  {name} +\w+\S* \S+", line), line
     assert next(line for line in lines if line.startswith("  shift ")).endswith(
         " Also called tsm, temporal_shift."
