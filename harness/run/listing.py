@@ -49,7 +49,7 @@ def _backbones() -> Iterator[tuple[str, str]]:
     yield from ((name, _backbone(one)) for name, one in BACKBONES.items())
     yield "bninception", "the 2D network of TSN, TRN and ECO"
     yield from ((name, "takes a clip as a volume, and no operator") for name in VOLUMES)
-    yield "timm/NAME", "of that package, as torchvision/NAME; or my_net.Net, of your own"
+    yield "timm/NAME", "a network of timm; torchvision/NAME likewise; my_net.Net is one of your own"
 
 
 def _of(cls: type) -> str:
