@@ -258,9 +258,9 @@ class _Server:
 
     def close(self) -> int:
         """End the server, and the process that is under way. Returns how the server ended."""
-        self.socket.close()
         if not self._ready:  # it imports, and would not notice until it is done
             self._process.kill()
+        self.socket.close()
         try:
             return self._process.wait(_PATIENCE)
         except subprocess.TimeoutExpired:

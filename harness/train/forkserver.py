@@ -40,7 +40,8 @@ def serve(number: int) -> None:
     os.set_blocking(wake, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)  # else none would be written to `wake`
     signal.set_wakeup_fd(wake)
-    with socket.socket(fileno=number) as asked:
+    # Whoever asked may go without a word, and leave one of ours unread: that is an end like any other.
+    with socket.socket(fileno=number) as asked, contextlib.suppress(ConnectionError):
         asked.send(READY)
         while True:
             word, files, _, _ = socket.recv_fds(asked, 1, 1)

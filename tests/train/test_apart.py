@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import select
 import signal
 import subprocess
 import sys
@@ -292,6 +293,14 @@ def test_why_there_is_no_answer_is_said_in_a_line(how: str, seconds: int, words:
     with pytest.raises(apart.NoAnswerError) as error:
         apart.answer(ended, how, seconds=seconds)
     assert str(error.value) == words
+
+
+def test_a_server_that_nobody_needed_ends_without_a_word(capfd: pytest.CaptureFixture[str]) -> None:
+    server = apart._Server()
+    assert select.select([server.socket], [], [], 120)[0]  # it is ready, which nobody has read
+    server.socket.close()
+    assert server._process.wait(30) == 0
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_server_that_is_still_importing_ends_at_once() -> None:
