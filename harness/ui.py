@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import socket
@@ -24,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         examples=["python -m harness.ui", "python -m harness.ui --tensorboard --port 6006"],
     )
     add = parser.add_argument
-    add("--port", type=int, default=5000, help="of the pages (default: %(default)s)")
+    add("--port", type=_port, default=5000, metavar="PORT", help="of the pages (default: %(default)s)")
     add("--tracking-uri", **STORE)
     tensorboard = (
         "show profiles in TensorBoard instead; DIR is what `harness.cost --profile --out DIR` was given, "
@@ -101,13 +102,20 @@ def _until_stopped(command: list[str], environment: Mapping[str, str]) -> int:
         server.wait()
 
 
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; use a number from 1 to 65535")
+    return int(text)
+
+
 def _check_free(port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
-        except (OSError, OverflowError):
-            raise TrackingError(f"--port {port}: cannot be used here; try --port {port + 1}") from None
+        except OSError:
+            other = port + 1 if port < 65535 else 5000
+            raise TrackingError(f"--port {port}: cannot be used here; try --port {other}") from None
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

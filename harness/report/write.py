@@ -164,9 +164,10 @@ def _alone(out: Path, name: str = "any") -> Iterator[None]:
         with only_writer(out):
             yield
     except OSError as error:
-        raise StudyError(
-            f"--out {out}: {error.filename or out} cannot be written: {error.strerror}"
-        ) from error
+        place = error.filename or out
+        file = isinstance(error, FileExistsError | NotADirectoryError)
+        what = "is a file; name a folder" if file else f"cannot be written: {error.strerror}"
+        raise StudyError(f"--out {out}: {place} {what}") from error
 
 
 def _place(out: Path, name: str, numbers: str = NUMBERS) -> Path:

@@ -149,7 +149,7 @@ def test_a_folder_that_is_no_report_is_not_replaced(tmp_path: Path, no_figures: 
 
 def test_an_output_path_that_is_a_file_is_one_line(tmp_path: Path, no_figures: None) -> None:
     (tmp_path / "reports").write_text("")
-    with pytest.raises(StudyError, match=r"^--out .*cannot be written"):
+    with pytest.raises(StudyError, match=r"^--out .*reports is a file; name a folder$"):
         write_study(small_study(), tmp_path / "reports")
 
 

@@ -11,6 +11,7 @@ import sys
 import zlib
 from typing import Any
 
+import pytest
 from builders.place import ROOT, Workplace
 from builders.studies import small_study
 from builders.tracked import PLAN
@@ -19,6 +20,7 @@ from mlflow.exceptions import MlflowException
 from harness.report.variant_runs import variant_runs
 from harness.tracking.recorder import Recorder
 from harness.tracking.store import Store
+from harness.ui import main
 
 
 def ui(place: Workplace, *args: str) -> subprocess.CompletedProcess[str]:
@@ -43,6 +45,17 @@ def test_a_port_in_use_is_one_line(recorder: Recorder, ready: Workplace) -> None
         2,
         f"error: --port {port}: cannot be used here; try --port {port + 1}\n",
     )
+
+
+def test_a_number_that_no_port_has_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    for given in ("99999", "0", "http"):
+        with pytest.raises(SystemExit) as end:
+            main(["--port", given])
+        assert (end.value.code, capsys.readouterr().err) == (
+            2,
+            f"error: argument --port: {given!r} is no port; use a number from 1 to 65535; see "
+            "python -m harness.ui --help\n",
+        )
 
 
 def view(place: Workplace, name: str) -> dict[str, Any]:
