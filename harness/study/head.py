@@ -20,7 +20,8 @@ from harness.train.settings import Settings
 
 SECTIONS = ("model", "data", "train")
 APART = ("variants", "presets", "parts")  # keys that hold changes to the others
-ABLATE = "ablate"  # and one that makes variants of them
+REQUIRED = ("question", "baseline")
+ABLATE = "ablate"  # one that makes variants of them
 
 
 @dataclass(frozen=True, kw_only=True)

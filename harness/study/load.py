@@ -20,6 +20,7 @@ from harness.study import ablation, untrusted
 from harness.study.head import (
     ABLATE,
     APART,
+    REQUIRED,
     SECTIONS,
     Head,
     check_asked,
@@ -258,8 +259,12 @@ def _known_keys(
     """What stands under keys that a study has; the others go to `problems`."""
     found = {}
     for key, value in raw.items():
-        with problems.collect():
+        try:
             check_key(key, where, without)
+        except StudyError as error:
+            problems.add_all(error)
+            key = next((one for one in REQUIRED if str(error).endswith(f"{one!r}?") and one not in raw), "")
+        if key:  # also the one that was meant, of which else is said that it is missing
             found[key] = value
     return found
 

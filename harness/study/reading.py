@@ -243,8 +243,12 @@ def without_refused(
             if (below or first) not in left_out and not any(_names(rule, other) for other in left_out):
                 refused(key, rule)
             left_out.add(below or first)
-            if first not in given:
-                return None
+            if (
+                first not in given
+            ):  # its default does not go with another setting, of which nothing is known then
+                first, below = next((name for name in given if _names(rule, str(name))), ""), ""
+                if not first:
+                    return None
             whole = given.pop(first)
             if isinstance(whole, dict) and below in whole:
                 given[first] = {name: one for name, one in whole.items() if name != below}

@@ -94,6 +94,24 @@ def test_a_section_or_a_baseline_that_cannot_be_read_hides_nothing_else(tmp_path
     ]
 
 
+def test_a_key_that_is_mistyped_is_not_missing_too(tmp_path: Path) -> None:
+    content = {"baselin" if key == "baseline" else key: value for key, value in TINY.items()} | {
+        "baselin": "tsm"
+    }
+    assert refusals(tmp_path, content) == [
+        "tiny.yaml: baselin: unknown key; did you mean 'baseline'?",
+        "tiny.yaml: baseline: no variant 'tsm'; did you mean 'tsn'?",
+    ]
+
+
+def test_a_default_that_does_not_go_with_what_is_given_hides_nothing(tmp_path: Path) -> None:
+    """Without the crop that is too large it is one of 224 pixels, which does not fit into 16 either."""
+    data = {"dataset": {"name": "generated", "task": "storbe"}, "short_side": 16, "crop": 24, "holdout": 1}
+    assert [line.split(": ")[1] for line in refusals(tmp_path, change("data", data))] == [
+        *("data.crop", "data.holdout", "data.dataset.task")
+    ]
+
+
 def test_a_hypothesis_about_a_level_is_stated_once(tmp_path: Path) -> None:
     stated = ["ks13 > tsn at lag 5", "ks13 > tsn at lag 6", "tsn < ks13 at lag 5.0"]
     first, *others = refusals(tmp_path, change("hypotheses", stated))
