@@ -59,6 +59,17 @@ def test_every_study_of_a_page_can_be_read(tmp_path: Path) -> None:
     assert {"streaming", "studies"} <= read
 
 
+def test_every_word_in_front_of_a_line_of_a_run_is_explained() -> None:
+    files = [*(ROOT / "harness" / "run").glob("*.py"), ROOT / "harness" / "console.py"]
+    said = {
+        word for file in files for word in re.findall(r'\bsay\("([a-z]+)"', file.read_text(encoding="utf-8"))
+    }
+    table = (DOCS / "terminal.md").read_text(encoding="utf-8").partition("## The words in front")[2]
+    explained = set(re.findall(r"`([a-z]+)`", " ".join(re.findall(r"^\|([^|]*)\|", table, re.MULTILINE))))
+    assert said - explained == set()
+    assert {"plan", "detects", "stopped"} <= said
+
+
 def test_every_line_of_a_page_fits_a_terminal() -> None:
     """Outside tables, code and what a command prints; a line that one link or picture fills may be longer."""
     long = []

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from builders.place import ROOT
@@ -50,3 +52,50 @@ def test_help_is_a_sentence_examples_and_options_in_groups_and_comes_at_once(com
     options = next(part for part in rest if part.startswith("options:"))
     assert len(re.findall(r"^  -", options, re.MULTILINE)) <= MANY
     assert command in TORCH or imported == "set()"
+
+
+BEGINS = """
+import os, runpy, sys
+
+class Heavy:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("torch", "mlflow", "ray", "scipy", "matplotlib"):
+            os._exit(7)
+
+sys.meta_path.insert(0, Heavy())
+sys.argv = sys.argv[1:]
+runpy.run_module(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "what"),
+    [
+        ("harness.run smoke --dry-run", "smoke"),
+        ("harness.run --list", "what studies are made of"),
+        ("harness.cost smoke", "smoke"),
+        ("harness.report", "the tracking store"),
+        ("harness.predict smoke/tsn a.mp4", "smoke/tsn"),
+        ("harness.export smoke/tsn --to torch a.pt2", "smoke/tsn"),
+        ("harness.ui", "the tracking store"),
+    ],
+)
+def test_a_command_says_on_a_terminal_that_it_begins_before_anything_heavy_is_imported(
+    command: str, what: str, tmp_path: Path
+) -> None:
+    (tmp_path / "mlflow.db").touch()
+    ours, theirs = os.openpty()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", BEGINS, *command.split()],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdout=theirs,
+            check=False,
+        )
+        said = os.read(ours, 10_000).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert done.returncode == 7
+    assert f"start    {what}" in said
