@@ -62,18 +62,18 @@ def carried_out(
     from harness.files import disk_error
     from harness.signals import obeyed, stop_code
 
-    with obeyed(answer):
-        try:
+    try:
+        with obeyed(answer):
             return work()
-        except BaseException as error:
-            if code := stop_code(error):
-                say("stopped", stopped, must=True)
-                return code
-            disk = disk_error(error)
-            if not isinstance(error, UserError) and not disk:
-                raise
-            complain(DataError(f"{disk}; {full}") if disk else error)
-            return 2
+    except BaseException as error:  # the answer, which a thread gives, is out by now
+        if code := stop_code(error):
+            say("stopped", stopped, must=True)
+            return code
+        disk = disk_error(error)
+        if not isinstance(error, UserError) and not disk:
+            raise
+        complain(DataError(f"{disk}; {full}") if disk else error)
+        return 2
 
 
 class Parser(argparse.ArgumentParser):
