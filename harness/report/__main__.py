@@ -56,7 +56,7 @@ def _write_all(store: Store, args: argparse.Namespace) -> bool:
     from harness.report.variant_runs import variant_runs
     from harness.tracking.recorder import Recorder
 
-    whole, recorder = True, Recorder(store)
+    recorder, said = Recorder(store), set[str]()
     for name in names:
         try:
             record = store.load_study(name)
@@ -65,11 +65,12 @@ def _write_all(store: Store, args: argparse.Namespace) -> bool:
             recorder.keep_variants(name, variant_runs(record))
             say("report", str(folder / "index.html"))
         except UserError as error:
-            whole = False
-            complain(error)
+            if str(error) not in said:  # that reports cannot be written here is the same of each
+                complain(error)
+            said.add(str(error))
     if any(args.out.glob(f"*/{NUMBERS}")):
         say("index", str(write_index(args.out)))
-    return whole
+    return not said
 
 
 def _report_predictions(args: argparse.Namespace) -> int:

@@ -52,7 +52,7 @@ def checked_studies(request: Request) -> list[Study]:
             _check_possible(study, request.address)
     with problems.collect():
         if not request.dry_run:
-            _check_writable(request.data_dir)
+            check_writable(request.data_dir, f"--data-dir {request.data_dir}")
     problems.raise_any()
     if not request.unchecked:
         check_operators(studies, request.variants, trains=not request.dry_run)
@@ -83,6 +83,7 @@ def _check_possible(study: Study, address: str) -> None:
             schedule.check_address(address)
         else:
             study.resources.resolved().check({"cpus": usable_cpus(), "gpus": torch.cuda.device_count()})
+    with problems.collect():
         check_recipes(study, elsewhere=bool(address))
     for settings in study.variants.values():
         with problems.collect():
@@ -101,27 +102,33 @@ def check_recipes(study: Study, elsewhere: bool = False) -> None:
         elsewhere: on another machine, of which nothing is known.
 
     Raises:
-        StudyError: names the variant and the setting.
+        StudyError: names each variant and the setting.
     """
-    resources = study.resources.resolved()
+    resources, problems = study.resources.resolved(), Problems()
     for name, settings in study.variants.items():
         try:
             settings.train.check(on_gpu=bool(resources.gpus), ranks=resources.ranks)
         except ValueError as error:
-            raise StudyError(f"variants.{name}: train.{error}") from None
+            problems.add(f"variants.{name}: train.{error}")
         if elsewhere or settings.model.stencil == stencil.AUTO:
             continue
         try:
             stencil.choose(settings.model.stencil, torch.device("cuda" if resources.gpus else "cpu"))
         except ValueError as error:
-            raise StudyError(f"variants.{name}: model.stencil: {error}") from None
+            problems.add(f"variants.{name}: model.stencil: {error}")
+    problems.raise_any()
 
 
-def _check_writable(folder: Path) -> None:
-    """Without leaving anything: a later check may refuse the request. Only trying tells, for root above all."""
+def check_writable(folder: Path, option: str) -> None:
+    """Refuse a folder where nothing can be made. Leaves nothing: a later check may refuse the request. Only trying
+    tells, for root above all.
+
+    Args:
+        option: that names it.
+    """
     there = next(parent for parent in (folder, *folder.parents) if parent.exists())
     try:
         with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
-        raise DataError(f"--data-dir {folder}: cannot be written: {there}: {error.strerror}") from None
+        raise DataError(f"{option}: cannot be written: {there}: {error.strerror}") from None

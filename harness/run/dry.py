@@ -16,18 +16,20 @@ from harness.cost import cache, counting
 from harness.cost.memory import StepMemory, step_memory
 from harness.data.config import DataConfig
 from harness.data.dataset import DataSet, missing_data
-from harness.errors import StudyError, first_line
+from harness.errors import DataError, StudyError, first_line
 from harness.machine import usable_cpus
 from harness.model import weights
 from harness.outside import is_ours
 from harness.records import StudyRecord, operator_words
 from harness.report.sections.ladder import ceiling
-from harness.run.checks import check_recipes
+from harness.run.checks import check_recipes, check_writable
 from harness.run.plan import Plan
 from harness.stats.distributions import MIN_SEEDS
 from harness.stats.power import OTHER_OPERATOR, PUBLISHED, RETRAINED, Noise, detection, noise_of
 from harness.study.protocol import protocol
 from harness.study.study import Study
+from harness.tracking.connection import default_uri
+from harness.tracking.sqlite import sqlite_file
 from harness.train import apart
 from harness.units import geometry, giga
 from operators.base import find_operator
@@ -228,7 +230,16 @@ def missing(plan: Plan) -> list[str]:
     try:
         check_recipes(plan.study)
     except StudyError as error:
-        lines.append(f"recipe: {error}")
+        lines += [f"recipe: {line}" for line in str(error).splitlines()]
+    folders = {f"--data-dir {plan.request.data_dir}": plan.request.data_dir}
+    uri = plan.request.tracking_uri or default_uri()
+    if file := sqlite_file(uri):
+        folders[f"--tracking-uri {uri}"] = file.absolute().parent
+    for option, folder in folders.items():
+        try:
+            check_writable(folder, option)
+        except DataError as error:
+            lines.append(f"folder: {error}")
     for name, has in (("cpus", usable_cpus()), ("gpus", torch.cuda.device_count())):
         try:
             plan.resources.check({name: has})

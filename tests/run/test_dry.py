@@ -63,6 +63,17 @@ def test_a_dry_run_names_the_protocol_the_memory_of_a_step_and_what_is_missing(p
     assert sorted(place.folder.rglob("*")) == before
 
 
+def test_a_dry_run_names_folders_that_cannot_be_written(place: Workplace) -> None:
+    (place.folder / "file").touch()
+    place.data, place.uri = place.folder / "file" / "data", "sqlite:////proc/x/mlflow.db"
+    outcome = place.run(place.study(resources={"gpus": 0}), "--dry-run")
+    data, store = [line for line in outcome.out.splitlines() if line.startswith("missing")]
+    assert data.startswith(f"missing  folder: --data-dir {place.folder}/file/data: cannot be written: ")
+    assert store.startswith(
+        "missing  folder: --tracking-uri sqlite:////proc/x/mlflow.db: cannot be written: /proc"
+    )
+
+
 def test_a_dry_run_says_when_nothing_is_missing(place: Workplace) -> None:
     outcome = place.run(place.study(resources={"gpus": 0}), "--dry-run")
     assert "missing  nothing: this machine can run it\n" in outcome.out
