@@ -6,6 +6,9 @@ from __future__ import annotations
 import argparse
 import atexit
 import gc
+import os
+import select
+import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -51,7 +54,7 @@ def carried_out(
     full: str = "the same command begins again",
 ) -> int:
     """The exit code of a command: what `work` returns; 2 where whoever asked can mend something, said in a line; 130
-    after Ctrl-C, 143 after SIGTERM. Anything else is raised.
+    after Ctrl-C, 143 after SIGTERM, 141 where the program that reads its lines has ended. Anything else is raised.
 
     Args:
         stopped: what is said after a signal of what there is now.
@@ -69,11 +72,27 @@ def carried_out(
         if code := stop_code(error):
             say("stopped", stopped, must=True)
             return code
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            return 141  # as a shell has it of SIGPIPE
         disk = disk_error(error)
         if not isinstance(error, UserError) and not disk:
             raise
         complain(DataError(f"{disk}; {full}") if disk else error)
         return 2
+
+
+def _nobody_reads() -> bool:
+    """Whether what is printed goes to a program that has ended, as in `... | head`. Then nothing more is printed."""
+    try:
+        number = sys.stdout.fileno()
+    except OSError:  # it is no file
+        return False
+    asked = select.poll()
+    asked.register(number, 0)
+    if not any(event & select.POLLERR for _, event in asked.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+    return True
 
 
 class Parser(argparse.ArgumentParser):

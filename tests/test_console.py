@@ -110,6 +110,18 @@ def test_a_bar_is_there_from_nothing_of_all_on(monkeypatch: pytest.MonkeyPatch) 
     assert re.search(r"cost .* 0/7 rounds", shown.get())
 
 
+def test_a_command_whose_lines_nobody_reads_ends_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in `... | head`."""
+    read, write = os.pipe()
+    os.close(read)
+    with open(write, "w", buffering=1) as closed:
+        monkeypatch.setattr(sys, "stdout", closed)
+        assert carried_out(lambda: int(bool(print("six trials"))), "nothing was written") == 141
+        monkeypatch.undo()
+    with pytest.raises(BrokenPipeError):  # of any other pipe it is an error like any other
+        carried_out(lambda: (_ for _ in ()).throw(BrokenPipeError), "nothing was written")
+
+
 @pytest.mark.parametrize(
     ("what", "code", "line"),
     [
