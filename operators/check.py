@@ -9,6 +9,7 @@ import argparse
 import ast
 import sys
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NoReturn
 
 from operators.base import find_operator, make_operator
@@ -65,6 +66,13 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"error: {message}; see python -m operators.check --help\n")
 
 
+def _version() -> str:
+    try:
+        return version("mixtbench")
+    except PackageNotFoundError:
+        return "of a checkout that is not installed"
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m operators.check",
@@ -75,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         "  python -m operators.check my_op.MyOperator --channels 32",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"mixtbench {_version()}")
     parser.add_argument("operator", help="a name of the zoo, or a dotted path such as my_op.MyOperator")
     parser.add_argument("--channels", type=_count, default=64, help="C (default: %(default)s)")
     parser.add_argument("--frames", type=_count, default=8, help="T (default: %(default)s)")

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from harness.options import installed_version
 from operators import Depthwise, Shift, TemporalOp
 from operators.check import main
 from operators.contract import ContractError, check, examine
@@ -329,3 +330,10 @@ def test_a_command_line_that_cannot_be_read_ends_with_2(argv: list[str]) -> None
     with pytest.raises(SystemExit) as end:
         main(argv)
     assert end.value.code == 2
+
+
+def test_the_version_is_that_of_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"mixtbench {installed_version()}\n"
