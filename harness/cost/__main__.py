@@ -113,19 +113,17 @@ def _against_paper(name: str, record: CostRecord, reference: dict[str, Any]) -> 
 
 
 def _counts_table(records: dict[str, CostRecord], rows: list[dict[str, Any]]) -> Table:
-    table = _table(
-        "variant",
-        "parameters",
-        "added",
-        "MACs [G]",
-        "added [G]",
-        "torch counts [G]",
-        "kept [MiB]",
-        "paper: MACs [G]",
-    )
-    table.add_column("")
+    printed = any(row["paper_gmacs"] is not None for row in rows)
+    titles = ("parameters", "added", "MACs [G]", "added [G]", "torch counts [G]", "kept [MiB]")
+    table = _table("variant", *titles, *(["paper: MACs [G]"] if printed else []))
+    if printed:
+        table.add_column("")
     for (name, r), row in zip(records.items(), rows, strict=True):
         refused = row["reproduced"] is False
+        paper = (
+            _number(row["paper_gmacs"], "g"),
+            f"not reproduced: computed {giga(r.macs_added, '+.4g')}" if refused else "",
+        )
         table.add_row(
             name,
             f"{r.params_total:,}",
@@ -134,8 +132,7 @@ def _counts_table(records: dict[str, CostRecord], rows: list[dict[str, Any]]) ->
             giga(r.macs_added, "+.5f"),
             giga(r.macs_counted_added, "+.5f"),
             _number(r.activation_mib, ".0f"),
-            _number(row["paper_gmacs"], "g"),
-            f"not reproduced: computed {giga(r.macs_added, '+.4g')}" if refused else "",
+            *(paper if printed else ()),
         )
     return table
 
