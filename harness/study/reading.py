@@ -141,7 +141,8 @@ def coerce(value: Any, wanted: Any, path: str, source: Source, everywhere: Seque
         return tuple(coerce(item, arguments[0], path, source) for item in value)
     if origin in (dict, collections.abc.Mapping):
         if not isinstance(value, dict):
-            raise wrong("a mapping")
+            named = isinstance(value, str) and path.split(".")[-1] == "operator"
+            raise wrong(f"a mapping; write {{name: {value}}}" if named else "a mapping")
         return value
     if wanted is float:
         try:

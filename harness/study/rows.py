@@ -52,7 +52,8 @@ def read_row(
     place = f"{where}: {under}.{name}"
     unread, known = set[str](), {}
     if not isinstance(change, dict) and change is not None:
-        problems.add(f"{place}: {change!r} is not a mapping of settings")
+        way_out = f"; write {{model.operator: {{name: {change}}}}}" if isinstance(change, str) else ""
+        problems.add(f"{place}: {change!r} is not a mapping of settings{way_out}")
         unread.update(SECTIONS)
     for key, value in change.items() if isinstance(change, dict) else ():
         first = str(key).split(".")[0]

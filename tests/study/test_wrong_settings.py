@@ -45,7 +45,7 @@ WRONG = {
     "operator that is no mapping": (
         "variants/ks13/model.operator",
         "mixtconv",
-        "tiny.yaml: variants.ks13.model.operator: 'mixtconv' is not a mapping",
+        "tiny.yaml: variants.ks13.model.operator: 'mixtconv' is not a mapping; write {name: mixtconv}",
     ),
     "operator's name that is no text": (
         "variants/ks13/model.operator",
@@ -141,7 +141,7 @@ WRONG = {
     "text for a variant": (
         "variants/ks13",
         "mixtconv",
-        "tiny.yaml: variants.ks13: 'mixtconv' is not a mapping of settings",
+        "tiny.yaml: variants.ks13: 'mixtconv' is not a mapping of settings; write {model.operator: {name: mixtconv}}",
     ),
     "no variants": (
         "variants",
