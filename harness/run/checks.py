@@ -83,7 +83,6 @@ def _check_possible(study: Study, address: str) -> None:
             schedule.check_address(address)
         else:
             study.resources.resolved().check({"cpus": usable_cpus(), "gpus": torch.cuda.device_count()})
-    with problems.collect():
         check_recipes(study, elsewhere=bool(address))
     for settings in study.variants.values():
         with problems.collect():
@@ -102,21 +101,22 @@ def check_recipes(study: Study, elsewhere: bool = False) -> None:
         elsewhere: on another machine, of which nothing is known.
 
     Raises:
-        StudyError: names each variant and the setting.
+        StudyError: a line for each rule that is broken, with the first variant that breaks it and the setting.
     """
-    resources, problems = study.resources.resolved(), Problems()
+    resources, broken = study.resources.resolved(), dict[str, str]()
     for name, settings in study.variants.items():
         try:
             settings.train.check(on_gpu=bool(resources.gpus), ranks=resources.ranks)
         except ValueError as error:
-            problems.add(f"variants.{name}: train.{error}")
+            broken.setdefault(f"train.{error}", name)
         if elsewhere or settings.model.stencil == stencil.AUTO:
             continue
         try:
             stencil.choose(settings.model.stencil, torch.device("cuda" if resources.gpus else "cpu"))
         except ValueError as error:
-            problems.add(f"variants.{name}: model.stencil: {error}")
-    problems.raise_any()
+            broken.setdefault(f"model.stencil: {error}", name)
+    if broken:
+        raise StudyError(*(f"variants.{name}: {rule}" for rule, name in broken.items()))
 
 
 def check_writable(folder: Path, option: str) -> None:
