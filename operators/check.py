@@ -37,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     kept_ones: list[bool] = []
     said: set[str] = set()
+    untried = 0
     try:
         for outcome in outcomes(operator, channels=args.channels, frames=args.frames, **settings):
             again = outcome.found in said - {""}
@@ -44,12 +45,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             print("\n".join(lines), flush=True)  # the next one may end this process, or hang
             said.add(outcome.found)
             kept_ones.append(outcome.kept)
+        untried += outcome.kept and outcome.tried.startswith("nothing")
     except (Exception, SystemExit) as error:  # of its `reach`, which is asked before all promises
         print(f"error: {args.operator}: {in_a_line(error)}", file=sys.stderr)
         return 2
     broken = kept_ones.count(False)
     kept = f"{len(kept_ones) - broken} of {len(kept_ones)} promises kept"
-    print(f"{operator.__name__}: {kept}, with {args.channels} channels and {args.frames} frames")
+    without = f"; of {untried} nothing was tried" if untried else ""
+    print(f"{operator.__name__}: {kept}, with {args.channels} channels and {args.frames} frames{without}")
     return 1 if broken else 0
 
 
