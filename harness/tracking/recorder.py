@@ -6,7 +6,6 @@ import dataclasses
 import json
 import logging
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +23,7 @@ from harness.tracking.metrics import EPOCH, cost_metrics, cost_tags, digest, met
 from harness.tracking.store import Store
 from harness.tracking.variants import VariantRun, colour
 from harness.tracking.view import saved_views
+from harness.tracking.writing import Writer
 
 COLOUR = "mlflow.runColor"
 """The tag with the colour of a run on MLflow's charts."""
@@ -41,6 +41,7 @@ class Recorder:
     def __init__(self, store: Store) -> None:
         self._connection = store.connection
         self._client = store.connection.client
+        self._write = Writer(store.connection)
         self._experiment_id = ""  # of the study that was begun
         self._runs: dict[str, str] = {}  # trial id -> run id, of trials in progress
         # trial id -> the last epoch that is there: asking the store takes its time
@@ -69,7 +70,7 @@ class Recorder:
                 for variant, cost in record.costs.items()
                 for key, value in cost_metrics(cost).items()
             }
-            self._log(summary, costs, step=0, known=known)
+            self._write.log(summary, costs, step=0, known=known)
             if self._connection.file is None:  # else all drivers are on this machine
                 self._heartbeat = Heartbeat(self._connection, self._runs)
 
@@ -97,7 +98,7 @@ class Recorder:
             self._refuse_if_running(left, variant, seed)
             if left:
                 run = left[0]
-                self._client.log_batch(run.info.run_id, tags=_tags(now_said))
+                self._write.tag(run.info.run_id, now_said)
                 self._client.update_run(run.info.run_id, status="RUNNING")
             else:
                 tags = {
@@ -108,7 +109,7 @@ class Recorder:
                     "mlflow.source.name": "harness.run",
                     "mlflow.source.git.commit": environment.get("commit", ""),
                 }
-                run = self._make_run(f"{variant}-s{seed}", "trial", tags | now_said)
+                run = self._write.make(self._experiment_id, f"{variant}-s{seed}", "trial", tags | now_said)
             run_id = run.info.run_id
             try:  # again: two may have begun at once, and then each sees the other
                 running = self._search(f"tags.`{TRIAL_ID}` = '{trial_id}' and attributes.status = 'RUNNING'")
@@ -121,11 +122,11 @@ class Recorder:
             if not run.data.params:  # new, or left by a process that was killed just here
                 costs = cost_metrics(cost)  # which may have been measured anew since it was begun
                 if run.data.metrics.keys().isdisjoint(metric_names(costs).values()):
-                    self._log(run_id, costs, step=0, tags=cost_tags(cost))
+                    self._write.log(run_id, costs, step=0, tags=cost_tags(cost))
                 self._client.log_text(run_id, yaml.safe_dump(settings, sort_keys=False), "settings.yaml")
                 if data is not None:
                     self._client.log_inputs(run_id, [_data_input(data)])
-                self._log_params(run_id, {"variant": variant, "seed": str(seed)} | flatten(settings))
+                self._write.log_params(run_id, {"variant": variant, "seed": str(seed)} | flatten(settings))
 
     def log_epoch(self, trial_id: str, entry: dict[str, float]) -> bool:
         """Add one epoch's metrics to a trial in progress. False for a step that is there already."""
@@ -133,7 +134,7 @@ class Recorder:
         new = step > self._steps[trial_id]
         if new:
             with self._connection.named_errors():
-                self._log(self._runs[trial_id], entry, step)
+                self._write.log(self._runs[trial_id], entry, step)
             self._steps[trial_id] = step
         return new
 
@@ -178,25 +179,26 @@ class Recorder:
         with self._connection.named_errors():
             experiment = self._connection.summary(name).info.experiment_id
             found = self._connection.runs(experiment, f"tags.`{KIND}` = 'variant'")
-            known: dict[str, Run] = {}
-            for run in sorted(found, key=_age):
-                if known.setdefault(run.data.tags.get("variant", ""), run) is not run:
-                    self._delete(run)  # of two drivers that ended at once
+            known: dict[str, list[Run]] = {}
+            for run in found:
+                known.setdefault(run.data.tags.get("variant", ""), []).append(run)
             for place, one in enumerate(variants):
-                run = known.pop(one.variant, None) or self._make_run(
-                    one.variant, "variant", {"variant": one.variant}, experiment
-                )
+                there = known.pop(one.variant, [])
+                if not there:
+                    tags = {"variant": one.variant}
+                    there = [self._write.make(experiment, one.variant, "variant", tags)]
+                run = self._write.first(there)
                 run_id = run.info.run_id
                 for key, value in {**one.words, COLOUR: colour(place)}.items():
                     if run.data.tags.get(key) != value:
                         self._client.set_tag(run_id, key, value)
                 new = {k: v for k, v in one.metrics.items() if run.data.metrics.get(k) != rounded(v)}
                 if new:
-                    self._log(run_id, new, step=0)
+                    self._write.log(run_id, new, step=0)
                 if run.info.status != "FINISHED":
                     self._client.set_terminated(run_id)
-            for gone in known.values():
-                self._delete(gone)
+            for gone in (run for runs in known.values() for run in runs):
+                self._write.delete(gone.info.run_id)
 
     def attach_report(self, name: str, folder: Path) -> None:
         """Put a written report on a study's summary run, in the place of an earlier one."""
@@ -234,30 +236,11 @@ class Recorder:
             return str(found.experiment_id)
 
     def _summary(self) -> Run:
-        """The study's, which is made where it is not there yet; of two that were made at once the first one."""
+        """The study's, which is made where it is not there yet."""
         query = f"tags.`{KIND}` = 'summary'"
         if not self._search(query):
-            self._make_run("summary", "summary", {})
-        first, *others = sorted(self._search(query), key=_age)
-        for other in others:
-            if not is_alive(other):  # else its own driver takes it away
-                self._delete(other)
-        return first
-
-    def _delete(self, run: Run) -> None:
-        """Restorably; another process may have done so just now."""
-        from mlflow.exceptions import MlflowException
-
-        try:
-            self._client.delete_run(run.info.run_id)
-        except MlflowException as error:
-            if error.get_http_status_code() >= 500:
-                raise
-
-    def _make_run(self, name: str, kind: str, tags: dict[str, str], experiment: str = "") -> Run:
-        """A run is made with all that marks it, in one call: a process that is killed leaves it known or not there."""
-        marks = {KIND: kind, DRIVER: this_driver()}
-        return self._client.create_run(experiment or self._experiment_id, run_name=name, tags=marks | tags)
+            self._write.make(self._experiment_id, "summary", "summary", {})
+        return self._write.first(self._search(query))
 
     def _refuse_if_running(self, runs: list[Run], variant: str, seed: int) -> None:
         for run in runs:
@@ -288,7 +271,7 @@ class Recorder:
                 self._client.set_terminated(run.info.run_id, "KILLED")
 
     def _keep_failure(self, run_id: str, record: TrialRecord, folder: Path) -> None:
-        self._client.log_batch(run_id, tags=_tags(record.environment | {REASON: record.reason}))
+        self._write.tag(run_id, record.environment | {REASON: record.reason})
         traceback = folder / "traceback.txt"
         if traceback.exists() and traceback.stat().st_size:  # a process that is killed leaves it empty
             self._client.log_artifact(run_id, str(traceback))
@@ -308,7 +291,7 @@ class Recorder:
         single |= {f"time/{name}_s": seconds for name, seconds in record.spent.items()}
         single["memory/peak_mib"] = float(record.environment.get("peak_memory_mib", "nan"))
         single |= {f"class/{name}": value for name, value in record.per_class.items()}
-        self._log(run_id, single, step=0, known=known, tags=record.environment)
+        self._write.log(run_id, single, step=0, known=known, tags=record.environment)
         with tempfile.TemporaryDirectory() as scratch:
             artifacts.write_trial(Path(scratch), dataclasses.replace(record, run_id=run_id), folder, classes)
             self._client.log_artifacts(run_id, scratch)
@@ -325,7 +308,7 @@ class Recorder:
         for old in self._search(f"tags.`{TRIAL_ID}` = '{record.trial_id}'"):
             if old.info.run_id != run_id:
                 models.forget(self._client, self._experiment_id, old.info.run_id)
-                self._client.delete_run(old.info.run_id)
+                self._write.delete(old.info.run_id)
         self._client.set_terminated(run_id, "FINISHED")
 
     def _delete_artifacts(self, run: Any, folder: str) -> None:
@@ -339,51 +322,6 @@ class Recorder:
 
     def _search(self, query: str) -> list[Any]:
         return self._connection.runs(self._experiment_id, query)
-
-    def _log(
-        self,
-        run_id: str,
-        values: dict[str, float],
-        step: int,
-        known: Mapping[str, float] | None = None,
-        tags: Mapping[str, str] | None = None,
-    ) -> None:
-        """Log values under names of their own, and tags, in one call: each takes its time.
-
-        Args:
-            known: what the run has by name: the same again is left out.
-        """
-        from mlflow.entities import Metric
-
-        when, names, known = int(1000 * time.time()), metric_names(values), known or {}
-        pairs = [(names[key], rounded(value)) for key, value in values.items()]
-        batch = [
-            Metric(name, value, when, step) for name, value in pairs if not _same(known.get(name), value)
-        ]
-        self._client.log_batch(run_id, metrics=batch, tags=_tags(tags or {}))
-
-    def _log_params(self, run_id: str, params: dict[str, Any]) -> None:
-        from mlflow.entities import Param
-
-        cut = [Param(key, str(value)[:6000]) for key, value in params.items()]  # MLflow takes no longer one
-        self._client.log_batch(run_id, params=cut)
-
-
-def _age(run: Run) -> tuple[int, str]:
-    """By which the oldest run comes first, whoever asks."""
-    return run.info.start_time, run.info.run_id
-
-
-def _tags(words: Mapping[str, str]) -> list[Any]:
-    from mlflow.entities import RunTag
-
-    return [RunTag(key, str(value)) for key, value in words.items()]
-
-
-def _same(known: float | None, value: float) -> bool:
-    return known == value or (
-        known is not None and known != known and value != value
-    )  # both may be no number
 
 
 def _data_input(data: dict[str, Any]) -> Any:

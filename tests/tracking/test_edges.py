@@ -55,7 +55,10 @@ def killed_after(calls: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[s
     ended.wait()
     writing = ("create_", "set_", "log_", "update_", "delete_", "finalize_")
     with monkeypatch.context() as patch:
-        patch.setattr("harness.tracking.recorder.this_driver", lambda: f"{socket.gethostname()}:{ended.pid}")
+        for place in ("recorder", "writing"):
+            patch.setattr(
+                f"harness.tracking.{place}.this_driver", lambda: f"{socket.gethostname()}:{ended.pid}"
+            )
         for name in [name for name in dir(MlflowClient) if name.startswith(writing)]:
             patch.setattr(MlflowClient, name, counted(name, getattr(MlflowClient, name), made, calls))
         yield made
