@@ -30,17 +30,20 @@ def adopt_orphans() -> None:
 def end_children() -> None:
     """End all children of this process, theirs too, as far as the system names them."""
     there = Path(f"/proc/self/task/{threading.get_native_id()}/children")
-    if _words(there):
-        time.sleep(0.2)  # some end by themselves, and clean up
+    patience = time.monotonic() + 0.2  # some end by themselves, and clean up
     while children := _words(there):
+        late = time.monotonic() >= patience
         for child in map(int, children):
             try:
-                os.kill(child, signal.SIGKILL)
-                os.waitpid(child, 0)
+                if late:
+                    os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0 if late else os.WNOHANG)
             except ChildProcessError:
                 continue
             except OSError:  # another user's
                 return
+        if not late:
+            time.sleep(0.01)
 
 
 @contextlib.contextmanager
