@@ -73,7 +73,7 @@ def set_damaged_aside(path: Path) -> str:
     Returns:
         One line that says so, or "".
     """
-    if not path.exists() or sealed_bytes(path) >= 0:
+    if not path.exists() or (path.is_file() and sealed_bytes(path) >= 0):
         return ""
     aside = set_aside(path, f"{path.parent.name}-{path.name}")
     return f"its checkpoint was not as it was saved: it is {aside.name} now, and the trial started over"

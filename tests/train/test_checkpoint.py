@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import shutil
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from harness.data.dataset import DataSet, open_data
 from harness.errors import TrainingError
+from harness.train.checkpoint import set_damaged_aside
 from harness.train.loop import fit
 from harness.train.trial import run_trial
 from operators import TemporalOp
@@ -103,6 +105,16 @@ def test_a_damaged_or_edited_checkpoint_is_set_aside_and_the_trial_starts_over(
     assert np.array_equal(
         np.load(folder / "scores.npz")["scores"], fit(settings(epochs=1), 0, data, CPU)[2].scores
     )
+
+
+def test_whatever_stands_where_a_checkpoint_does_is_set_aside_and_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a" / "checkpoint.pt").mkdir()
+    os.mkfifo(tmp_path / "b" / "checkpoint.pt")
+    for name in ("a", "b"):
+        words = f"its checkpoint was not as it was saved: it is {name}-checkpoint.pt.damaged now"
+        assert set_damaged_aside(tmp_path / name / "checkpoint.pt").startswith(words)
 
 
 @pytest.mark.parametrize(
