@@ -48,6 +48,7 @@ DOORS = {  # package -> the modules that may import it
         "harness.tracking.models",
         "harness.tracking.network",
         "harness.tracking.trained",
+        "harness.tracking.writing",
     },
     "sqlalchemy": {"harness.tracking.connection"},
     "decord": {"harness.data.video"},
