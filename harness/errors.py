@@ -117,11 +117,12 @@ def setting(name: str, known: Iterable[str], everywhere: Iterable[str] = ()) -> 
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?`, or the list of known names where none is near."""
+    """`; did you mean 'x'?`, in whatever case it was typed, or the list of known names where none is near."""
     names = sorted(known)
-    close = difflib.get_close_matches(str(name), names, n=1)
+    lower = {str(one).lower(): one for one in reversed(names)}
+    close = difflib.get_close_matches(str(name).lower(), lower, n=1)
     if close:
-        return f"; did you mean {close[0]!r}?"
+        return f"; did you mean {lower[close[0]]!r}?"
     return f"; known: {', '.join(names)}"
 
 

@@ -225,7 +225,9 @@ def find_operator(name: str) -> type[TemporalOp]:
     others = {other: cls for cls in TemporalOp.registry.values() if cls.facts for other in cls.facts.also}
     known = others | TemporalOp.registry  # a name goes before another's other name
     if name not in known:
-        raise ValueError(f"name: no operator {name!r}{_nearest(name, known, shown=TemporalOp.registry)}")
+        hint = _nearest(name, known, shown=TemporalOp.registry)
+        own = "" if "did you mean" in hint else "; one of your own is my_file.MyClass"
+        raise ValueError(f"name: no operator {name!r}{own}{hint}")
     return known[name]
 
 
@@ -286,7 +288,8 @@ def make_operator(name: str, channels: int, num_frames: int, **settings: Any) ->
 
 
 def _nearest(name: str, known: Any, shown: Any = None) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
+    lower = {str(one).lower(): one for one in known}
+    close = difflib.get_close_matches(str(name).lower(), lower, n=1)
     if close:
-        return f"; did you mean {close[0]!r}?"
+        return f"; did you mean {lower[close[0]]!r}?"
     return f"; known: {', '.join(sorted(shown or known)) or 'none'}"

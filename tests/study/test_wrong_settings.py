@@ -52,6 +52,21 @@ WRONG = {
         {"name": 3},
         "tiny.yaml: variants.ks13.model.operator.name: 3 is not a name",
     ),
+    "operator in capital letters": (
+        "variants/ks13/model.operator",
+        {"name": "TSM"},
+        "tiny.yaml: variants.ks13.model.operator.name: no operator 'TSM'; did you mean 'tsm'?",
+    ),
+    "a file for the class in it": (
+        "variants/ks13/model.operator",
+        {"name": "my_op"},
+        "tiny.yaml: variants.ks13.model.operator.name: no operator 'my_op'; one of your own is my_file.MyClass; known",
+    ),
+    "baseline in capital letters": (
+        "baseline",
+        "TSN",
+        "tiny.yaml: baseline: no variant 'TSN'; did you mean 'tsn'?",
+    ),
     "operator of the study itself": (
         "model/operator",
         {"name": "sift"},
