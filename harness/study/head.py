@@ -195,7 +195,7 @@ def _check_level(text: str, margin: float, variants: Mapping[str, Settings], pla
             continue
         level_name, levels = variants[name].data.levels()
         if not levels:
-            problem = f"the clips of {name} have no levels"
+            problem = f"the clips of {name} have no levels; state it without `at`"
         elif one.level_name != level_name:
             problem = f"the level of its clips is called {level_name}"
         elif one.level not in levels:

@@ -118,9 +118,9 @@ def test_a_hypothesis_about_a_level_is_stated_once(tmp_path: Path) -> None:
     assert first == "tiny.yaml: hypotheses[2]: 'tsn < ks13 at lag 5.0' is stated twice"
     assert [line.rpartition(": ")[2] for line in others] == [
         *(
-            "the clips of ks13 have no levels",
-            "the clips of ks13 have no levels",
-            "the clips of tsn have no levels",
+            "the clips of ks13 have no levels; state it without `at`",
+            "the clips of ks13 have no levels; state it without `at`",
+            "the clips of tsn have no levels; state it without `at`",
         )
     ]
 

@@ -33,7 +33,11 @@ def test_a_hypothesis_may_name_a_level_of_its_clips(tmp_path: Path) -> None:
     [
         ("ks13 > tsn at lag 2", STROBE, "ks13 has no such clips; known: lag 1, 3"),
         ("ks13 ~ tsn at noise 3 within 1", STROBE, "the level of its clips is called lag"),
-        ("ks13 > tsn at lag 3", TINY["data"]["dataset"], "the clips of ks13 have no levels"),
+        (
+            "ks13 > tsn at lag 3",
+            TINY["data"]["dataset"],
+            "the clips of ks13 have no levels; state it without `at`",
+        ),
     ],
 )
 def test_a_level_that_no_clip_has_is_one_line(
