@@ -10,6 +10,7 @@ from builders.place import ROOT, TINY, Workplace
 from harness.errors import StudyError
 from harness.report import figures
 from harness.report.__main__ import main as report
+from harness.run import recorder
 from harness.run.contract import check_operators
 from harness.study.load import load_study
 from harness.train import apart
@@ -35,6 +36,13 @@ class LooksFar(TemporalOp):
         self.reach, self.by = 1, by
     def forward(self, x):
         return x + x.roll(self.by, dims=1)
+
+class Asked(TemporalOp):
+    @property
+    def reach(self):
+        sys.exit(0)
+    def forward(self, x):
+        return x * 1.0
 
 class Hostile(TemporalOp):
     def __init__(self, channels, num_frames, deed):
@@ -92,7 +100,7 @@ def test_settings_and_frames_are_those_of_the_study(place: Workplace) -> None:
         ("vanishes", "own_first.Hostile cannot be checked: its process exited with 3"),
         ("crashes", "own_first.Hostile cannot be checked: its process was ended by signal 11 (SIGSEGV)"),
         ("hangs", "own_first.Hostile cannot be checked: its process was not done after 2 s"),
-        ("leaves", "more): its code called sys.exit('enough') (own_first.py:32)"),
+        ("leaves", "more): its code called sys.exit('enough') (own_first.py:39)"),
     ],
 )
 def test_whatever_an_operator_does_there_the_command_goes_on_and_says_it(
@@ -128,6 +136,11 @@ def test_what_the_user_wants_unchecked_is_trained_and_the_report_says_so(
     page = (ready.folder / "out" / "tiny" / "README.md").read_text()
     assert f"{words}: `own`" in page
     assert "| contract | not checked: --unchecked |" in page
+
+
+def test_an_unchecked_operator_that_fails_to_say_its_reach_has_no_horizon(place: Workplace) -> None:
+    study = load_study(own_study(place, "Asked"))
+    assert recorder._horizons(study) == {"tsn": 0, "ks13": 3, "own": None}
 
 
 def test_an_unchecked_operator_that_ends_its_process_does_not_end_a_dry_run(place: Workplace) -> None:
