@@ -49,12 +49,13 @@ def load_studies(
         StudyError: anything in it cannot be used, or there is no such part.
     """
     known = list(_layers(Path(path), preset, Problems()).parts)
+    problems, studies = Problems(), []
     for part in parts:
         if part not in known:
             hint = nearest(part, known) if known else "; the study has none"
-            raise StudyError(f"{path}: parts: no part {part!r}{hint}")
+            problems.add(f"{path}: parts: no part {part!r}{hint}")
+    problems.raise_any()
     chosen = [part for part in known if part in parts] if parts else known
-    problems, studies = Problems(), []
     for part in chosen or [""]:
         with problems.collect():
             studies.append(load_study(path, preset=preset, overrides=overrides, part=part))
@@ -247,9 +248,11 @@ def _of_part(chosen: Any, variants: dict[str, Any], place: str) -> dict[str, Any
     """Those of the study's variants that a part names, in the study's order."""
     if not isinstance(chosen, list) or not chosen:
         raise StudyError(f"{place}: {chosen!r} is not a list of the study's variants")
+    problems = Problems()
     for name in chosen:
         if str(name) not in variants:
-            raise StudyError(f"{place}: no variant {name!r}{nearest(name, variants)}")
+            problems.add(f"{place}: no variant {name!r}{nearest(name, variants)}")
+    problems.raise_any()
     return {name: change for name, change in variants.items() if name in map(str, chosen)}
 
 

@@ -162,6 +162,14 @@ def test_what_may_be_wrong_only_because_something_else_cannot_be_read_is_not_sai
     assert refusal(tmp_path, content).startswith(f"tiny.yaml: {only}: ")
 
 
+def test_every_variant_that_a_part_names_and_the_study_has_not_is_said(tmp_path: Path) -> None:
+    content = change("parts", {"one": {"variants": ["tsm", "ks13", "ks31"]}})
+    assert refusals(tmp_path, content, part="one") == [
+        "tiny.yaml: parts.one.variants: no variant 'tsm'; did you mean 'tsn'?",
+        "tiny.yaml: parts.one.variants: no variant 'ks31'; did you mean 'ks13'?",
+    ]
+
+
 def test_what_is_wrong_in_several_parts_is_said_at_once(tmp_path: Path) -> None:
     content = change("parts", {"one": {"train.lr": "high"}, "two": {"train.epochs": "many"}})
     path = tmp_path / "tiny.yaml"
