@@ -67,7 +67,9 @@ def carried_out(
 
     try:
         with obeyed(answer):
-            return work()
+            code = work()
+            sys.stdout.flush()  # what is still to be written may be what nobody reads
+            return code
     except BaseException as error:  # the answer, which a thread gives, is out by now
         if code := stop_code(error):
             say("stopped", stopped, must=True)

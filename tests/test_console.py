@@ -110,11 +110,14 @@ def test_a_bar_is_there_from_nothing_of_all_on(monkeypatch: pytest.MonkeyPatch) 
     assert re.search(r"cost .* 0/7 rounds", shown.get())
 
 
-def test_a_command_whose_lines_nobody_reads_ends_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in `... | head`."""
+@pytest.mark.parametrize("buffering", [1, -1])
+def test_a_command_whose_lines_nobody_reads_ends_without_a_traceback(
+    buffering: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in `... | head`; also where the lines are written only when the command is done."""
     read, write = os.pipe()
     os.close(read)
-    with open(write, "w", buffering=1) as closed:
+    with open(write, "w", buffering=buffering) as closed:
         monkeypatch.setattr(sys, "stdout", closed)
         assert carried_out(lambda: int(bool(print("six trials"))), "nothing was written") == 141
         monkeypatch.undo()
