@@ -29,6 +29,14 @@ def test_a_committed_report_is_written_again_byte_for_byte(report: Path, tmp_pat
     assert mine == theirs
 
 
+def test_the_committed_list_of_reports_has_their_answers() -> None:
+    listed = (ROOT / "reports" / "reference" / "README.md").read_text(encoding="utf-8")
+    for report in REPORTS:
+        line = next(line for line in listed.splitlines() if line.startswith(f"| [{report.name}]("))
+        answer = json.loads((report / "results.json").read_text(encoding="utf-8"))["headline"]
+        assert line.endswith(f" | {answer} |")
+
+
 def test_what_a_run_writes_leaves_the_clone_clean() -> None:
     assert REPORTS
     if not (ROOT / ".git").exists():
