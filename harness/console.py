@@ -24,6 +24,7 @@ __all__ = [
     "answered",
     "bar",
     "bars",
+    "begins",
     "complain",
     "console",
     "quieten",
@@ -73,9 +74,14 @@ def say(label: str, text: str, *, column: int = 8, must: bool = False) -> None:
 
 
 def start(what: str, loads: str = "PyTorch") -> None:
-    """Say on a terminal that work on something begins, before what takes seconds is imported; in a log nobody waits."""
+    """Say on a terminal that work on something begins, before what takes seconds is imported."""
+    begins("start", f"{what}; loading {loads}, which takes longer the first time")
+
+
+def begins(label: str, text: str) -> None:
+    """Say on a terminal what takes seconds from here on; in a log nobody waits."""
     if console.is_terminal:
-        say("start", f"{what}; loading {loads}, which takes longer the first time")
+        say(label, text)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.console import complain, say, start
+from harness.console import begins, complain, say, start
 from harness.errors import StudyError, UserError
 from harness.files import default_data_dir
 from harness.options import STORE, Parser, carried_out
@@ -38,6 +38,7 @@ def _run(args: argparse.Namespace) -> int:
     start("the tracking store", "MLflow")
     if args.compare:
         first, second = (_record(name, args.tracking_uri) for name in args.compare)
+        begins("compare", " with ".join(args.compare))
         folder = write_comparison(first, second, args.out)
         say("compared", str(folder / "index.html"))
         return 0
@@ -58,6 +59,7 @@ def _write_all(store: Store, args: argparse.Namespace) -> bool:
 
     recorder, said = Recorder(store), set[str]()
     for name in names:
+        begins("study", f"{name}: making its figures and pages")
         try:
             record = store.load_study(name)
             folder = write_study(record, args.out, args.data_dir)

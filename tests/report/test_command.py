@@ -13,6 +13,7 @@ import pytest
 from builders.place import Workplace
 from builders.studies import small_study
 
+from harness.console import console
 from harness.records import StudyRecord
 from harness.report.__main__ import main
 from harness.tracking.recorder import Recorder
@@ -70,6 +71,17 @@ def test_one_broken_study_does_not_keep_the_others_from_being_reported(
     assert (ready.folder / "reports" / "kernel_sizes" / "README.md").exists()
     assert not (ready.folder / "reports" / "bad").exists()
     assert capsys.readouterr().err.startswith("error: reference: no table 'nothing.like.it'")
+
+
+def test_what_is_wrong_with_every_report_is_said_once_and_a_terminal_hears_of_which_it_begins(
+    ready: Workplace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "_force_terminal", True)
+    broken = dataclasses.replace(small_study(), name="bad", reference="nothing.like.it")
+    assert main(planned(ready, broken, dataclasses.replace(broken, name="worse"))) == 2
+    said = capsys.readouterr()
+    assert [line.split(":")[0] for line in said.out.splitlines()[-2:]] == ["study    bad", "study    worse"]
+    assert " ".join(said.err.split()).count("error: reference: no table") == 1
 
 
 def imported_by(code: str) -> tuple[set[str], str]:
