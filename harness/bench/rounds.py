@@ -19,11 +19,13 @@ def measure(
     device: torch.device,
     rounds: int,
     seconds: float,
+    most: float = float("inf"),
 ) -> tuple[list[Row], list[float], dict[str, str]]:
     """Every form of the operators, by turns. fp32 is fp32: nothing is rounded to TF32.
 
     Args:
         rounds, seconds: at least so many, on a CPU; a GPU has rounds of its own.
+        most: seconds after which a GPU begins no more of them.
 
     Returns:
         The rows, the milliseconds of every round's plain copy, and why a path cannot run here.
@@ -33,7 +35,7 @@ def measure(
         found, skipped = forms(case, operators, paths, device)
         timed = timing.prepare(found, case, device)
         if device.type == "cuda":
-            copies = timing.cuda_rounds(timed, case, device)
+            copies = timing.cuda_rounds(timed, case, device, seconds=most)
         else:
             copies = timing.cpu_rounds(timed, case, rounds, seconds)
     return rows_of(timed, copies, case), copies, skipped

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +22,8 @@ TOLERANCE = {"fp32": (1e-6, 1e-6, 5e-5), "bf16": (5e-3, 5e-3, 1e-2), "fp16": (1e
 ROUNDED_OFTEN = 20
 """An operator with layers of its own rounds between them in half precision: so much more is allowed."""
 CUDA_WARM_UPS, CUDA_SAMPLES = 25, 100
+FEW_WARM_UPS, FEW_SAMPLES = 10, 20
+"""Where time is short."""
 AHEAD, FARTHEST = 2_000_000, 8_000_000
 """Cycles of a GPU's clock, one to four milliseconds, that it waits before what is timed. Python launches that
 meanwhile: else a kernel of 20 microseconds would take as long as its launch."""
@@ -212,11 +215,18 @@ def _forward(op: nn.Module, x: Tensor) -> Tensor:
 
 
 def cuda_rounds(
-    timed: Sequence[Timed], case: Case, device: torch.device, samples: int = CUDA_SAMPLES
+    timed: Sequence[Timed],
+    case: Case,
+    device: torch.device,
+    samples: int = CUDA_SAMPLES,
+    seconds: float = float("inf"),
 ) -> list[float]:
     """The same on a GPU, by events. Inputs rotate through more memory than three times the L2 cache.
 
     A form that cannot be run on the whole tensor, for want of memory perhaps, gets its reason.
+
+    Args:
+        seconds: after so many no more rounds are begun, but FEW_SAMPLES are taken, after FEW_WARM_UPS.
     """
     cache = torch.cuda.get_device_properties(device).L2_cache_size
     count = max(2, -(-3 * cache // case.bytes) + 1)
@@ -227,8 +237,11 @@ def cuda_rounds(
         one.failed = one.failed or _refused(one.form.op, inputs[0], g)
     jobs: list[Timed | None] = [None, *(t for t in timed if not t.failed)]
     copies: list[float] = []
-    shuffle = random.Random(0)
-    for turn in range(CUDA_WARM_UPS + samples):
+    shuffle, begin = random.Random(0), time.monotonic()
+    warm_ups = CUDA_WARM_UPS if math.isinf(seconds) else FEW_WARM_UPS
+    for turn in range(warm_ups + samples):
+        if turn >= warm_ups + FEW_SAMPLES and time.monotonic() - begin > seconds:
+            break
         shuffle.shuffle(jobs)
         x = inputs[turn % count]
         for job in jobs:
@@ -240,7 +253,7 @@ def cuda_rounds(
                     _cuda_ms(_forward, job.form.op, x.detach(), wait=first),
                     _cuda_ms(_both, job.form.op, x, g, wait=second),
                 ]
-            if turn < CUDA_WARM_UPS:
+            if turn < warm_ups:
                 continue
             if job is None:
                 copies += elapsed
@@ -250,7 +263,7 @@ def cuda_rounds(
     for job in timed:
         if not job.failed:
             try:
-                job.graph_ms = _graph_ms(job.form.op, [x.detach() for x in inputs], samples)
+                job.graph_ms = _graph_ms(job.form.op, [x.detach() for x in inputs], min(samples, FEW_SAMPLES))
             except RuntimeError as error:
                 job.graph_failed = in_a_line(error)
             torch.cuda.reset_peak_memory_stats()

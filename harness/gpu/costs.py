@@ -21,8 +21,8 @@ FIRST = ("tsn", "tsm", "ks3", "ks7", "ks1357", "ordinary")
 """Those that are timed in every way with one clip; the others in the first way alone."""
 OF_MANY = ("tsn", "ks1357", "ordinary")
 """Those that are timed with many clips, which take a GPU a hundred times as long."""
-SECONDS = 5, 10
-"""Of rounds for each way, whole and quick, so that all ways have their turn; three rounds at least."""
+SECONDS = 4
+"""Of rounds for each way, so that all ways have their turn; three rounds at least."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def variants(place: Place) -> Variants:
 def _timed(place: Place, config: CostConfig, variants: Variants, way: Way) -> Iterator[dict[str, object]]:
     with tf32(way.tf32):
         cases = build(config, variants, place.device, way.channels_last, way.clips)
-        timings = measure(config, cases, place.device, seconds=SECONDS[place.quick])
+        timings = measure(config, cases, place.device, seconds=SECONDS)
         for name, timed in timings.items():
             times = {
                 what: {"p50": percentile(samples, 0.5), "p95": percentile(samples, 0.95), "n": len(samples)}

@@ -121,6 +121,13 @@ def test_a_gpu_that_begins_before_python_has_launched_all_waits_longer_and_where
     assert table(rows)[1][4].endswith("], with launches")
 
 
+def test_where_time_is_short_few_rounds_are_made_and_no_more(cuda: StandIn) -> None:
+    timed = timing.prepare(forms(CASE, ["shift"], ["eager"], CPU)[0], CASE, CPU)
+    copies = timing.cuda_rounds(timed, CASE, CPU, seconds=0.0)
+    assert len(copies) == len(timed[0].samples["forward"]) == timing.FEW_SAMPLES
+    assert len(cuda.waits) == 3 * (timing.FEW_WARM_UPS + timing.FEW_SAMPLES) + timing.FEW_SAMPLES
+
+
 def test_a_form_that_cannot_be_captured_or_run_as_a_whole_leaves_the_others(
     cuda: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
