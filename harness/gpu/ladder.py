@@ -17,7 +17,7 @@ from harness import metrics, shipped
 from harness.data.dataset import open_data
 from harness.errors import in_a_line
 from harness.gpu.place import STUDY, Place
-from harness.machine import usable_cpus
+from harness.machine import allows_tf32, usable_cpus
 from harness.study.load import load_studies
 from harness.train.loop import fit
 from harness.train.processes import end_with
@@ -97,6 +97,7 @@ def run(place: Place) -> None:
     jobs = trials(place)
     begin = time.perf_counter()
     open_data(jobs[0].settings.data, jobs[0].data)
+    place.say(tf32=place.on_gpu and allows_tf32()[0])
     place.say(planned=len(jobs), data_seconds=time.perf_counter() - begin, cpu=_committed())
     place.add("trials", train(jobs[0]))  # also what a first use of the device costs
     alone = train(jobs[0])

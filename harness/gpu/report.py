@@ -168,6 +168,8 @@ def _ladder(found: Mapping[str, Any]) -> list[str]:
         if cpu := found["cpu"].get(name):
             lines.append(["on CPUs, encoded clips", "3", *(f"{cpu[level]:.1f}" for level in levels)])
     words = f"Top-1 in per cent, chance 50. {len(trials)} of {found['planned']} trials."
+    if found.get("tf32"):
+        words += " Convolutions are rounded to TF32, as torch has it."
     if "alone_seconds" in found:
         words += f" One trial alone took {found['alone_seconds']:.1f} s"
         if "seconds_at_once" in found and "crowded" not in found:
