@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print("\n".join(lines), flush=True)  # the next one may end this process, or hang
             said.add(outcome.found)
             kept_ones.append(outcome.kept)
-        untried += outcome.kept and outcome.tried.startswith("nothing")
+            untried += outcome.kept and outcome.tried.startswith("nothing")
     except (Exception, SystemExit) as error:  # of its `reach`, which is asked before all promises
         print(f"error: {args.operator}: {in_a_line(error)}", file=sys.stderr)
         return 2
