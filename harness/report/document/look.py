@@ -61,7 +61,7 @@ figcaption { font-size: .87rem; color: var(--soft); max-width: 46rem; margin-top
   .first > figure { margin-top: .6rem; }
   .first ul { padding-left: 1.2rem; } .first ul.answer { padding-left: 2rem; }
   .first p, .first li { font-size: .95rem; line-height: 1.45; } .first .question { font-size: 1.1rem; }
-  main { grid-column: 1; grid-row: 1; }
+  main { grid-column: 1 / -1; grid-row: 1; } .contents + main { grid-column: 1; }
   .contents { grid-column: 2; grid-row: 1; position: sticky; top: 1.2rem; align-self: start;
     max-height: calc(100vh - 2.4rem); overflow-y: auto; }
   .contents ul { display: block; border-left: 2px solid var(--line); padding-left: .8rem; }

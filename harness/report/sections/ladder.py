@@ -15,7 +15,8 @@ from harness.units import macs
 
 MISMATCH = (
     "A measured horizon other than the predicted one is a fault of the operator, of its stated reach, or of the task; "
-    "or the training was too short to learn what the network could."
+    "or the training was too short to learn what the network could. "
+    "Where the resamples reach the predicted one too, it may be luck."
 )
 
 ALIKE = (
@@ -221,7 +222,7 @@ def _horizons_sentence(ladder: Ladder) -> list[str]:
             f"{_measured(same[0][1], ladder)}: {listed(curve.variant for curve, _ in same)}"
             for same in (list(group) for _, group in groups)
         )
-        return [f"Every measured horizon is the predicted one ({reached}).", *_left_open(known)]
+        return [f"Every measured horizon is the predicted one ({reached}).{_left_open(known)}"]
     agree = len(known) - len(ladder.mismatches)
     sentence = f"Of {len(known)} rows, the measured horizon of {agree} is the predicted one"
     short = [curve.variant for curve, horizon in known if horizon.measured < (horizon.expected or 0.0)]
@@ -230,16 +231,16 @@ def _horizons_sentence(ladder: Ladder) -> list[str]:
         if variants:
             names = listed(variants) if len(variants) <= NAMED else "named below their table"
             sentence += f"; of {len(variants)} it is {word} ({names})"
-    return [f"{sentence}.", *_left_open(known)]
+    return [f"{sentence}.{_left_open(known)}"]
 
 
-def _left_open(known: Sequence[tuple[LevelCurve, Horizon]]) -> list[str]:
+def _left_open(known: Sequence[tuple[LevelCurve, Horizon]]) -> str:
     """Of which rows other seeds and clips might have told the opposite."""
     found = [f"`{curve.variant}`{_resampled(horizon)}" for curve, horizon in known if horizon.open]
     if not found:
-        return []
+        return ""
     who = ", ".join(found) if len(found) <= NAMED else f"{len(found)} of them (intervals in their table)"
-    return [f"Resamples of seeds and clips leave that open for {who}."]
+    return f" Resamples of seeds and clips leave that open for {who}."
 
 
 def _cheapest_reach(summary: Summary, ladder: Ladder) -> list[str]:
