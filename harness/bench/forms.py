@@ -142,8 +142,9 @@ def _make(name: str, case: Case) -> TemporalOp:
             name, case.channels, case.frames, **({"init": "random"} if name == "mixtconv" else {})
         )
         layers = [m for m in op.modules() if m is not op and not isinstance(m, nn.ParameterList)]
-        if (
-            layers or name == "ordinary"
+        if layers or name in (
+            "ordinary",
+            "conv3d",
         ):  # layers have their clips' dtype; the stencil reads fp32 taps as they are
             op = op.to(DTYPES[case.dtype])
         return op

@@ -18,14 +18,14 @@ import pytest
 import torch
 from builders.place import ROOT
 
-from harness.bench.forms import INSERTIONS, Case
+from harness.bench.forms import DTYPES, INSERTIONS, Case
 from harness.cost.counting import network
 from harness.gpu import __main__ as gpu
 from harness.gpu import checks, costs, ladder
 from harness.gpu import place as places
 from harness.gpu.place import Place
 from harness.gpu.report import page
-from harness.machine import tf32
+from harness.machine import tf32, threads
 
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", gpu.EXACT["CUBLAS_WORKSPACE_CONFIG"])  # before CUDA starts
 
@@ -297,6 +297,15 @@ def test_without_a_gpu_the_command_says_so_in_one_line(capsys: pytest.CaptureFix
         pytest.skip("there is one")
     assert gpu.main([]) == 2
     assert "sees no CUDA device here; --device cpu rehearses the command" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_operator_keeps_the_tolerances_of_the_checks(dtype: str, tmp_path: Path) -> None:
+    """What fails here would fail on any GPU."""
+    where = dataclasses.replace(place(tmp_path), quick=False)
+    with threads(1):
+        assert " forms; the largest relative error" in checks._exact(where, dtype)
 
 
 def test_processes_that_wait_in_vain_are_given_up() -> None:
