@@ -142,10 +142,8 @@ def _make(name: str, case: Case) -> TemporalOp:
             name, case.channels, case.frames, **({"init": "random"} if name == "mixtconv" else {})
         )
         layers = [m for m in op.modules() if m is not op and not isinstance(m, nn.ParameterList)]
-        if layers or name in (
-            "ordinary",
-            "conv3d",
-        ):  # layers have their clips' dtype; the stencil reads fp32 taps as they are
+        # Layers and weights of convolutions have their clips' dtype; the stencil reads fp32 taps as they are.
+        if layers or name in ("ordinary", "conv3d"):
             op = op.to(DTYPES[case.dtype])
         return op
 
