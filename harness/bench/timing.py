@@ -21,9 +21,9 @@ from harness.errors import in_a_line
 TOLERANCE = {"fp32": (1e-6, 1e-6, 5e-5), "bf16": (5e-3, 5e-3, 1e-2), "fp16": (1e-3, 1e-3, 5e-3)}
 ROUNDED_OFTEN = 20
 """An operator with layers of its own rounds between them in half precision: so much more is allowed."""
-AMPLIFIED = {"motion_squeeze": 4}
-"""Operators that make rounding larger, by which their gradients may be further off: this one divides resemblances by a
-temperature of 0.01."""
+AMPLIFIED = {"motion_squeeze": 4, "frame_aggregation": 8}
+"""Operators that make rounding larger, and how much further off they may be: resemblances are divided by a temperature
+of 0.01; behind a ReLU a gradient is all or nothing, and taps rounded to bf16 change some signs."""
 NOTHING = 1e-4
 """A gradient of a parameter that is so small a part of the largest is little but rounding, as of a bias before batch
 norm, which takes it away again. It is held against a hundredth of the largest."""

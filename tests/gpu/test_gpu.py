@@ -18,7 +18,8 @@ import pytest
 import torch
 from builders.place import ROOT
 
-from harness.bench.forms import DTYPES, INSERTIONS, Case
+from harness.bench import timing
+from harness.bench.forms import DTYPES, INSERTIONS, Case, forms
 from harness.cost.counting import network
 from harness.gpu import __main__ as gpu
 from harness.gpu import checks, costs, ladder
@@ -306,6 +307,13 @@ def test_every_operator_keeps_the_tolerances_of_the_checks(dtype: str, tmp_path:
     where = dataclasses.replace(place(tmp_path), quick=False)
     with threads(1):
         assert " forms; the largest relative error" in checks._exact(where, dtype)
+
+
+def test_a_relu_behind_rounded_taps_passes_among_many_channels() -> None:
+    """Of a million sums some hundred have another sign with taps in bf16."""
+    case = Case(shape="2048@7", clips=2, frames=8, dtype="bf16", format="channels_last", threads=0)
+    found, _ = forms(case, ["frame_aggregation"], ["eager"], torch.device("cpu"))
+    assert [one.failed for one in timing.prepare(found, case, torch.device("cpu"))] == [""]
 
 
 def test_processes_that_wait_in_vain_are_given_up() -> None:
