@@ -26,7 +26,10 @@ from harness.errors import DataError
     ("settings", "message"),
     [
         ({"dataset": "genrated"}, "no data set 'genrated'; did you mean 'generated'?"),
-        ({"dataset": {"name": "generated", "train_clip": 5}}, "'train_clip'; did you mean 'train_clips'?"),
+        (
+            {"dataset": {"name": "generated", "train_clip": 5}},
+            "dataset.train_clip: generated has no such setting; did you mean 'train_clips'?",
+        ),
         ({"dataset": {"name": "generated", "seed": "0"}}, "dataset.seed: '0' is not a whole number"),
         ({"dataset": {"name": "generated", "seed": True}}, "dataset.seed: True is not a whole number"),
         (

@@ -202,7 +202,7 @@ def test_speed_is_in_pixels_a_frame() -> None:
         ("coherence", 0, "use 1 to 100"),
         ("contrast", 101, "use 1 to 100"),
         ("distractors", -1, "use 0 or more"),
-        ("speed", 10, "around 20 pixels, left and right differ by steps of 1 to 9"),
+        ("speed", 10, "around a width of 20 pixels, left and right differ by steps of 1 to 9"),
     ],
 )
 def test_what_no_clip_can_have_is_said(name: str, level: int, rule: str) -> None:
