@@ -30,9 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         make_operator(args.operator, args.channels, args.frames, **settings)
         operator = find_operator(args.operator)
     except (Exception, SystemExit) as error:  # also whatever a user's own file does when imported
-        words = f"{args.operator}: {in_a_line(error)}"
-        if type(error) is ValueError:  # in words of ours
-            words = words.partition("ValueError: ")[2]
+        words = in_a_line(error)
+        ours = type(error) is ValueError and words.startswith("ValueError: ")
+        words = words.removeprefix("ValueError: ") if ours else f"{args.operator}: {words}"
         print(f"error: {words}", file=sys.stderr)
         return 2
     kept_ones: list[bool] = []

@@ -43,7 +43,7 @@ STEPS = {
 }
 """In order, with their time limits in seconds, whole and quick. What they do: steps.py, which only they import."""
 TOGETHER = (470, 172)
-"""Seconds from the begin to the end of the last step: 8 minutes, and 3, less what stopping a process takes and writing
+"""Seconds from the start to the end of the last step: 8 minutes, and 3, less what stopping a process takes and writing
 the page. A step gets no more than is left of them."""
 LEAST = 5
 """Seconds for which no step is begun: it could not even import torch."""

@@ -37,8 +37,12 @@ def page(
     if checks := found.get("checks", {}).get("checks"):
         lines = [[one["check"], one["outcome"], _cell(one["words"])] for one in checks]
         parts += ["## Checks", markdown([["what must hold", "", "measured, or why not"], *lines])]
-    if operators := found.get("operators", {}).get("rows"):
-        parts += ["## Operators", *_operators(operators, found["operators"])]
+    if (operators := found.get("operators", {})).get("rows") or operators.get("failed"):
+        parts += [
+            "## Operators",
+            *(_operators(operators) if "rows" in operators else []),
+            *_failed(operators),
+        ]
     if (costs := found.get("costs", {})).get("rows") or costs.get("failed"):
         parts += ["## Costs", _geometry(costs), *_costs(costs.get("rows", [])), *_failed(costs)]
     if found.get("ladder", {}).get("trials"):
@@ -102,7 +106,7 @@ def _failed(found: Mapping[str, Any]) -> list[str]:
     return ["Failed:", "\n".join(lines)] if lines else []
 
 
-def _operators(rows: Sequence[dict[str, Any]], found: Mapping[str, Any]) -> list[str]:
+def _operators(found: Mapping[str, Any]) -> list[str]:
     parts = [
         "Shapes are channels@pixels. Medians, as multiples of a plain copy of the same tensor (what it would take at "
         "a copy's speed: 1 forward, 2.5 forward and backward), with 95 % bootstrap intervals. *of copy*: of the "
@@ -110,11 +114,11 @@ def _operators(rows: Sequence[dict[str, Any]], found: Mapping[str, Any]) -> list
         "first call, in which kernels are compiled. On a GPU its own work is timed, not Python's launches, unless "
         "a figure says so. *graph* is forward, replayed from a CUDA graph."
     ]
-    for case, own in by_case(rows).items():
+    for case, own in by_case(found["rows"]).items():
         copied = next((_copied(row) for row in own if not row["failed"]), "")
         lines = table(own)
         parts += [f"### {case}{copied}", markdown([[_cell(cell) for cell in line] for line in lines])]
-    parts += ["\n".join(f"- {line}" for line in found["insertions"]), *_failed(found)]
+    parts += ["\n".join(f"- {line}" for line in found["insertions"])]
     parts += [f"Not run: {path}: {reason}." for path, reason in found["skipped"].items()]
     return parts
 

@@ -23,6 +23,10 @@ from harness.train.settings import Settings, plain
 RESULTS_VERSION = 2
 """Part of every trial's id: raised when a change of the code changes results, so that old ones are not reused."""
 
+COMPILED_VERSION = 1
+"""Part of the ids of trials with `train.compile` alone: raised when a change of the code changes the results of these
+and of no others. 1: operators take their own path there. Before, they took the form that is for exported files."""
+
 _NOT_DECISIVE = {("train", key) for key in ("workers", "probes", "time_limit", "stall_limit", "retries")}
 """Settings, by section, that cannot change a result."""
 
@@ -184,7 +188,7 @@ def trial_id(settings: Settings, seed: int, fingerprint: str, ranks: int = 1) ->
     """A hash of all that decides a trial's result: the settings (see `ADDED_SINCE`), the seed, the data, the code's
     results version, the content of the weights that it starts from, the number of processes among which a batch is
     shared out (each takes batch norm over its own part), the source of an operator and of a backbone of the user's own,
-    and the version of the package that a backbone is from."""
+    the version of the package that a backbone is from, and of a compiled trial `COMPILED_VERSION`."""
     decisive = deciding(settings)
     for name, as_before in ADDED_SINCE.items():
         section, key = name.split(".")
@@ -196,7 +200,7 @@ def trial_id(settings: Settings, seed: int, fingerprint: str, ranks: int = 1) ->
     decisive["model"]["weights"] = weights.fingerprint(settings.model.weights, settings.model.backbone)
     if "weights_3d" in decisive["model"]:
         decisive["model"]["weights_3d"] = weights.fingerprint(settings.model.weights_3d, "resnet18")
-    parts = {
+    parts: dict[str, Any] = {
         "settings": decisive,
         "seed": seed,
         "data": fingerprint,
@@ -206,4 +210,6 @@ def trial_id(settings: Settings, seed: int, fingerprint: str, ranks: int = 1) ->
     }
     if package := packages.version(settings.model.backbone):
         parts["package"] = package
+    if settings.train.compile:
+        parts["compiled"] = COMPILED_VERSION
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

@@ -22,7 +22,7 @@ from harness.bench import timing
 from harness.bench.forms import DTYPES, INSERTIONS, Case, forms
 from harness.cost.counting import network
 from harness.gpu import __main__ as gpu
-from harness.gpu import checks, costs, ladder
+from harness.gpu import checks, costs, ladder, steps
 from harness.gpu import place as places
 from harness.gpu.place import Place
 from harness.gpu.report import page
@@ -148,7 +148,10 @@ def test_a_killed_command_leaves_no_step_on_the_gpu(tmp_path: Path) -> None:
     )
     step = int(done.stdout)
     for _ in range(100):
-        if not Path(f"/proc/{step}/cmdline").exists() or not Path(f"/proc/{step}/cmdline").read_bytes():
+        try:
+            if not Path(f"/proc/{step}/cmdline").read_bytes():  # ended, and nobody asked how
+                return
+        except OSError:  # gone
             return
         time.sleep(0.1)
     os.kill(step, signal.SIGKILL)
@@ -251,6 +254,20 @@ def test_a_way_for_which_memory_is_too_small_is_told_and_the_next_one_timed(
     assert "- bf16, channels last, 2 clips: OutOfMemoryError: CUDA out of memory." in said
     assert "| tsn | 2.00 / 3.00 |" in said
     assert gpu._failed(where.found) == 6
+
+
+def test_cases_of_the_bench_that_do_not_run_are_told_also_where_none_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*case: object, **how: object) -> None:
+        raise ValueError("no kernel of this size")  # a compiler's errors are of any class
+
+    monkeypatch.setattr(steps, "measure", refused)
+    where = place(tmp_path)
+    steps.operators(where)
+    said = page("a GPU", "make gpu", {}, {}, {"operators": where.found})
+    assert "- 16@16, 2 x 8 frames, bf16, channels_last: ValueError: no kernel of this size" in said
+    assert gpu._failed(where.found) == 1
 
 
 def test_what_the_command_needs_and_lacks_is_one_line(

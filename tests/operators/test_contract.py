@@ -292,6 +292,10 @@ class Asked(TemporalOp):
     @property
     def reach(self):
         sys.exit(0)
+
+class Silent(TemporalOp):
+    def __init__(self, channels, num_frames):
+        raise ValueError
 """
 
 
@@ -304,6 +308,8 @@ def test_an_operator_that_leaves_keeps_no_promise_by_that(
     assert "    found: its code called sys.exit(0) (own_leaves.py:8)" in capsys.readouterr().out
     assert main(["own_leaves.Asked"]) == 2
     assert capsys.readouterr().err == "error: own_leaves.Asked: its code called sys.exit(0)\n"
+    assert main(["own_leaves.Silent"]) == 2
+    assert capsys.readouterr().err == "error: own_leaves.Silent: ValueError\n"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from builders import training
 from builders.place import ROOT
 
 from harness.study.load import load_studies
-from harness.study.study import ADDED_SINCE, trial_id
+from harness.study.study import ADDED_SINCE, COMPILED_VERSION, trial_id
 
 KNOWN = json.loads((ROOT / "tests/golden/trial_ids.json").read_text())
 """Of the shipped studies; data fingerprints all zeros. The paper's presets are as they were before the house had rooms
@@ -44,3 +44,13 @@ def test_a_setting_added_since_is_no_part_of_an_id_until_it_is_changed(
     after = [trial_id(settings, 0, "0") for settings in (usual, other)]
     assert after[0] not in before
     assert after[1] == before[1]
+
+
+def test_the_version_of_compiled_trials_is_part_of_their_ids_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, compiled = training.settings(), training.settings(compile=True)
+    before = [trial_id(settings, 0, "0") for settings in (plain, compiled)]
+    assert before[1] != "a7307b2cd166bfab"  # as it was when their operators took the form for exported files
+    monkeypatch.setattr("harness.study.study.COMPILED_VERSION", COMPILED_VERSION + 1)
+    after = [trial_id(settings, 0, "0") for settings in (plain, compiled)]
+    assert after[0] == before[0]
+    assert after[1] != before[1]
