@@ -16,9 +16,11 @@ def giga(macs: float | None, form: str = ".2f", unit: str = "") -> str:
 
 
 def macs(value: int | None, *, sign: str = "") -> str:
-    """`+0.18 G`; millions below a hundredth of a G; `not stated`."""
+    """`+0.18 G`; millions below a hundredth of a G, and of less than can be shown that; `not stated`."""
     if value == 0:
         return f"{sign}0"
+    if value is not None and 0 < value < 5_000:
+        return "< 0.01 M"
     if value is not None and abs(value) < 1e7:
         return f"{value / 1e6:{sign},.2f} M"
     return giga(value, f"{sign},.2f", " G")

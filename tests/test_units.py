@@ -16,6 +16,7 @@ from harness.units import geometry, geometry_of_macs, geometry_on_page, giga, ma
         (179_830_784, "+0.18 G"),
         (0, "+0"),
         (1_234_567, "+1.23 M"),
+        (4_096, "< 0.01 M"),
         (None, "not stated"),
         (74_300_000_000, "+74.30 G"),
     ],

@@ -142,6 +142,16 @@ def test_the_answer_says_which_horizons_luck_may_have_decided() -> None:
     assert "leave that open" not in answer(summarize(stairs(horizons={**HORIZONS, "ks3": 1})))
 
 
+def test_the_answer_says_that_costs_are_of_other_networks_than_were_trained() -> None:
+    """Costs of builders are of ResNet-50 at 224x224."""
+    record = stairs()
+    small = {name: one | {"data": {"crop": 16}} for name, one in record.settings.items()}
+    words = "0.31 G (counted in the networks under Cost, not in those trained)."
+    assert words in answer(summarize(dataclasses.replace(record, settings=small)))
+    same = {name: one | {"data": {"crop": 224}} for name, one in record.settings.items()}
+    assert "the most, 0.31 G." in answer(summarize(dataclasses.replace(record, settings=same)))
+
+
 def test_what_adds_nothing_adds_the_fewest() -> None:
     rows = {"tsn": [[0, 0]] * 3, "tsm": [[20, 20]] * 3, "ks3": [[20, 20]] * 3}
     text = answer(summarize(ladder(rows, (1, 2), horizons={"tsn": 0, "tsm": 2, "ks3": 2})))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from harness.analysis.summary import Row, Summary
@@ -85,7 +84,8 @@ def _note(summary: Summary) -> str:
     note = "" if summary.one_network else "Added is what operators add to their row's own network. "
     note += f"Costs are for one clip: {geometry_on_page(known)}. "
     note += "One multiply-add is 1 MAC; papers often print FLOPS."
-    note += _trained(summary, known)
+    if instead := trained_instead(summary):
+        note += f" Trained here instead: {instead}."
     if "added_to" in summary.reference and any(row.paper.get("gmacs") is not None for row in summary.rows):
         network = summary.reference["added_to"]
         note += f" The paper counts from a plain network of {network} G; compared is what a variant adds."
@@ -102,9 +102,10 @@ def _note(summary: Summary) -> str:
     return f"{note}, on {where}." if where else f"{note}."
 
 
-def _trained(summary: Summary, known: Sequence[CostRecord]) -> str:
+def trained_instead(summary: Summary) -> str:
     """In what the networks that were trained differ from those whose cost is given: nobody should take one for the
-    other."""
+    other. "" where in nothing."""
+    known = [row.cost for row in summary.rows if row.cost]
     shape = known[0].geometry if known else {}
     settings = [summary.record.settings.get(row.variant, {}) for row in summary.rows if row.cost]
     models, data = [one.get("model", {}) for one in settings], [one.get("data", {}) for one in settings]
@@ -121,7 +122,7 @@ def _trained(summary: Summary, known: Sequence[CostRecord]) -> str:
         found += [f"{' or '.join(f'{size}x{size}' for size in crops)} pixels"]
     if "stages" in shape and set(stages) - {str(shape["stages"])}:
         found += [f"operators in stages {' or '.join(one.strip('[]') for one in stages)}"]
-    return f" Trained here instead: {', '.join(found)}." if found else ""
+    return ", ".join(found)
 
 
 def _doubts(summary: Summary) -> list[Block]:

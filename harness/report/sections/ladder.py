@@ -10,6 +10,7 @@ from harness.analysis.operators import operator_facts
 from harness.analysis.summary import CEILING, Summary
 from harness.report.document.blocks import Block, Cell, Heading, Paragraph, Table, one_line
 from harness.report.format import NAMED, bare_points, covered, estimate, listed, p_value, plural
+from harness.report.sections.cost import trained_instead
 from harness.stats.differences import no_larger
 from harness.units import macs
 
@@ -258,9 +259,10 @@ def _cheapest_reach(summary: Summary, ladder: Ladder) -> list[str]:
         return f"`{variant}`{_resampled(reach[variant]) if reach[variant].open else ''}"
 
     fewest, most = min(costs, key=lambda v: costs[v]), max(costs, key=lambda v: costs[v])
+    where = " (counted in the networks under Cost, not in those trained)" if trained_instead(summary) else ""
     return [
         f"Of those that reach {ladder.level_name} {farthest:g}, {named(fewest)} {verb} the fewest multiply-adds, "
-        f"{macs(costs[fewest])}, and {named(most)} the most, {macs(costs[most])}."
+        f"{macs(costs[fewest])}, and {named(most)} the most, {macs(costs[most])}{where}."
     ]
 
 
