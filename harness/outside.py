@@ -38,15 +38,34 @@ def import_from(*folders: str | Path) -> None:
 def nothing_moved() -> Iterator[None]:
     """Afterwards the environment, the working directory and what torch keeps for a whole process are as they were,
     whatever the user's own code did to them when it was imported: other trials would have them so."""
-    folder, before = os.getcwd(), [get() for get, _ in _OF_TORCH]
+    folder, environment, before = os.getcwd(), dict(os.environ), [get() for get, _ in _OF_TORCH]
     try:
         with machine.environment_kept():
-            yield
+            try:
+                yield
+            finally:
+                _own_environment.update(os.environ.items() - environment.items())
     finally:
         os.chdir(folder)
+        torch.set_default_device(None)  # to ask for it could wake a GPU
         for (get, put), value in zip(_OF_TORCH, before, strict=True):
             if get() != value:
                 put(value)
+
+
+_own_environment: dict[str, str] = {}
+"""What the user's own code set in the environment when it was imported here."""
+
+
+@contextmanager
+def own_environment() -> Iterator[None]:
+    """Meanwhile it is there: a module is imported once, but what it holds is made again and again, and may need it."""
+    if not _own_environment:  # as in a trial's process, whose environment is its own
+        yield
+        return
+    with machine.environment_kept():
+        os.environ.update(_own_environment)
+        yield
 
 
 _OF_TORCH: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (

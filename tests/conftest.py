@@ -37,14 +37,16 @@ def _one_thread() -> None:
 def _same_zoo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Operators that a test registers under a name go with it: other tests run over the registry.
 
-    So do the modules that it wrote: another test may write others of these names.
+    So do the modules that it wrote, and what they set: another test may write others of these names.
     """
+    from harness import outside
     from operators import TemporalOp
 
     registry, modules = dict(TemporalOp.registry), set(sys.modules)
     yield
     TemporalOp.registry.clear()
     TemporalOp.registry.update(registry)
+    outside._own_environment.clear()
     written = str(tmp_path_factory.getbasetemp())
     for name in sys.modules.keys() - modules:
         if str(getattr(sys.modules[name], "__file__", "")).startswith(written):

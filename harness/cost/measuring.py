@@ -21,6 +21,7 @@ from harness.cost.config import CostConfig
 from harness.cost.counting import has_own_code
 from harness.cost.latency import Timings, Variants
 from harness.errors import in_a_line
+from harness.outside import own_source
 from harness.train import apart
 
 
@@ -112,9 +113,11 @@ def _attempt(order: Order, progress: Callable[[int, int], None]) -> Measured | s
 def _measure(say: Callable[[apart.Said], None], order: Order) -> None:
     """What the process does."""
     machine.keep_freed_memory()
-    machine.plain_torch()
-    torch.set_num_threads(order.threads)
     try:
+        for model, _ in order.networks.values():
+            own_source(*model.own_code)  # imports it, which may do anything to torch
+        machine.plain_torch()
+        torch.set_num_threads(order.threads)
         found: Measured | str = _taken(order, lambda done, total: say({"progress": (done, total)}))
     except (Exception, SystemExit) as error:  # of an operator of somebody's own, or for want of memory
         found = in_a_line(error)

@@ -11,6 +11,7 @@ from harness.model.i3d import I3D
 from harness.model.mstnet import MSTNet
 from harness.model.network import Network
 from harness.model.two_stream import TwoStream
+from harness.outside import own_environment
 
 NETWORKS: dict[str, type[Framewise | I3D | ECO | C3D]] = {
     "bninception": BNInception,
@@ -36,8 +37,11 @@ def build(config: ModelConfig, num_frames: int, num_classes: int, seed: int = 0)
         StudyError: a file of weights is not there, cannot be read, or is of another architecture.
     """
     kind = NETWORKS.get(config.backbone, MSTNet)
-    if config.flow:
-        return TwoStream(
-            lambda channels: kind(config, num_frames, num_classes, seed, channels), num_frames, config.flow
-        )
-    return kind(config, num_frames, num_classes, seed)
+    with own_environment():
+        if config.flow:
+            return TwoStream(
+                lambda channels: kind(config, num_frames, num_classes, seed, channels),
+                num_frames,
+                config.flow,
+            )
+        return kind(config, num_frames, num_classes, seed)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
 import json
+import pickle
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from typing import Any, NamedTuple
@@ -191,10 +194,14 @@ def _checked(
             raise ValueError(first_line(error)) from None
         return True
 
+    if isinstance(name, str) and "." in name:
+        try:
+            _try_apart(f"{place}: {name}", _one_operator, name, frames, operator)
+        except StudyError as error:
+            problems.add_all(error)
+            return None
     try:
         with problems.collect(), nothing_moved():
-            if isinstance(name, str) and "." in name:
-                _try_apart(f"{place}: {name}", _one_operator, name, frames, operator)
             cls = _found(name, place)
             known = {"name", *operator, *(item.name for item in dataclasses.fields(ModelConfig))}
             without_refused(tried, dict(operator), known, refused, set())
@@ -232,12 +239,19 @@ def _try_apart(what: str, call: Callable[..., None], *arguments: Any) -> None:
         StudyError: it does.
     """
     try:
-        apart.answer(_survives, call, arguments, seconds=apart.PATIENCE)
+        _tried_apart(pickle.dumps((call, arguments)), tuple(sys.path))
     except apart.NoAnswerError as error:
         raise StudyError(f"{what}: cannot be made: {error}") from None
 
 
-def _survives(call: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+@functools.cache
+def _tried_apart(work: bytes, folders: tuple[str, ...]) -> None:
+    """Once for all rows that have the same: what a file of the user's own imports may take long each time."""
+    apart.answer(_survives, work, seconds=apart.PATIENCE)
+
+
+def _survives(work: bytes) -> None:
+    call, arguments = pickle.loads(work)
     said = io.StringIO()  # what it prints, it prints again
     with redirect_stdout(said), redirect_stderr(said), suppress(BaseException):
         call(*arguments)

@@ -11,11 +11,16 @@ from builders.costs import CPU, TINY, VARIANTS
 
 from harness.cost import cache
 from harness.model.config import ModelConfig
+from harness.outside import nothing_moved
+from operators.base import find_operator
 
 HOSTILE = """
 import os, sys
 import torch
 from operators import TemporalOp
+
+torch.set_default_dtype(torch.float64)  # in which no network here would take its clips
+torch.set_num_threads(3)
 
 class Hostile(TemporalOp):
     def __init__(self, channels, num_frames, deed):
@@ -44,6 +49,8 @@ def test_a_network_that_cannot_be_measured_says_why_and_the_others_are(
 ) -> None:
     (tmp_path / "hostile_cost.py").write_text(HOSTILE)
     monkeypatch.syspath_prepend(tmp_path)
+    with nothing_moved():  # as where a study is read
+        find_operator("hostile_cost.Hostile")
     own = {
         deed: (ModelConfig(operator={"name": "hostile_cost.Hostile", "deed": deed}), 4)
         for deed in ("vanishes", "leaves", "starves", "moves")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import torch
 from builders.place import Workplace
 from builders.study_files import change, ids, load, refusal
 
+from harness.model.build import build
+from harness.options import carried_out
 from harness.outside import own_source, source_files
 
 OWN_OPERATOR = """
@@ -136,6 +139,7 @@ import os, torch
 os.environ["OMP_NUM_THREADS"] = os.environ["MOVED"] = "7"
 os.chdir("/")
 torch.set_default_dtype(torch.float64)
+torch.set_default_device("meta")
 torch.set_num_threads(3)
 torch.backends.mkldnn.enabled = False
 """
@@ -149,6 +153,55 @@ def test_what_a_file_of_the_users_own_moves_when_it_is_imported_is_put_back(plac
     assert (dict(os.environ), Path.cwd()) == (environment, place.folder)
     assert (torch.get_default_dtype(), torch.get_num_threads()) == (torch.float32, threads)
     assert torch.backends.mkldnn.enabled
+    assert torch.empty(1).device == torch.device("cpu")
+
+
+NEEDS = """
+import os, pathlib
+from operators import TemporalOp
+
+os.environ["OWN_NEEDS"] = "7"
+with pathlib.Path("imports").open("a") as log:
+    log.write("x")
+
+class Late(TemporalOp):
+    def __init__(self, channels, num_frames, scale=1):
+        super().__init__(channels, num_frames)
+        self.scale = scale * int(os.environ["OWN_NEEDS"])
+    def forward(self, x):
+        return x * self.scale
+"""
+
+
+def test_an_operator_finds_what_its_file_has_set_in_the_environment_whenever_it_is_made(
+    place: Workplace,
+) -> None:
+    once = own(place.folder, "own_needs", NEEDS)
+    twice = {"model.operator": {"name": "own_needs.Late", "scale": 2}}
+    study = load(place.folder, change("variants/twice", twice, once))
+    for name in ("own", "twice"):
+        build(study.variants[name].model, num_frames=4, num_classes=2)
+    assert "OWN_NEEDS" not in os.environ
+
+
+def test_rows_that_are_alike_have_a_file_of_the_users_own_imported_once_apart_and_once_here(
+    place: Workplace,
+) -> None:
+    """It may take a minute each time."""
+    study = own(place.folder, "own_heavy", NEEDS) | {"sweep": {"train.lr": [0.01, 0.02, 0.03]}}
+    assert [name for name in load(place.folder, study).variants if "own" in name] == [
+        "own@0.01",
+        "own@0.02",
+        "own@0.03",
+    ]
+    assert Path("imports").read_text() == "xx"
+
+
+def test_sigterm_ends_a_command_whose_study_hangs_while_it_is_read(place: Workplace) -> None:
+    hangs = f"import os, time\nos.kill({os.getpid()}, 15)\ntime.sleep(600)\n"
+    study, begin = own(place.folder, "own_hangs", hangs), time.monotonic()
+    assert carried_out(lambda: bool(load(place.folder, study)), "nothing was written") == 143
+    assert time.monotonic() - begin < 40  # of the minute for which it would be waited
 
 
 def test_a_missing_module_says_where_to_put_it(tmp_path: Path) -> None:
