@@ -71,11 +71,12 @@ def carried_out(
             sys.stdout.flush()  # what is still to be written may be what nobody reads
             return code
     except BaseException as error:  # the answer, which a thread gives, is out by now
-        if code := stop_code(error):
+        code = stop_code(error)
+        if (code or isinstance(error, BrokenPipeError)) and _nobody_reads():  # Ctrl-C ends `| tee log` too
+            return code or 141  # as a shell has it of SIGPIPE
+        if code:
             say("stopped", stopped, must=True)
             return code
-        if isinstance(error, BrokenPipeError) and _nobody_reads():
-            return 141  # as a shell has it of SIGPIPE
         disk = disk_error(error)
         if not isinstance(error, UserError) and not disk:
             raise
@@ -86,10 +87,9 @@ def carried_out(
 def _nobody_reads() -> bool:
     """Whether what is printed goes to a program that has ended, as in `... | head`. Then nothing more is printed."""
     try:
-        number = sys.stdout.fileno()
-    except OSError:  # it is no file
+        number, asked = sys.stdout.fileno(), select.poll()
+    except (OSError, AttributeError):  # it is no file; Windows
         return False
-    asked = select.poll()
     asked.register(number, 0)
     if not any(event & select.POLLERR for _, event in asked.poll(0)):
         return False

@@ -125,6 +125,16 @@ def test_a_command_whose_lines_nobody_reads_ends_without_a_traceback(
         carried_out(lambda: (_ for _ in ()).throw(BrokenPipeError), "nothing was written")
 
 
+def test_a_stop_that_nobody_hears_of_has_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C reaches all of `... | tee log`, and tee has ended when the last line is to be said."""
+    read, write = os.pipe()
+    os.close(read)
+    with open(write, "w", buffering=1) as closed:
+        monkeypatch.setattr(sys, "stdout", closed)
+        assert carried_out(lambda: os.kill(os.getpid(), signal.SIGINT) or 0, "nothing was written") == 130
+        monkeypatch.undo()
+
+
 @pytest.mark.parametrize(
     ("what", "code", "line"),
     [
