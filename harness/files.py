@@ -241,9 +241,14 @@ def only_writer(lock: Path) -> Iterator[None]:
     if not fcntl:
         yield
         return
-    opened = os.open(lock, os.O_RDONLY if lock.is_dir() else os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        fcntl.flock(opened, fcntl.LOCK_EX)
+    with contextlib.ExitStack() as held:
+        opened = os.open(lock, os.O_RDONLY if lock.is_dir() else os.O_RDWR | os.O_CREAT, 0o666)
+        held.callback(os.close, opened)
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno != errno.EBADF or not lock.is_dir():
+                raise
+            # NFS locks only what is open for writing, and no folder can be.
+            held.enter_context(only_writer(lock / ".lock"))
         yield
-    finally:
-        os.close(opened)

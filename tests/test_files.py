@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -14,6 +16,7 @@ from house import ROOT, modules
 
 from harness.errors import DataError
 from harness.files import (
+    only_writer,
     replace_folder,
     restore_folder,
     seal,
@@ -130,6 +133,24 @@ def test_what_is_set_aside_never_takes_the_place_of_something(tmp_path: Path) ->
         assert set_aside(file, "a-file") == tmp_path / "trials" / f"a-file.damaged{number}"
     assert set_aside(tmp_path / "trials" / "a") == tmp_path / "trials" / "a.damaged"
     assert (tmp_path / "trials" / "a-file.damaged2").read_text() == "2"
+
+
+def test_a_folder_on_a_network_file_system_has_one_writer_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS refuses an exclusive lock on what is not open for writing, as no folder is: flock(2), "NFS details"."""
+    flock = fcntl.flock
+
+    def of_nfs(opened: int, how: int) -> None:
+        if fcntl.fcntl(opened, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        flock(opened, how)
+
+    monkeypatch.setattr(fcntl, "flock", of_nfs)
+    with only_writer(tmp_path), (tmp_path / ".lock").open("w") as other, pytest.raises(BlockingIOError):
+        flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with only_writer(tmp_path):  # it was let go
+        pass
 
 
 def test_a_file_that_may_not_stay_is_written_again(tmp_path: Path) -> None:
