@@ -135,9 +135,8 @@ def load_study(path: str | Path, *, preset: str = "", overrides: Sequence[str] =
     if part not in parts and (part or parts):
         raise StudyError(f"{where}: parts: no part {part!r}; known: {', '.join(parts) or 'none'}")
     variants = {str(name): change for name, change in (given_variants or {}).items()}
-    all_known = (
-        given_variants is not None
-    )  # while they are not, nothing is said of a name that may be one of them
+    # While they are not, nothing is said of a name that may be one of them.
+    all_known = given_variants is not None
     changed = dict(parts.get(part, {}))
     chosen = changed.pop("variants", None)
     base = merged(base, changed)

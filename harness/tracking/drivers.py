@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import socket
@@ -25,6 +26,7 @@ _BEAT, _SILENCE = 60, 600
 """Seconds between two signs of life, and without one until a driver on another machine counts as gone."""
 
 
+@functools.cache  # the name of a host may change meanwhile, as a laptop's does in another network
 def this_driver() -> str:
     """What `DRIVER` says of this process."""
     return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
@@ -34,7 +36,7 @@ def is_alive(run: Run) -> bool:
     """Whether another process that writes a run may still be there. This one itself does not count."""
     host, _, rest = run.data.tags.get(DRIVER, "").partition(":")
     pid, _, started = rest.partition(":")
-    if host != socket.gethostname():
+    if host != this_driver().partition(":")[0]:
         seen = run.data.tags.get(SEEN)
         return seen is None or time.time() - _seconds(seen) < _SILENCE
     if os.name == "nt":  # there, asking would end the process

@@ -154,9 +154,7 @@ class Recorder:
         run_id = self._runs[record.trial_id]
         with self._connection.named_errors():
             run = self._client.get_run(run_id)
-            if (
-                run.data.tags.get(DRIVER) != this_driver()
-            ):  # which took it over: this one stood still for too long
+            if run.data.tags.get(DRIVER) != this_driver():  # this one stood still for too long
                 del self._runs[record.trial_id]
                 self._refuse(run, record.variant, record.seed)
             if record.status == "done":

@@ -168,6 +168,16 @@ def test_a_driver_that_was_stopped_for_too_long_leaves_the_run_to_the_one_that_t
     assert [run.info.status for run in ready.runs("pair")] == ["RUNNING"]
 
 
+def test_a_driver_is_the_same_where_its_host_has_another_name_meanwhile(
+    recorder: Recorder, folder: Path, ready: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a laptop has that is carried to another network."""
+    start(recorder)
+    monkeypatch.setattr(socket, "gethostname", lambda: "elsewhere")
+    recorder.end_trial(TRIAL, folder, PLAN.classes)
+    assert [run.info.status for run in ready.runs("pair")] == ["FINISHED"]
+
+
 def test_of_two_that_begin_a_trial_at_once_none_writes_into_the_others_run(
     recorder: Recorder, ready: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
