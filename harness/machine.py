@@ -178,7 +178,9 @@ def environment_kept() -> Iterator[None]:
     finally:
         for name in os.environ.keys() - before:
             del os.environ[name]
-        os.environ.update(before)
+        for name, value in before.items():
+            if os.environ.get(name) != value:  # setting one is not safe while other threads of C read any
+                os.environ[name] = value
 
 
 def plain_torch() -> None:

@@ -13,6 +13,7 @@ serve to decode others, and its edit list hides them.
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from collections.abc import Container, Iterator, Sequence
@@ -215,6 +216,7 @@ def _chunks(reader: Any, stop: int, path: str | Path) -> Iterator[np.ndarray]:
         start, end = end, min(end + at_once(frames.shape[1:]), stop)
 
 
+@functools.cache
 def _decord() -> Any:
     """Data sets without videos need none; and it puts a folder of its own into PATH."""
     with environment_kept():
