@@ -21,7 +21,7 @@ def insisted(call: Callable[[], T], patience: float, say: Callable[[str], None])
         TrackingError: as of `Outbox.put`.
     """
     done: list[T] = []
-    box = Outbox(patience, say)
+    box = Outbox(patience, say, meanwhile="")
     box.put(lambda: done.append(call()), None)
     box.drain()
     return done[0]
@@ -33,10 +33,16 @@ class Outbox:
     Args:
         patience: seconds for which a store may be away.
         say: prints a line.
+        meanwhile: what happens while a store is waited for.
     """
 
-    def __init__(self, patience: float, say: Callable[[str], None]) -> None:
-        self._patience, self._say = patience, say
+    def __init__(
+        self,
+        patience: float,
+        say: Callable[[str], None],
+        meanwhile: str = ": trials go on, results wait in the data folder",
+    ) -> None:
+        self._patience, self._say, self._meanwhile = patience, say, meanwhile
         self._calls: deque[Callable[[], object]] = deque()
         self._away_since = self._asked = 0.0
 
@@ -80,7 +86,7 @@ class Outbox:
         if not self._away_since:
             self._away_since = self._asked
             if self._patience > 0:
-                self._say(f"{error}; waiting for it: trials go on, results wait in the data folder")
+                self._say(f"{error}; waiting for it{self._meanwhile}")
         if self._asked - self._away_since >= self._patience:
             raise TrackingError(
                 f"{error} (--wait-for-store {self._patience / 60:g}); what is trained waits in the data folder, "
