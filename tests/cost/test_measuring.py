@@ -20,7 +20,6 @@ import torch
 from operators import TemporalOp
 
 torch.set_default_dtype(torch.float64)  # in which no network here would take its clips
-torch.set_num_threads(3)
 
 class Hostile(TemporalOp):
     def __init__(self, channels, num_frames, deed):
