@@ -102,18 +102,30 @@ MEANT = {
 
 
 def setting(name: str, known: Iterable[str], everywhere: Iterable[str] = ()) -> str:
-    """What whoever typed an unknown key may have meant, as `nearest` says it.
+    """What whoever typed an unknown key may have meant, as `nearest` says it. Arguments: see `meant`."""
+    names = list(known)
+    one = meant(name, names, everywhere)
+    return f"; did you mean {one!r}?" if one else nearest(_typed(name), names)
+
+
+def meant(name: str, known: Iterable[str], everywhere: Iterable[str] = ()) -> str:
+    """The key that whoever typed an unknown one may have meant; "" where none is near.
 
     Args:
         known: keys at that place. everywhere: dotted names of all settings, of which the last word may be meant.
     """
-    names, typed = list(known), str(name).lower().replace("-", "_").replace(" ", "_")
-    word = next((meant for meant, words in MEANT.items() if typed in words.split()), typed)
+    names, word = list(known), _typed(name)
     paths = {path.rpartition(".")[2]: path for path in reversed(list(everywhere))}
     for there, cutoff in ((names, 0.85), (paths, 1.0), (names, 0.6), (paths, 0.8)):
         if close := difflib.get_close_matches(word, there, n=1, cutoff=cutoff):
-            return f"; did you mean {(close[0] if there is names else paths[close[0]])!r}?"
-    return nearest(word, names)
+            return close[0] if there is names else paths[close[0]]
+    return ""
+
+
+def _typed(name: str) -> str:
+    """The setting that a word is known to stand for, or the word as our names are written."""
+    typed = str(name).lower().replace("-", "_").replace(" ", "_")
+    return next((one for one, words in MEANT.items() if typed in words.split()), typed)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.cost.config import CostConfig
-from harness.errors import Problems, StudyError, nearest, setting
+from harness.errors import Problems, StudyError, meant, nearest, setting
 from harness.published import load_reference
 from harness.stats.hypotheses import parse_hypothesis, parse_pair
 from harness.study.reading import Source, settings_of
@@ -66,14 +66,22 @@ def everywhere() -> list[str]:
 
 
 def check_key(key: Any, where: str, without: Sequence[str] = ()) -> None:
-    known = [item.name for item in dataclasses.fields(Head)] + [*SECTIONS, *APART, ABLATE]
-    known = [name for name in known if name not in without]
-    first = str(key).split(".")[0]
+    first, known = str(key).split(".")[0], _keys(without)
     if first == "profiles":
         rule = "a study at another scale is called a preset now: write presets"
         raise StudyError(f"{where}: {key}: {rule}")
     if first not in known:
         raise StudyError(f"{where}: {key}: unknown key{setting(first, known, everywhere())}")
+
+
+def meant_key(key: Any, without: Sequence[str] = ()) -> str:
+    """The key that an unknown one may stand for; "" where none is near."""
+    return meant(str(key).split(".")[0], _keys(without), everywhere())
+
+
+def _keys(without: Sequence[str]) -> list[str]:
+    known = [item.name for item in dataclasses.fields(Head)] + [*SECTIONS, *APART, ABLATE]
+    return [name for name in known if name not in without]
 
 
 def check_asked(

@@ -28,6 +28,7 @@ from harness.study.head import (
     check_levels,
     check_name,
     everywhere,
+    meant_key,
 )
 from harness.study.reading import mapping, merged, overlap, paths, read_yaml, readable
 from harness.study.rows import Row, check_cost, check_distinct, read_row
@@ -261,13 +262,13 @@ def _known_keys(
     """What stands under keys that a study has; the others go to `problems`."""
     found = {}
     for key, value in raw.items():
-        try:
+        with problems.collect():
             check_key(key, where, without)
-        except StudyError as error:
-            problems.add_all(error)
-            key = next((one for one in REQUIRED if str(error).endswith(f"{one!r}?") and one not in raw), "")
-        if key:  # also the one that was meant, of which else is said that it is missing
             found[key] = value
+            continue
+        one = meant_key(key, without)
+        if one in REQUIRED and one not in raw:  # else it is said, too, that this one is missing
+            found[one] = value
     return found
 
 
